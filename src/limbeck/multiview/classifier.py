@@ -1,0 +1,572 @@
+"""The multi-view classifier with scikit-learn manners."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import scipy.sparse
+import torch
+from numpy.typing import ArrayLike, NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as safetensors_bytes
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import Tags, compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+from limbeck.errors import InputError
+from limbeck.files import atomic_writer
+from limbeck.multiview.evaluation import ViewAccount, cross_entropy_nats
+from limbeck.multiview.network import MultiViewNetwork, ViewShape
+from limbeck.multiview.progress import epoch_progress
+from limbeck.multiview.recipe import Objective, Recipe
+from limbeck.multiview.tensors import TensorViews
+from limbeck.multiview.training import Epoch, Part, Trained, predict, train, view_shapes
+from limbeck.multiview.views import ViewColumns, Views, concatenate, is_matrix, read_views, select
+
+FORMAT = "limbeck-multiview-1"
+
+
+class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    r"""Classify samples that are described by any number of views, some of which may be missing.
+
+    Each view has its own encoder and information bottleneck; one additive head predicts from all representations.
+    Training minimises cross-entropy, the ranked list loss and multi-view variational distillation:
+
+    .. math:: \sum_i D_{KL}[P_{v_i} \| P_{z_i}] + \sum_i D_{KL}[P_{z_{1..n}} \| P_{z_{1..n} \setminus i}]
+
+    where :math:`P_{v_i}` and :math:`P_{z_i}` are the predictions from view i's observation and representation, and the last
+    two from all representations and from all but the i-th: so every view learns to do without each other one.
+
+    X is a list of matrices (None for a view that nobody has), a dict from view name to matrix, or one matrix whose
+    columns `view_columns` cuts into views; a matrix is an array, a SciPy sparse matrix or a DataFrame, (samples,
+    features). A row of NaN alone says that the sample lacks that view, at fit and at predict. With one matrix the
+    estimator works in pipelines, `cross_val_score` and `GridSearchCV`.
+
+    Args:
+        view_columns: for one matrix: widths of consecutive groups of columns, or a dict from view name to columns.
+        objective: "mv2d", "released-2021", "cib" or "none"; see `Recipe` for this and the next nineteen.
+        bottleneck: whether encoders are followed by an information bottleneck.
+        encoder: widths of each encoder's layers.
+        bottleneck_hidden: widths of the bottleneck's hidden layers.
+        representation: width of each view's representation.
+        stochastic: sample the representation in training.
+        normalization: "batch" or "none".
+        dropout: rate in the encoders.
+        label_smoothing: in [0, 1).
+        classification_weight: weight of the cross-entropies.
+        ranking_weight: weight of the ranked list loss.
+        distillation_weight: weight of the distillation terms.
+        compression_weight: weight of the Gaussian KL ("cib").
+        epochs: at most so many passes over the training part.
+        batch_size: samples a step.
+        learning_rate: of Adam.
+        betas: of Adam.
+        weight_decay: decoupled.
+        milestones: epochs after which the learning rate shrinks.
+        decay: by this factor.
+        patience: epochs without a new best validation accuracy before training stops; None: never.
+        scaling: "standard" or "none".
+        clip: bound of scaled features, in standard deviations.
+        validation_fraction: share of each class held out of training for early stopping and calibration, in [0, 1). 0:
+            train for all epochs, no calibration. Ignored where `fit` is given a validation set.
+        calibrate: scale the logits by one temperature, fitted on the validation part.
+        class_weight: None, "balanced" or a dict from class to weight.
+        random_state: seed; the same seed on the same machine gives the same model.
+        device: where to compute, e.g. "cpu" or "cuda".
+        verbose: show a progress bar while fitting.
+
+    Attributes:
+        classes_: the labels, sorted.
+        view_names_: names of the views, in order.
+        n_features_in_: columns of X where X is one matrix, else the features of all views together.
+        history_: one entry an epoch: loss, validation accuracy, learning rate.
+        best_epoch_: whose weights are used.
+        temperature_: divides the logits.
+        account_: what each view is worth on the validation part (see `account`); empty without one.
+        recipe_: the resolved recipe.
+
+    Example:
+        >>> import numpy as np
+        >>> from limbeck import MultiViewClassifier
+        >>> rng = np.random.default_rng(0)
+        >>> y = rng.integers(0, 2, 200)
+        >>> sound, sight = y[:, None] + 0.3 * rng.normal(size=(200, 3)), -y[:, None] + 0.3 * rng.normal(size=(200, 4))
+        >>> model = MultiViewClassifier(epochs=5, encoder=(16, 8)).fit([sound, sight], y)
+        >>> bool(model.score([sound, None], y) > 0.9)  # the second view is missing: it still answers
+        True
+    """
+
+    def __init__(
+        self,
+        *,
+        view_columns: ViewColumns | None = None,
+        objective: Objective = Recipe.objective,
+        bottleneck: bool = Recipe.bottleneck,
+        encoder: Sequence[int] = Recipe.encoder,
+        bottleneck_hidden: Sequence[int] = Recipe.bottleneck_hidden,
+        representation: int = Recipe.representation,
+        stochastic: bool = Recipe.stochastic,
+        normalization: Literal["batch", "none"] = Recipe.normalization,
+        dropout: float = Recipe.dropout,
+        label_smoothing: float = Recipe.label_smoothing,
+        classification_weight: float = Recipe.classification_weight,
+        ranking_weight: float = Recipe.ranking_weight,
+        distillation_weight: float = Recipe.distillation_weight,
+        compression_weight: float = Recipe.compression_weight,
+        epochs: int = Recipe.epochs,
+        batch_size: int = Recipe.batch_size,
+        learning_rate: float = Recipe.learning_rate,
+        betas: tuple[float, float] = Recipe.betas,
+        weight_decay: float = Recipe.weight_decay,
+        milestones: Sequence[int] = Recipe.milestones,
+        decay: float = Recipe.decay,
+        patience: int | None = Recipe.patience,
+        scaling: Literal["standard", "none"] = Recipe.scaling,
+        clip: float = Recipe.clip,
+        validation_fraction: float = 0.1,
+        calibrate: bool = True,
+        class_weight: Literal["balanced"] | dict[Any, float] | None = None,
+        random_state: int = 0,
+        device: str = "cpu",
+        verbose: bool = False,
+    ) -> None:
+        self.view_columns = view_columns
+        self.objective = objective
+        self.bottleneck = bottleneck
+        self.encoder = encoder
+        self.bottleneck_hidden = bottleneck_hidden
+        self.representation = representation
+        self.stochastic = stochastic
+        self.normalization = normalization
+        self.dropout = dropout
+        self.label_smoothing = label_smoothing
+        self.classification_weight = classification_weight
+        self.ranking_weight = ranking_weight
+        self.distillation_weight = distillation_weight
+        self.compression_weight = compression_weight
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.betas = betas
+        self.weight_decay = weight_decay
+        self.milestones = milestones
+        self.decay = decay
+        self.patience = patience
+        self.scaling = scaling
+        self.clip = clip
+        self.validation_fraction = validation_fraction
+        self.calibrate = calibrate
+        self.class_weight = class_weight
+        self.random_state = random_state
+        self.device = device
+        self.verbose = verbose
+
+    @classmethod
+    def from_recipe(cls, recipe: Recipe, **options: Any) -> Self:
+        """A classifier with the values of `recipe`; `options` are the arguments that are not part of one."""
+        return cls(**dataclasses.asdict(recipe), **options)
+
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        *,
+        validation: tuple[Any, ArrayLike] | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Train.
+
+        Args:
+            X: views, see the class.
+            y: (samples,) labels of any kind.
+            validation: (X, y) to stop and calibrate by, instead of a share of the training samples.
+            sample_weight: (samples,) non-negative weights.
+
+        Raises:
+            InputError: bad views or labels (one line that names what and where), a bad option, or a diverging loss.
+        """
+        recipe = self._recipe()
+        if y is None:
+            raise InputError("requires y to be passed, but the target y is None")
+        views = read_views(X, columns=self.view_columns)
+        names = column_or_1d(np.asarray(y), warn=True)
+        check_classification_targets(names)
+        classes, labels = np.unique(names, return_inverse=True)
+        _check_lengths(views, labels, classes)
+        weights = self._weights(labels, classes, sample_weight)
+        if validation is None:
+            part = _hold_out(labels, self.validation_fraction, self.random_state)
+        else:
+            held_out = read_views(validation[0], columns=self.view_columns, names=views.names)
+            held_labels = _encode(validation[1], classes, held_out.samples)
+            part = Part(np.arange(len(labels)), len(labels) + np.arange(held_out.samples))
+            views = concatenate(views, held_out)
+            labels = np.concatenate([labels, held_labels])
+            weights = None if weights is None else np.append(weights, np.ones(held_out.samples, np.float32))
+        _warn_of_constant_columns(views, part.training)
+        with epoch_progress(recipe.epochs, enabled=self.verbose) as progress:
+            (trained,) = train(
+                views,
+                labels,
+                [part],
+                recipe,
+                classes=len(classes),
+                seeds=[self.random_state],
+                sample_weight=weights,
+                device=self.device,
+                progress=progress,
+            )
+        self._adopt(trained, views, classes, recipe)
+        self.n_features_in_ = sum(shape.features for shape in view_shapes(views))
+        if is_matrix(X):
+            self.n_features_in_ = np.shape(X)[1] if not hasattr(X, "shape") else X.shape[1]
+            if hasattr(X, "columns"):
+                self.feature_names_in_ = np.asarray(X.columns, dtype=object)
+        self.account_ = []
+        if len(part.validation):
+            self.account_ = self._account(select(views, part.validation), labels[part.validation])
+        if trained.interrupted:
+            warnings.warn(
+                f"training was interrupted after {len(trained.history)} of {recipe.epochs} epochs; "
+                "the best weights so far are kept",
+                stacklevel=2,
+            )
+        return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Calibrated probabilities (samples, classes), columns ordered as `classes_`."""
+        return self._probability(self._joint_logits(self._read(X)))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The most probable class of each sample."""
+        return np.take(self.classes_, self.predict_proba(X).argmax(axis=1))
+
+    def transform(self, X: Any) -> NDArray[np.float32]:
+        """Representations of all views side by side, (samples, views * representation).
+
+        A missing view's block is zero: to the joint head, which is linear, that is what a missing view is.
+        """
+        views = self._read(X)
+        used = self._used(views)
+        blocks: list[NDArray[np.float32]] = []
+        for batch in self._predict(views):
+            representation = batch.representations[0]
+            there = torch.from_numpy(views.present[used]).to(representation.device)
+            start = sum(map(len, blocks))
+            mask = there[:, start : start + representation.shape[1]].unsqueeze(-1)
+            blocks.append(torch.where(mask, representation, 0.0).transpose(0, 1).flatten(1).cpu().numpy())
+        return np.concatenate(blocks)
+
+    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Accuracy.
+
+        Raises:
+            InputError: a label was not there when fitting.
+        """
+        views = self._read(X)
+        right = self._joint_logits(views).argmax(axis=1) == _encode(y, self.classes_, views.samples)
+        return float(np.average(right, weights=None if sample_weight is None else np.asarray(sample_weight)))
+
+    def account(self, X: Any, y: ArrayLike) -> list[ViewAccount]:
+        """What each view is worth on these samples, which should not be the training samples.
+
+        Returns:
+            One `ViewAccount` a view, over the samples that have it: accuracy alone and without it, and the nats
+            about the label that only it carries.
+
+        Raises:
+            InputError: a label was not there when fitting.
+        """
+        views = self._read(X)
+        return self._account(views, _encode(y, self.classes_, views.samples))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one safetensors file: the weights, and everything else as JSON in its header.
+
+        The file appears at once or not at all: an older one stays intact if anything fails.
+        """
+        self._check_fitted()
+        description = {
+            "format": FORMAT,
+            "options": self._plain_options(),
+            "classes": np.asarray(self.classes_).tolist(),
+            "classes_dtype": str(np.asarray(self.classes_).dtype),
+            "views": [
+                {"name": name, "features": width, "sparse": sparse}
+                for name, (width, sparse) in zip(self.view_names_, self._views_, strict=True)
+            ],
+            "n_features_in": int(self.n_features_in_),
+            "feature_names_in": [str(name) for name in getattr(self, "feature_names_in_", ())],
+            "temperature": self.temperature_,
+            "best_epoch": self.best_epoch_,
+            "history": [_finite(dataclasses.asdict(epoch)) for epoch in self.history_],
+            "account": [dataclasses.asdict(row) for row in self.account_],
+        }
+        tensors = {name: tensor.contiguous().cpu() for name, tensor in self.network_.state_dict().items()}
+        content = safetensors_bytes(tensors, {"limbeck": json.dumps(description)})
+        with atomic_writer(path) as stream:
+            stream.write(content)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, device: str = "cpu") -> Self:
+        """Read a model that `save` wrote. Nothing in the file is executed.
+
+        Raises:
+            InputError: the file is not there, damaged, or not such a model.
+        """
+        file = Path(path)
+        if not file.is_file():
+            raise InputError(f"{file}: there is no such file")
+        try:
+            with safe_open(file, framework="pt", device=device) as stream:
+                metadata = stream.metadata() or {}
+                tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+            description = json.loads(metadata["limbeck"])
+            if description["format"] != FORMAT:
+                raise InputError(f"{file}: written by another version of limbeck ({description['format']})")
+            return cls._restore(description, tensors, device)
+        except (SafetensorError, KeyError, TypeError, json.JSONDecodeError, RuntimeError, OSError) as error:
+            raise InputError(f"{file}: not a multi-view model, or damaged ({error})".replace("\n", " ")) from None
+
+    # -- scikit-learn's own protocol ---------------------------------------------------------------------------------
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "network_")
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    # -- inner workings ----------------------------------------------------------------------------------------------
+
+    def _recipe(self) -> Recipe:
+        values: dict[str, Any] = {}
+        for field in dataclasses.fields(Recipe):
+            value = getattr(self, field.name)
+            values[field.name] = tuple(value) if isinstance(value, (list, np.ndarray)) else value
+        return Recipe(**values)
+
+    def _plain_options(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON can hold them."""
+        options = {**self.get_params(deep=False), **dataclasses.asdict(self._recipe())}
+        options.pop("device")
+        columns = options["view_columns"]
+        if isinstance(columns, dict):
+            options["view_columns"] = {
+                name: {"slice": [group.start, group.stop, group.step]} if isinstance(group, slice) else list(group)
+                for name, group in columns.items()
+            }
+        if isinstance(options["class_weight"], dict):
+            options["class_weight"] = None  # only fitting needs it, and its keys may be of any type
+        return json.loads(json.dumps(options, default=_plain))  # type: ignore[no-any-return]
+
+    @classmethod
+    def _restore(cls, description: dict[str, Any], tensors: dict[str, torch.Tensor], device: str) -> Self:
+        options = description["options"]
+        columns = options["view_columns"]
+        if isinstance(columns, dict):
+            options["view_columns"] = {
+                name: slice(*group["slice"]) if isinstance(group, dict) else group for name, group in columns.items()
+            }
+        options = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+        model = cls(**options, device=device)
+        model._views_ = [(view["features"], view["sparse"]) for view in description["views"]]
+        shapes = [ViewShape(width, sparse) for width, sparse in model._views_ if width]
+        classes = np.array(description["classes"], dtype=description["classes_dtype"])
+        model.recipe_ = model._recipe()
+        model.network_ = MultiViewNetwork(shapes, len(classes), model.recipe_, device=torch.device(device))
+        model.network_.load_state_dict(tensors)
+        model.network_.eval()
+        model.classes_ = classes
+        model.view_names_ = tuple(view["name"] for view in description["views"])
+        model.n_features_in_ = description["n_features_in"]
+        if description["feature_names_in"]:
+            model.feature_names_in_ = np.array(description["feature_names_in"], dtype=object)
+        model.temperature_ = description["temperature"]
+        model.best_epoch_ = description["best_epoch"]
+        model.history_ = [
+            Epoch(**{name: float("nan") if value is None else value for name, value in epoch.items()})
+            for epoch in description["history"]
+        ]
+        model.account_ = [ViewAccount(**row) for row in description["account"]]
+        return model
+
+    def _adopt(self, trained: Trained, views: Views, classes: NDArray[Any], recipe: Recipe) -> None:
+        self.classes_ = classes
+        self.recipe_ = recipe
+        self.network_ = trained.network
+        self.temperature_ = trained.temperature if self.calibrate else 1.0
+        self.history_ = trained.history
+        self.best_epoch_ = trained.best_epoch
+        self.view_names_ = views.names
+        self._views_ = [
+            (0, False) if matrix is None else (int(matrix.shape[1]), not isinstance(matrix, np.ndarray))
+            for matrix in views.matrices
+        ]
+
+    def _check_fitted(self) -> None:
+        if not self.__sklearn_is_fitted__():
+            raise NotFittedError(f"This {type(self).__name__} instance is not fitted yet: call fit first")
+
+    def _weights(
+        self, labels: NDArray[np.int64], classes: NDArray[Any], sample_weight: ArrayLike | None
+    ) -> NDArray[np.float32] | None:
+        if sample_weight is None and self.class_weight is None:
+            return None
+        weights = np.ones(len(labels), np.float32)
+        if sample_weight is not None:
+            weights = np.array(np.broadcast_to(np.asarray(sample_weight, np.float32), labels.shape))
+            if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
+                raise InputError("sample_weight must be finite and not negative, with some weight above 0")
+        if isinstance(self.class_weight, dict):
+            unknown = [label for label in self.class_weight if label not in classes]
+            if unknown:
+                raise InputError(f"class_weight names {unknown[0]!r}, which is not among the labels")
+        of_class = compute_class_weight(self.class_weight, classes=classes, y=classes[labels])
+        return np.asarray(weights * of_class[labels], np.float32)
+
+    def _read(self, X: Any) -> Views:
+        """The views of X, checked against those that the model was fitted with."""
+        self._check_fitted()
+        if is_matrix(X):
+            width = X.shape[1] if hasattr(X, "shape") and len(X.shape) == 2 else np.shape(X)[-1] if np.size(X) else 0
+            if hasattr(X, "columns") and hasattr(self, "feature_names_in_"):
+                self._check_feature_names(X, reset=False)
+            if np.ndim(X) == 2 and width != self.n_features_in_:
+                raise InputError(
+                    f"X has {width} features, but {type(self).__name__} is expecting {self.n_features_in_} features as input"
+                )
+        views = read_views(X, columns=self.view_columns, names=self.view_names_)
+        matrices = []
+        for name, matrix, (width, sparse) in zip(views.names, views.matrices, self._views_, strict=True):
+            if matrix is not None and width and matrix.shape[1] != width:
+                raise InputError(f"view {name!r} has {matrix.shape[1]} features, but had {width} when fitting")
+            matrices.append(_as_fitted(matrix, views.samples, width, sparse))
+        useless = ~views.present[self._used(views)].any(axis=0)
+        if useless.any():
+            raise InputError(
+                f"sample {np.flatnonzero(useless)[0]} has only views that no training sample had: nothing can be said of it"
+            )
+        return Views(views.names, tuple(matrices), views.present)
+
+    def _used(self, views: Views) -> list[int]:
+        """Positions of the views that some training sample had."""
+        return [position for position, (width, _) in enumerate(self._views_) if width]
+
+    def _predict(self, views: Views) -> Any:
+        data = TensorViews(views, torch.device(self.device))
+        return predict(self.network_, data, np.arange(views.samples))
+
+    def _joint_logits(self, views: Views) -> NDArray[np.float32]:
+        return np.concatenate([batch.joint_logits[0].cpu().numpy() for batch in self._predict(views)])
+
+    def _probability(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        scaled = logits.astype(np.float64) / self.temperature_
+        scaled -= scaled.max(axis=-1, keepdims=True)
+        exponential = np.exp(scaled)
+        return np.asarray(exponential / exponential.sum(axis=-1, keepdims=True))
+
+    def _account(self, views: Views, labels: NDArray[np.int64]) -> list[ViewAccount]:
+        batches = list(self._predict(views))
+        joint = np.concatenate([batch.joint_logits[0].cpu().numpy() for batch in batches])
+        alone = np.concatenate([batch.representation_logits[0].cpu().numpy() for batch in batches], axis=1)
+        without = np.concatenate([batch.leave_one_out_logits[0].cpu().numpy() for batch in batches], axis=1)
+        used = self._used(views)
+        account = []
+        for row, position in enumerate(used):
+            # A sample's only view cannot be left out.
+            here = views.present[position] & (views.present[used].sum(axis=0) > (len(used) > 1))
+            if not here.any():
+                continue
+            target = labels[here]
+            everything, rest = self._probability(joint[here]), self._probability(without[row][here])
+            account.append(
+                ViewAccount(
+                    view=views.names[position],
+                    alone=float((alone[row][here].argmax(axis=1) == target).mean()),
+                    without=float((rest.argmax(axis=1) == target).mean()),
+                    everything=float((everything.argmax(axis=1) == target).mean()),
+                    unique_nats=cross_entropy_nats(rest, target) - cross_entropy_nats(everything, target),
+                    samples=int(here.sum()),
+                )
+            )
+        return account
+
+
+def _check_lengths(views: Views, labels: NDArray[np.int64], classes: NDArray[Any]) -> None:
+    if len(labels) != views.samples:
+        raise InputError(f"y has {len(labels)} labels, but X has {views.samples} samples: they must be equal")
+    if len(classes) < 2:
+        raise InputError(f"y holds one class only ({classes[0]!r}): a classifier needs at least two")
+
+
+def _encode(y: ArrayLike, classes: NDArray[Any], samples: int) -> NDArray[np.int64]:
+    """Labels as positions in `classes`."""
+    names = column_or_1d(np.asarray(y), warn=True)
+    if len(names) != samples:
+        raise InputError(f"y has {len(names)} labels, but X has {samples} samples: they must be equal")
+    unseen = ~np.isin(names, classes)
+    if unseen.any():
+        raise InputError(f"label {names[unseen][0]!r} of sample {np.flatnonzero(unseen)[0]} was not there when fitting")
+    return np.searchsorted(classes, names).astype(np.int64)
+
+
+def _hold_out(labels: NDArray[np.int64], fraction: float, seed: int) -> Part:
+    """Hold a share of every class out of training; a class keeps at least one training sample."""
+    if not 0 <= fraction < 1:
+        raise InputError(f"validation_fraction must be in [0, 1), not {fraction}")
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(len(labels))
+    held = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        held[members[: min(round(fraction * len(members)), len(members) - 1)]] = True
+    return Part(np.flatnonzero(~held), np.flatnonzero(held))
+
+
+def _warn_of_constant_columns(views: Views, training: NDArray[np.int64]) -> None:
+    for name, matrix, present in zip(views.names, views.matrices, views.present, strict=True):
+        if matrix is None:
+            warnings.warn(f"view {name!r} is missing for every sample and will not be used", stacklevel=3)
+        elif isinstance(matrix, np.ndarray):
+            rows = matrix[training[present[training]]]
+            constant = int((np.ptp(rows, axis=0) == 0).sum()) if len(rows) else matrix.shape[1]
+            if constant and len(rows) > 1:
+                warnings.warn(f"view {name!r} has {constant} constant columns, which say nothing", stacklevel=3)
+
+
+def _as_fitted(matrix: Any, samples: int, width: int, sparse: bool) -> Any:
+    """A matrix of the kind that the network was fitted with; zeros for a view that is missing now."""
+    if not width:
+        return None
+    if matrix is None:
+        return (
+            scipy.sparse.csr_array((samples, width), dtype=np.float32)
+            if sparse
+            else np.zeros((samples, width), np.float32)
+        )
+    if sparse:
+        return scipy.sparse.csr_array(matrix)
+    return matrix.toarray() if scipy.sparse.issparse(matrix) else matrix
+
+
+def _finite(values: dict[str, float]) -> dict[str, float | None]:
+    """JSON has no NaN: None instead."""
+    return {name: value if np.isfinite(value) else None for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    """NumPy numbers and arrays as JSON can hold them."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"{value!r} cannot be saved")

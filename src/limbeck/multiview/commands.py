@@ -1,0 +1,210 @@
+"""What the verbs on multi-view sets say: the list of known sets, a description, a list of doubts."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+from scipy import sparse
+
+from limbeck.multiview.catalogue import CATALOGUE
+from limbeck.multiview.data import PARTS, MultiViewData, View, load, missing_rows
+
+_WIDTH = 110
+_WILD = 1e3
+_SHOWN = 5
+
+
+def list_sets() -> str:
+    """A table of the known sets: name, what it is, samples, classes, features of each view, how to get it, licence."""
+    table = Table(title="Known multi-view sets", box=SIMPLE)
+    for heading in ("name", "what", "samples", "classes", "views", "get", "licence"):
+        table.add_column(heading, justify="right" if heading in {"samples", "classes"} else "left")
+    for entry in CATALOGUE.values():
+        views = ", ".join(str(size) for size in entry.views.values()) or "photographs"
+        how = "embedded" if entry.url is None else "download"
+        table.add_row(entry.name, entry.what, str(entry.samples), str(entry.classes), views, how, entry.licence)
+    return _rendered(table)
+
+
+def describe(data: MultiViewData) -> str:
+    """Tables of a set: samples, classes and their sizes; its views; the sizes of its splits' parts.
+
+    Of each view: features, lowest and highest value, share of values that are not zero, constant columns, rows that
+    repeat an earlier one, and samples that lack it.
+    """
+    sizes = np.bincount(data.labels, minlength=data.classes)
+    views = Table(
+        title=f"{data.name}: {data.samples} samples, {data.classes} classes of {sizes.min()} to {sizes.max()}, "
+        f"{len(data.views)} views",
+        box=SIMPLE,
+    )
+    headings = ("features", "lowest", "highest", "nonzero", "constant", "duplicates", "missing")
+    views.add_column("view", overflow="fold")
+    for heading in headings:
+        views.add_column(heading, justify="right")
+    for name, view in data.views.items():
+        figures = _figures(view)
+        views.add_row(
+            f"{name} (sparse)" if sparse.issparse(view) else name,
+            str(figures.features),
+            *(["-"] * 3 if figures.missing == data.samples else _ends_and_share(figures)),
+            str(figures.constant),
+            str(figures.duplicates),
+            str(figures.missing),
+        )
+    if not len(data.splits):
+        return _rendered(views) + "no splits stored\n"
+    splits = Table(title="Splits", box=SIMPLE)
+    splits.add_column("split")
+    for part in PARTS:
+        splits.add_column(part, justify="right")
+    for index, codes in enumerate(data.splits):
+        splits.add_row(str(index), *(str(int((codes == code).sum())) for code in range(len(PARTS))))
+    return _rendered(views) + _rendered(splits)
+
+
+def check(path: str | os.PathLike[str]) -> list[str]:
+    """Read a set and list what a user should know before trusting figures on it; an empty list is a clean bill.
+
+    Looked for: constant columns; columns of one view whose ranges differ by more than a factor of 1000; samples that
+    equal one another in all views, across the parts of a split or with different labels; samples that lack every
+    view; classes absent from a part of a split; parts without samples; no splits.
+
+    Raises:
+        InputError: the file is no valid set at all (see `load`).
+    """
+    data = load(path)
+    doubts: list[str] = []
+    for name, view in data.views.items():
+        figures = _figures(view)
+        if figures.constant:
+            doubts.append(f"view {name!r}: {figures.constant} of {figures.features} columns are constant")
+        if figures.spread_ratio > _WILD:
+            doubts.append(
+                f"view {name!r}: the range of the widest column is {figures.spread_ratio:.3g} times "
+                "that of the narrowest; scale the columns"
+            )
+    lacking = np.all([missing_rows(view) for view in data.views.values()], axis=0)
+    if lacking.any():
+        doubts.append(f"{int(lacking.sum())} samples lack every view (first: {int(lacking.argmax())})")
+    doubts += _twin_doubts(data, lacking)
+    if not len(data.splits):
+        doubts.append("no splits are stored: draw some with `stratified_splits`")
+    for index, codes in enumerate(data.splits):
+        for code, part in enumerate(PARTS):
+            counts = np.bincount(data.labels[codes == code], minlength=data.classes)
+            if not counts.any():
+                doubts.append(f"split {index}: {part} is empty")
+            elif not counts.all():
+                absent = [data.class_names[label] for label in np.flatnonzero(counts == 0)]
+                more = f" and {len(absent) - _SHOWN} more" if len(absent) > _SHOWN else ""
+                doubts.append(f"split {index}: {part} lacks the classes {', '.join(absent[:_SHOWN])}{more}")
+    return doubts
+
+
+@dataclass(frozen=True)
+class _Figures:
+    features: int
+    lowest: float
+    highest: float
+    nonzero: float
+    constant: int
+    duplicates: int
+    missing: int
+    spread_ratio: float
+
+
+def _figures(view: View) -> _Figures:
+    missing = missing_rows(view)
+    rows: Any = view
+    present = rows[~missing]
+    features = int(rows.shape[1])
+    keys = _row_keys(present)
+    duplicates = len(keys) - len(set(keys))
+    if not present.shape[0]:
+        return _Figures(features, 0.0, 0.0, 0.0, 0, 0, int(missing.sum()), 1.0)
+    low, high = _column_ends(present)
+    constant = low == high
+    spreads = (high - low)[~constant]
+    count = present.count_nonzero() if sparse.issparse(present) else np.count_nonzero(present)
+    return _Figures(
+        features=features,
+        lowest=float(low.min()),
+        highest=float(high.max()),
+        nonzero=float(count) / (present.shape[0] * features),
+        constant=int(constant.sum()),
+        duplicates=duplicates,
+        missing=int(missing.sum()),
+        spread_ratio=float(spreads.max() / spreads.min()) if len(spreads) else 1.0,
+    )
+
+
+def _ends_and_share(figures: _Figures) -> list[str]:
+    return [f"{figures.lowest:.4g}", f"{figures.highest:.4g}", f"{figures.nonzero:.1%}"]
+
+
+def _column_ends(rows: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The least and the greatest value of every column, without making a sparse view dense."""
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    if sparse.issparse(rows):
+        low, high = low.toarray(), high.toarray()
+    return np.asarray(low, np.float64).reshape(-1), np.asarray(high, np.float64).reshape(-1)
+
+
+def _row_keys(rows: Any) -> NDArray[np.object_]:
+    """A digest of every row, equal exactly where the rows are."""
+    keys = np.empty(rows.shape[0], object)
+    if sparse.issparse(rows):
+        canonical = rows.copy()
+        canonical.eliminate_zeros()
+        canonical.sort_indices()
+        for row in range(rows.shape[0]):
+            span = slice(canonical.indptr[row], canonical.indptr[row + 1])
+            parts = canonical.indices[span].astype(np.int64).tobytes() + canonical.data[span].tobytes()
+            keys[row] = hashlib.blake2b(parts, digest_size=16).digest()
+        return keys
+    positive = rows + 0.0  # -0.0 equals 0.0, but its bytes differ
+    for row in range(rows.shape[0]):
+        keys[row] = hashlib.blake2b(positive[row].tobytes(), digest_size=16).digest()
+    return keys
+
+
+def _twin_doubts(data: MultiViewData, lacking: NDArray[np.bool_]) -> list[str]:
+    """Doubts about samples that equal one another in all views."""
+    columns = [_row_keys(view) for view in data.views.values()]
+    groups: dict[tuple[bytes, ...], list[int]] = {}
+    for sample in np.flatnonzero(~lacking):
+        groups.setdefault(tuple(column[sample] for column in columns), []).append(int(sample))
+    twins = [group for group in groups.values() if len(group) > 1]
+    if not twins:
+        return []
+    doubts = []
+    mixed = [group for group in twins if len(set(data.labels[group])) > 1]
+    if mixed:
+        doubts.append(f"{len(mixed)} groups of samples equal in all views have different labels (first: {mixed[0]})")
+    for index, codes in enumerate(data.splits):
+        across = [group for group in twins if len(set(codes[group])) > 1]
+        if across:
+            doubts.append(
+                f"split {index}: {len(across)} of {len(twins)} groups of samples equal in all views lie in more than "
+                f"one part (first: samples {', '.join(map(str, across[0]))})"
+            )
+    return doubts
+
+
+def _rendered(table: Table) -> str:
+    """A table as text, at a fixed width and without colour."""
+    stream = io.StringIO()
+    # Names of views and classes are the user's: brackets and colons in them are no markup.
+    console = Console(file=stream, width=_WIDTH, color_system=None, force_terminal=False, markup=False, emoji=False)
+    console.print(table)
+    return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())

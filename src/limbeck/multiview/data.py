@@ -1,0 +1,418 @@
+"""Several views of the same samples, with their labels and splits: reading, writing, checking, splitting."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from limbeck.errors import InputError
+from limbeck.files import atomic_writer
+
+View: TypeAlias = "NDArray[np.float32] | sparse.csr_array"
+
+PARTS = ("train", "validation", "test")
+EMBEDDED = ("digits",)
+
+_SPARSE_PARTS = ("data", "indices", "indptr", "shape")
+
+
+@dataclass(frozen=True, eq=False)
+class MultiViewData:
+    """Samples seen in several views.
+
+    Make one with `assemble`, which checks it; the constructor itself checks nothing.
+
+    Attributes:
+        name: what to call the set in tables and messages.
+        views: name -> `(samples, features)` float32, dense or CSR. A row that is NaN throughout marks a sample
+            that lacks this view.
+        labels: `(samples,)` int64, 0 to classes - 1, every class present.
+        class_names: one name per class.
+        splits: `(splits, samples)` int8: 0 train, 1 validation, 2 test; `(0, samples)` where there are none.
+    """
+
+    name: str
+    views: dict[str, View]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    splits: NDArray[np.int8]
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are."""
+        return len(self.labels)
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return len(self.class_names)
+
+    @property
+    def view_names(self) -> tuple[str, ...]:
+        """The views' names, in order."""
+        return tuple(self.views)
+
+    def part(self, split: int, code: int | str) -> NDArray[np.int64]:
+        """The indices of the samples of one part of one split, ascending.
+
+        `code` is "train", "validation" or "test", or 0, 1 or 2.
+
+        Raises:
+            InputError: no such split, or no such part.
+        """
+        if not 0 <= split < len(self.splits):
+            stored = f"splits 0 to {len(self.splits) - 1}" if len(self.splits) else "no splits"
+            raise InputError(f"{self.name}: there is no split {split}; this set stores {stored}")
+        if isinstance(code, str):
+            if code not in PARTS:
+                raise InputError(f"a split has no part {code!r}; choose one of {', '.join(PARTS)}")
+            code = PARTS.index(code)
+        elif code not in range(len(PARTS)):
+            raise InputError(f"a split has no part {code}; 0 is train, 1 validation, 2 test")
+        return np.flatnonzero(self.splits[split] == code)
+
+
+def load(source: str | os.PathLike[str]) -> MultiViewData:
+    """Read a set from an NPZ file, or make an embedded one from its name (`digits`).
+
+    The file holds `view_0`, `view_1`, ... `(samples, features)`, `y` `(samples,)` and `view_names`; it may hold
+    `splits` `(splits, samples)`, `class_names` and `name`. A sparse view is stored as CSR in `view_0_data`,
+    `view_0_indices`, `view_0_indptr` and `view_0_shape`. Views of any real type become float32. A row that is NaN
+    throughout marks a sample that lacks the view. Nothing is ever unpickled. A file that happens to bear the name of
+    an embedded set is read as `./digits`.
+
+    Raises:
+        InputError: there is no such file or set, or the file is damaged or holds something else.
+    """
+    if isinstance(source, str) and source in EMBEDDED:
+        from limbeck.multiview.digits import digits  # noqa: PLC0415 - digits.py builds on this module
+
+        return digits()
+    path = Path(source)
+    arrays = read_arrays(path, hint=f"; or give the name of an embedded set: {', '.join(EMBEDDED)}")
+    if "y" not in arrays:
+        raise InputError(f"{path}: the array 'y' (labels) is missing; make the file with `convert`")
+    return assemble(
+        _text(arrays, "name", path.stem),
+        views_of(arrays, str(path)),
+        arrays["y"],
+        class_names=_names(arrays, "class_names", str(path)),
+        splits=arrays.get("splits"),
+        origin=str(path),
+    )
+
+
+def save(data: MultiViewData, path: str | os.PathLike[str]) -> None:
+    """Write a set as an NPZ file that `load` reads; the file appears whole or not at all.
+
+    Raises:
+        InputError: `path` is a folder.
+        OSError: the disk is full or the folder cannot be written; what stood at `path` is untouched.
+    """
+    if Path(path).is_dir():
+        raise InputError(f"{path}: this is a folder; give the name of a file in it")
+    arrays: dict[str, Any] = {
+        "name": np.array(data.name),
+        "view_names": np.array(data.view_names),
+        "class_names": np.array(data.class_names),
+        "y": data.labels,
+        "splits": data.splits,
+    }
+    for index, view in enumerate(data.views.values()):
+        if sparse.issparse(view):
+            for part in _SPARSE_PARTS:
+                arrays[f"view_{index}_{part}"] = np.asarray(getattr(view, part))
+        else:
+            arrays[f"view_{index}"] = view
+    with atomic_writer(path) as stream:
+        np.savez_compressed(stream, **arrays)
+
+
+def assemble(
+    name: str,
+    views: Mapping[str, Any],
+    labels: ArrayLike,
+    *,
+    class_names: Sequence[str] | None = None,
+    splits: ArrayLike | None = None,
+    origin: str | None = None,
+) -> MultiViewData:
+    """Check views, labels and splits against one another and put them together.
+
+    Args:
+        name: what to call the set.
+        views: name -> `(samples, features)`, dense or sparse, of any real type.
+        labels: `(samples,)` integers from 0, every class present.
+        class_names: one per class; the numbers themselves where absent.
+        splits: `(splits, samples)` of 0, 1 and 2; none where absent.
+        origin: the file or argument that messages name; `name` where absent.
+
+    Raises:
+        InputError: anything does not fit; the message names `origin` and the array.
+    """
+    origin = origin or name
+    codes = _checked_labels(np.asarray(labels), origin)
+    classes = int(codes.max()) + 1
+    names = tuple(str(code) for code in range(classes)) if class_names is None else tuple(class_names)
+    if len(names) != classes:
+        raise InputError(f"{origin}: {len(names)} class names for labels from 0 to {classes - 1}")
+    if not views:
+        raise InputError(f"{origin}: there is no view; give at least one (view_0)")
+    checked = {key: _checked_view(view, key, len(codes), origin) for key, view in views.items()}
+    return MultiViewData(name, checked, codes, names, _checked_splits(splits, len(codes), origin))
+
+
+def stratified_splits(
+    labels: ArrayLike,
+    splits: int = 5,
+    *,
+    seed: int = 0,
+    fractions: tuple[float, float, float] = (0.7, 0.2, 0.1),
+) -> NDArray[np.int8]:
+    """Draw splits into train, validation and test, class by class.
+
+    Of a class of m samples, floor(0.7 m) go to train; of the r that remain, floor(2/3 r) to validation (the share
+    0.2 / (0.2 + 0.1)) and the rest to test. This is the rule of the field's stored splits: 16 samples give 11, 3, 2.
+    The shares are taken as exact fractions, so that no count hangs on rounding. Split k depends on `seed` and k only.
+
+    Args:
+        labels: `(samples,)` of any comparable kind.
+        splits: how many.
+        seed: not negative.
+        fractions: shares of train, validation and test; they add up to 1.
+
+    Returns:
+        `(splits, samples)` int8: 0 train, 1 validation, 2 test.
+
+    Raises:
+        InputError: a class has a single sample, or an argument is out of range.
+    """
+    values = np.asarray(labels)
+    if values.ndim != 1 or not len(values):
+        raise InputError(f"labels must be one row of at least one label, not of shape {values.shape}")
+    if splits < 1 or seed < 0:
+        raise InputError(f"splits must be at least 1 and seed at least 0, not {splits} and {seed}")
+    train, validation, test = (Fraction(share).limit_denominator(10**6) for share in fractions)
+    if train + validation + test != 1 or min(validation, test) < 0 or not 0 < train < 1:
+        raise InputError(f"fractions must be a train share below 1 and two more that add up to 1, not {fractions}")
+    codes = np.empty((splits, len(values)), np.int8)
+    classes, inverse = np.unique(values, return_inverse=True)
+    members = [np.flatnonzero(inverse == code) for code in range(len(classes))]
+    for label, member in zip(classes, members, strict=True):
+        if len(member) < 2:
+            raise InputError(f"class {label} has one sample; drop it or add another, so that it can be split")
+    for index in range(splits):
+        generator = np.random.default_rng([seed, index])
+        for member in members:
+            first = int(train * len(member))
+            second = first + int(validation / (validation + test) * (len(member) - first))
+            order = generator.permutation(member)
+            codes[index, order[:first]] = 0
+            codes[index, order[first:second]] = 1
+            codes[index, order[second:]] = 2
+    return codes
+
+
+def read_arrays(path: str | os.PathLike[str], *, hint: str = "") -> dict[str, NDArray[Any]]:
+    """Read every array of an NPZ file, whole and checked against the file's own checksums, unpickling nothing.
+
+    Raises:
+        InputError: the file is absent (`hint` is added to the message), damaged, no NPZ, or holds pickled objects.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: this is a folder; give an NPZ file in it")
+    if not path.exists():
+        raise InputError(f"{path}: no such file; give the path of an NPZ file{hint}")
+    arrays: dict[str, NDArray[Any]] = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.namelist():
+                with archive.open(member) as stream:
+                    arrays[member.removesuffix(".npy")] = _read_member(stream, f"{path}: {member}")
+    except InputError:
+        raise
+    except zipfile.BadZipFile as error:
+        raise InputError(f"{path}: not an NPZ file, or a damaged or cut-off one ({error}); fetch it again") from error
+    except (ValueError, EOFError, KeyError, OverflowError, zlib.error, NotImplementedError, RuntimeError) as error:
+        raise InputError(f"{path}: damaged or cut off ({_first_line(error)}); fetch it again") from error
+    except MemoryError as error:
+        raise InputError(
+            f"{path}: an array is too large for this machine's memory, or its header is damaged"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    return arrays
+
+
+def views_of(arrays: Mapping[str, NDArray[Any]], origin: str) -> dict[str, Any]:
+    """The views `view_0`, `view_1`, ... among the arrays of an NPZ file, dense or CSR, under their stored names.
+
+    Raises:
+        InputError: there is none, or the parts or names do not fit together.
+    """
+    found: list[Any] = []
+    while True:
+        stem = f"view_{len(found)}"
+        if stem in arrays:
+            found.append(arrays[stem])
+        elif f"{stem}_data" in arrays:
+            found.append(_csr(arrays, stem, origin))
+        else:
+            break
+    if not found:
+        raise InputError(f"{origin}: there is no array 'view_0'; make the file with `convert`")
+    stored = {key for key in arrays if key.startswith("view_") and key != "view_names"}
+    known = {f"view_{index}{tail}" for index in range(len(found)) for tail in ("", *(f"_{p}" for p in _SPARSE_PARTS))}
+    if stored - known:
+        raise InputError(f"{origin}: array {min(stored - known)!r} stands alone: there is no 'view_{len(found)}'")
+    names = _names(arrays, "view_names", origin)
+    if names is None:
+        raise InputError(f"{origin}: the array 'view_names' is missing; make the file with `convert`")
+    if len(names) != len(found) or len(set(names)) != len(names):
+        raise InputError(f"{origin}: {len(found)} views, but 'view_names' is {', '.join(names)}; name each once")
+    return dict(zip(names, found, strict=True))
+
+
+def missing_rows(view: View) -> NDArray[np.bool_]:
+    """Which samples lack this view (their row is NaN throughout). `(samples,)`."""
+    if not sparse.issparse(view):
+        dense: NDArray[np.float32] = np.asarray(view)
+        return np.asarray(np.isnan(dense).all(axis=1))
+    csr: Any = view
+    rows = np.repeat(np.arange(csr.shape[0]), np.diff(csr.indptr))
+    nan = np.bincount(rows[np.isnan(csr.data)], minlength=csr.shape[0])
+    return np.asarray(nan == csr.shape[1])
+
+
+def _read_member(stream: IO[bytes], origin: str) -> NDArray[Any]:
+    """One NPY from a zip member; reading on to the end makes zipfile compare the checksum."""
+    version = np.lib.format.read_magic(stream)
+    if version not in {(1, 0), (2, 0)}:
+        raise InputError(f"{origin} has NPY version {version[0]}.{version[1]}; save it with plain numeric arrays")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(stream)
+    if dtype.hasobject:
+        raise InputError(f"{origin} holds pickled objects, which are never read; save it as plain numbers or strings")
+    count = int(np.prod(shape, dtype=object))
+    # Read before anything is allocated, so that a header that lies about the shape costs nothing.
+    raw = stream.read(count * dtype.itemsize)
+    if len(raw) != count * dtype.itemsize or stream.read(1):
+        raise InputError(f"{origin} is damaged: its length is not what its header says; fetch the file again")
+    array = np.frombuffer(raw, dtype=dtype) if dtype.itemsize else np.empty(count, dtype)
+    return array.reshape(shape, order="F" if fortran else "C")
+
+
+def _csr(arrays: Mapping[str, NDArray[Any]], stem: str, origin: str) -> Any:
+    """Put a CSR matrix together from its stored parts, checking every index."""
+    try:
+        parts = {part: arrays[f"{stem}_{part}"] for part in _SPARSE_PARTS}
+    except KeyError as error:
+        raise InputError(f"{origin}: {stem} is stored sparse, but {error.args[0]!r} is missing") from error
+    try:
+        shape = tuple(int(size) for size in parts["shape"])
+        matrix = sparse.csr_array((parts["data"], parts["indices"], parts["indptr"]), shape=shape)
+        matrix.check_format(full_check=True)
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
+        raise InputError(f"{origin}: {stem} is not a valid CSR matrix ({_first_line(error)})") from error
+    return matrix
+
+
+def _checked_labels(labels: NDArray[Any], origin: str) -> NDArray[np.int64]:
+    if labels.ndim != 1:
+        raise InputError(f"{origin}: the labels have shape {labels.shape}; they must be one row, (samples,)")
+    if not len(labels):
+        raise InputError(f"{origin}: there are no samples")
+    if labels.dtype.kind not in "iu":
+        raise InputError(f"{origin}: the labels are {labels.dtype}, not integers; map them with `convert`")
+    low, high = int(labels.min()), int(labels.max())
+    present = np.unique(labels)
+    if low != 0 or high != len(present) - 1:
+        raise InputError(
+            f"{origin}: the labels run from {low} to {high} with {len(present)} values; "
+            "they must be 0 to classes - 1 with none left out: map them with `convert`"
+        )
+    if len(present) < 2:
+        raise InputError(f"{origin}: all samples have the same label; at least two classes are needed")
+    return labels.astype(np.int64)
+
+
+def _checked_view(view: Any, name: str, samples: int, origin: str) -> View:
+    where = f"{origin}: view {name!r}"
+    is_sparse = bool(sparse.issparse(view))
+    if not is_sparse:
+        view = np.asarray(view)
+    if view.ndim != 2 or view.shape[1] == 0:
+        raise InputError(f"{where} has shape {view.shape}; it must be (samples, features)")
+    if view.dtype.kind not in "fiub":
+        raise InputError(f"{where} is {view.dtype}; it must be real numbers")
+    if view.shape[0] != samples:
+        raise InputError(f"{where} has {view.shape[0]} rows for {samples} labels")
+    checked: View
+    with np.errstate(over="ignore"):  # too large for float32 becomes inf, and that is refused below
+        if is_sparse:
+            checked = sparse.csr_array(view, dtype=np.float32, copy=True)
+            checked.sum_duplicates()
+            values = checked.data
+            rows = np.repeat(np.arange(samples), np.diff(checked.indptr))
+        else:
+            checked = np.ascontiguousarray(view, dtype=np.float32)
+            if not checked.flags.writeable:
+                checked = checked.copy()
+            values = checked
+            rows = np.arange(samples)
+    if np.isfinite(values).all():
+        return checked
+    bad = np.zeros(samples, bool)
+    infinite = np.isinf(values) if is_sparse else np.isinf(values).any(axis=1)
+    bad[rows[infinite]] = True
+    if bad.any():
+        raise InputError(f"{where}, row {int(bad.argmax())}: infinite, or too large for float32")
+    touched = np.isnan(values) if is_sparse else np.isnan(values).any(axis=1)
+    bad[rows[touched]] = True
+    bad &= ~missing_rows(checked)
+    if bad.any():
+        raise InputError(
+            f"{where}, row {int(bad.argmax())}: NaN in part of the row; fill it in, "
+            "or make the whole row NaN if the sample lacks this view"
+        )
+    return checked
+
+
+def _checked_splits(splits: ArrayLike | None, samples: int, origin: str) -> NDArray[np.int8]:
+    if splits is None:
+        return np.empty((0, samples), np.int8)
+    codes = np.asarray(splits)
+    if codes.ndim != 2 or codes.shape[1] != samples:
+        raise InputError(f"{origin}: 'splits' has shape {codes.shape}; it must be (splits, {samples})")
+    if codes.dtype.kind not in "iu" or (codes.size and (codes.min() < 0 or codes.max() > 2)):
+        raise InputError(f"{origin}: 'splits' holds something other than 0 train, 1 validation, 2 test")
+    return codes.astype(np.int8)
+
+
+def _names(arrays: Mapping[str, NDArray[Any]], key: str, origin: str) -> tuple[str, ...] | None:
+    if key not in arrays:
+        return None
+    values = arrays[key]
+    if values.ndim != 1 or values.dtype.kind != "U":
+        raise InputError(f"{origin}: {key!r} is {values.dtype} of shape {values.shape}; it must be one row of strings")
+    return tuple(str(value) for value in values)
+
+
+def _text(arrays: Mapping[str, NDArray[Any]], key: str, default: str) -> str:
+    value = arrays.get(key)
+    return default if value is None or value.dtype.kind != "U" or value.ndim else str(value)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,92 @@
+"""The training objective of a multi-view classifier, for every model of a stack."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from limbeck.multiview.network import Predictions
+from limbeck.multiview.recipe import Recipe
+from limbeck.objectives import cross_entropy, gaussian_kl_to_prior, mv2d, ranked_list_loss
+
+
+class Loss(NamedTuple):
+    """The objective of each model, and the share of anchors that the ranked list loss could use.
+
+    Attributes:
+        total: (models,), the mean over the batch.
+        ranked: (models,), anchors with a positive in the batch over all anchors; NaN when the loss has no such term.
+    """
+
+    total: Tensor
+    ranked: Tensor
+
+
+def training_loss(
+    predictions: Predictions,
+    labels: Tensor,
+    recipe: Recipe,
+    *,
+    present: Tensor | None = None,
+    weight: Tensor | None = None,
+) -> Loss:
+    r"""Classification, ranking and distillation, as the recipe weighs them.
+
+    .. math:: L = w_c (CE(y, P_{z_{1..n}}) + \overline{CE}(y, P_{v_i}) + \overline{CE}(y, P_{z_i}))
+        + w_r (\overline{RLL}(v_i) + \overline{RLL}(z_i)) + w_d L_{MV^2D}
+
+    where bars are means over the views that a sample has, :math:`P` the predictions, :math:`v_i, z_i` the observations
+    and representations, and :math:`w_c, w_r, w_d` the `classification_weight`, `ranking_weight` and `distillation_weight`
+    of the recipe. For "cib" the last term is the Gaussian KL to the prior times `compression_weight`; without a bottleneck
+    the terms in :math:`z_i` alone are absent.
+
+    Args:
+        predictions: of a batch.
+        labels: (models, batch).
+        recipe: weights and options.
+        present: (models, views, batch) booleans; default: everything is there.
+        weight: (models, batch) weights of the samples in all terms but the ranked list loss; default 1.
+
+    Source: Tian et al. 2022, §5.2.2 and appendix B.3 ("both {v_i} and {z_i} are entailed for loss computation").
+    """
+
+    def over_views(terms: Tensor) -> Tensor:
+        if present is None:
+            return terms.mean(dim=1)
+        return torch.where(present, terms, 0.0).sum(dim=1) / present.sum(dim=1).clamp(min=1)
+
+    def classify(logits: Tensor, target: Tensor) -> Tensor:
+        return cross_entropy(logits, target, label_smoothing=recipe.label_smoothing, reduction="none")
+
+    per_view = labels.unsqueeze(1)
+    loss = classify(predictions.joint_logits, labels) + over_views(classify(predictions.observation_logits, per_view))
+    if recipe.bottleneck:
+        loss = loss + over_views(classify(predictions.representation_logits, per_view))
+    loss = recipe.classification_weight * loss
+    if recipe.objective in ("mv2d", "released-2021"):
+        loss = loss + recipe.distillation_weight * mv2d(
+            predictions.observation_logits,
+            predictions.representation_logits,
+            predictions.joint_logits,
+            predictions.leave_one_out_logits,
+            present=present,
+            arithmetic="paper" if recipe.objective == "mv2d" else "released-2021",
+            reduction="none",
+        )
+    elif recipe.objective == "cib" and predictions.distribution is not None:
+        compression = gaussian_kl_to_prior(*predictions.distribution, reduction="none")
+        loss = loss + recipe.compression_weight * over_views(compression)
+    total = loss.mean(dim=-1) if weight is None else (loss * weight).sum(dim=-1) / weight.sum(dim=-1)
+
+    ranked = torch.full_like(total, torch.nan)
+    if recipe.ranking_weight:
+        target = per_view.expand(predictions.observations.shape[:-1])
+        lists = ranked_list_loss(predictions.observations, target, usable=present)
+        ranking = lists.loss
+        if recipe.bottleneck:
+            ranking = ranking + ranked_list_loss(predictions.representations, target, usable=present).loss
+        total = total + recipe.ranking_weight * ranking.mean(dim=1)
+        ranked = lists.valid.float().mean(dim=(1, 2))
+    return Loss(total, ranked.detach())

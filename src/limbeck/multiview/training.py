@@ -1,0 +1,346 @@
+"""Training: one loop for one network or for a whole stack of them, each on its own part of the same samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from limbeck.errors import InputError
+from limbeck.multiview.loss import training_loss
+from limbeck.multiview.network import MultiViewNetwork, Predictions, ViewScaler, ViewShape
+from limbeck.multiview.recipe import Recipe
+from limbeck.multiview.tensors import TensorViews
+from limbeck.multiview.views import Matrix, Views
+from limbeck.nn import StackedLinear
+from limbeck.objectives import cross_entropy
+
+# Rows a forward pass without gradients takes at once, so that memory does not grow with the number of samples.
+PREDICTION_BATCH = 1024
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which samples one model learns from, and which it is stopped and calibrated by (possibly none)."""
+
+    training: NDArray[np.int64]
+    validation: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one model did in one epoch.
+
+    Attributes:
+        loss: mean training loss.
+        ranked: share of anchors that had a positive in their batch; NaN without the ranked list loss.
+        validation_accuracy: of the joint prediction, in [0, 1]; NaN without a validation part.
+        learning_rate: of the optimiser.
+    """
+
+    loss: float
+    ranked: float
+    validation_accuracy: float
+    learning_rate: float
+
+
+@dataclass
+class Trained:
+    """One trained model.
+
+    Attributes:
+        network: with this model alone, in evaluation mode, at its best epoch.
+        temperature: divides the joint logits so that probabilities are calibrated on the validation part; 1 without one.
+        history: one entry an epoch.
+        best_epoch: position in `history` of the epoch whose weights were kept.
+        interrupted: whether Ctrl-C ended the training early.
+    """
+
+    network: MultiViewNetwork
+    temperature: float = 1.0
+    history: list[Epoch] = field(default_factory=list)
+    best_epoch: int = -1
+    interrupted: bool = False
+
+
+Progress = Callable[[int, Sequence[Epoch]], None]
+
+
+def train(
+    views: Views,
+    labels: NDArray[np.int64],
+    parts: Sequence[Part],
+    recipe: Recipe,
+    *,
+    classes: int,
+    seeds: Sequence[int],
+    sample_weight: NDArray[np.float32] | None = None,
+    device: str | torch.device = "cpu",
+    progress: Progress | None = None,
+) -> list[Trained]:
+    """Train one model a part, all of them side by side in one batched program.
+
+    What becomes of a model depends on its part, its seed and the recipe, not on the models beside it. All models step
+    together; one with fewer samples gets empty places at the end of an epoch.
+
+    Args:
+        views: all samples of all parts.
+        labels: (samples,) in [0, classes).
+        parts: which samples each model uses.
+        recipe: everything else that decides the result.
+        classes: number of classes.
+        seeds: one a part.
+        sample_weight: (samples,), default 1.
+        device: where to train.
+        progress: called after every epoch with its number and every model's `Epoch`.
+
+    Raises:
+        InputError: a part has no training samples, or the loss is not finite any more.
+    """
+    for part in parts:
+        if len(part.training) == 0:
+            raise InputError("there are no training samples")
+    # Models that step together must have the same number of steps an epoch.
+    groups: dict[int, list[int]] = {}
+    for model, part in enumerate(parts):
+        groups.setdefault(-(-len(part.training) // recipe.batch_size), []).append(model)
+    results: dict[int, Trained] = {}
+    for members in groups.values():
+        trained = _train_together(
+            views,
+            labels,
+            [parts[model] for model in members],
+            recipe,
+            classes=classes,
+            seeds=[seeds[model] for model in members],
+            sample_weight=sample_weight,
+            device=torch.device(device),
+            progress=progress,
+        )
+        results.update(zip(members, trained, strict=True))
+    return [results[model] for model in range(len(parts))]
+
+
+def _train_together(
+    views: Views,
+    labels: NDArray[np.int64],
+    parts: Sequence[Part],
+    recipe: Recipe,
+    *,
+    classes: int,
+    seeds: Sequence[int],
+    sample_weight: NDArray[np.float32] | None,
+    device: torch.device,
+    progress: Progress | None,
+) -> list[Trained]:
+    used = [position for position, matrix in enumerate(views.matrices) if matrix is not None]
+    shapes = view_shapes(views)
+    network = MultiViewNetwork(shapes, classes, recipe, seeds=seeds, device=device)
+    if recipe.scaling == "standard":
+        for scaler, position in zip(network.scalers, used, strict=True):
+            assert isinstance(scaler, ViewScaler)
+            matrix = views.matrices[position]
+            assert matrix is not None
+            for model, part in enumerate(parts):
+                _fit_scaler(scaler, model, matrix, part.training[views.present[position][part.training]])
+    data = TensorViews(views, device)
+    loop = _Loop(network, data, torch.from_numpy(labels).to(device), parts, recipe, seeds, sample_weight)
+    interrupted = False
+    try:
+        loop.run(progress)
+    except KeyboardInterrupt:
+        if not loop.histories[0]:
+            raise
+        interrupted = True
+    results = []
+    for model, part in enumerate(parts):
+        single = MultiViewNetwork(shapes, classes, recipe, device=device)
+        single.load_state_dict(loop.snapshots.get(model) or network.model_state(model))
+        single.eval()
+        trained = Trained(
+            single, history=loop.histories[model], best_epoch=loop.best_epoch[model], interrupted=interrupted
+        )
+        if len(part.validation):
+            batches = predict(single, data, part.validation)
+            logits = np.concatenate([batch.joint_logits[0].cpu().numpy() for batch in batches])
+            trained.temperature = fit_temperature(logits, labels[part.validation])
+        results.append(trained)
+    return results
+
+
+def view_shapes(views: Views) -> list[ViewShape]:
+    """Width and kind of each view that some sample has."""
+    return [ViewShape(m.shape[1], not isinstance(m, np.ndarray)) for m in views.matrices if m is not None]
+
+
+@torch.no_grad()
+def predict(network: MultiViewNetwork, data: TensorViews, samples: NDArray[np.int64]) -> Iterator[Predictions]:
+    """Yield the predictions of every model for the same samples, a batch at a time."""
+    network.eval()
+    for start in range(0, len(samples), PREDICTION_BATCH):
+        rows = torch.from_numpy(samples[start : start + PREDICTION_BATCH]).to(data.device)
+        yield network(data.batch(rows.expand(network.models, -1)))
+
+
+def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """The temperature in [0.05, 20] that minimises the cross-entropy (nats) of softmax(logits / temperature).
+
+    Source: Guo et al. 2017, §4.2.
+    """
+    scores, target = torch.from_numpy(logits).double(), torch.from_numpy(labels)
+
+    def loss(log_temperature: float) -> float:
+        return cross_entropy(scores / np.exp(log_temperature), target).item()
+
+    return float(np.exp(minimize_scalar(loss, bounds=np.log([0.05, 20.0]), method="bounded").x))
+
+
+class _Loop:
+    """The state of a training run: what is known of every model so far."""
+
+    def __init__(
+        self,
+        network: MultiViewNetwork,
+        data: TensorViews,
+        labels: Tensor,
+        parts: Sequence[Part],
+        recipe: Recipe,
+        seeds: Sequence[int],
+        sample_weight: NDArray[np.float32] | None,
+    ) -> None:
+        self.network, self.data, self.labels, self.recipe = network, data, labels, recipe
+        device = data.device
+        self.training = [torch.from_numpy(part.training) for part in parts]
+        self.validation = [torch.from_numpy(part.validation).to(device) for part in parts]
+        self.shuffles = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.weight = None if sample_weight is None else torch.from_numpy(sample_weight).to(device)
+        self.optimizer = torch.optim.AdamW(
+            _parameter_groups(network, recipe.weight_decay),
+            lr=recipe.learning_rate,
+            betas=recipe.betas,
+            fused=True,
+        )
+        models = len(parts)
+        self.histories: list[list[Epoch]] = [[] for _ in range(models)]
+        self.snapshots: dict[int, dict[str, Tensor]] = {}
+        self.best_epoch = [-1] * models
+        self.best_accuracy = [-1.0] * models
+        self.stopped = [False] * models
+
+    def run(self, progress: Progress | None) -> None:
+        for epoch in range(self.recipe.epochs):
+            rate = self.recipe.learning_rate * self.recipe.decay ** sum(epoch >= m for m in self.recipe.milestones)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            loss, ranked = self._train_epoch()
+            accuracy = self._validation_accuracies()
+            entries = [Epoch(*values, rate) for values in zip(loss, ranked, accuracy, strict=True)]
+            for model, entry in enumerate(entries):
+                self._keep(model, entry, epoch)
+            if progress is not None:
+                progress(epoch, entries)
+            if all(self.stopped):
+                break
+
+    def _train_epoch(self) -> tuple[list[float], list[float]]:
+        """One pass over every model's training part; mean loss and ranked share of each model."""
+        self.network.train()
+        order, valid = self._shuffle()
+        losses, shares = [], []
+        for start in range(0, order.shape[1], self.recipe.batch_size):
+            samples = order[:, start : start + self.recipe.batch_size]
+            usable = None if valid is None else valid[:, start : start + self.recipe.batch_size]
+            batch = self.data.batch(samples, usable)
+            weight = None if self.weight is None else self.weight[samples]
+            if usable is not None:
+                weight = usable.float() if weight is None else weight * usable
+            loss = training_loss(
+                self.network(batch), self.labels[samples], self.recipe, present=batch.present, weight=weight
+            )
+            self.optimizer.zero_grad()
+            loss.total.sum().backward()
+            self.optimizer.step()
+            losses.append(loss.total.detach())
+            shares.append(loss.ranked)
+        mean_loss = torch.stack(losses).mean(dim=0).tolist()
+        if not np.isfinite(mean_loss).all():
+            raise InputError(
+                f"the training loss is {mean_loss} after {len(self.histories[0])} epochs: lower learning_rate or scale the views"
+            )
+        return mean_loss, torch.stack(shares).mean(dim=0).tolist()
+
+    def _shuffle(self) -> tuple[Tensor, Tensor | None]:
+        """Every model's samples in this epoch's order, (models, longest), and which places are not padding."""
+        orders = [
+            part[torch.randperm(len(part), generator=generator)]
+            for part, generator in zip(self.training, self.shuffles, strict=True)
+        ]
+        padded, valid = _pad(orders)
+        return padded.to(self.data.device), None if valid.all() else valid.to(self.data.device)
+
+    @torch.no_grad()
+    def _validation_accuracies(self) -> list[float]:
+        """Accuracy of each model's joint prediction on its own validation part; NaN where it has none."""
+        self.network.eval()
+        lengths = [len(part) for part in self.validation]
+        samples, valid = _pad(self.validation)
+        hits = torch.zeros(self.network.models, device=self.data.device)
+        for start in range(0, max(lengths), PREDICTION_BATCH):
+            rows = samples[:, start : start + PREDICTION_BATCH]
+            correct = self.network(self.data.batch(rows)).joint_logits.argmax(dim=-1) == self.labels[rows]
+            hits += (correct & valid[:, start : start + PREDICTION_BATCH]).sum(dim=1)
+        return [hit / length if length else float("nan") for hit, length in zip(hits.tolist(), lengths, strict=True)]
+
+    def _keep(self, model: int, entry: Epoch, epoch: int) -> None:
+        """Record an epoch; remember its weights if it is the best so far. Ties go to the later epoch."""
+        if self.stopped[model]:
+            return
+        self.histories[model].append(entry)
+        if np.isnan(entry.validation_accuracy):
+            self.best_epoch[model] = epoch  # nothing to choose by: the last epoch it is
+        elif entry.validation_accuracy >= self.best_accuracy[model]:
+            self.best_accuracy[model] = entry.validation_accuracy
+            self.best_epoch[model] = epoch
+            self.snapshots[model] = self.network.model_state(model)
+        elif self.recipe.patience is not None and epoch - self.best_epoch[model] >= self.recipe.patience:
+            self.stopped[model] = True
+
+
+def _pad(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Vectors of differing lengths as one matrix, padded with zeros, and which places are not padding."""
+    padded = torch.nn.utils.rnn.pad_sequence(list(parts), batch_first=True)
+    lengths = torch.tensor([len(part) for part in parts], device=padded.device)
+    return padded, torch.arange(padded.shape[1], device=padded.device) < lengths.unsqueeze(1)
+
+
+def _parameter_groups(network: MultiViewNetwork, weight_decay: float) -> list[dict[str, Any]]:
+    """Weight matrices decay; biases and the scales of normalisation do not."""
+    decayed = [m.weight for m in network.modules() if isinstance(m, StackedLinear)]
+    chosen = {id(parameter) for parameter in decayed}
+    others = [parameter for parameter in network.parameters() if id(parameter) not in chosen]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def _fit_scaler(scaler: ViewScaler, model: int, matrix: Matrix, samples: NDArray[np.int64]) -> None:
+    """Measure mean and scale of one view on the training samples that have it."""
+    if len(samples) == 0:
+        return
+    rows = matrix[samples]
+    if isinstance(rows, np.ndarray):
+        mean, deviation = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
+        # Rounding leaves a constant column with a tiny deviation; it must not be blown up to noise.
+        constant = deviation <= 1e-6 * np.abs(mean)
+        factor = np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviation))
+    else:
+        # One factor for the view, so that zeros stay zeros: the mean square of an entry becomes 1.
+        mean = np.zeros(1)
+        square = float((rows.data.astype(np.float64) ** 2).sum()) / (rows.shape[0] * rows.shape[1])
+        factor = np.array([1 / np.sqrt(square) if square > 0 else 0.0])
+    scaler.mean[model] = torch.from_numpy(mean)
+    scaler.factor[model] = torch.from_numpy(factor)

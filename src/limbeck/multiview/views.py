@@ -1,0 +1,226 @@
+"""Whatever form the user's views come in, one form for the rest: named float32 matrices and a mask of what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from limbeck.errors import InputError
+
+Matrix: TypeAlias = NDArray[np.float32] | scipy.sparse.csr_array
+ViewColumns: TypeAlias = Mapping[str, Sequence[Any] | slice] | Sequence[int]
+
+
+@dataclass(frozen=True)
+class Views:
+    """Several descriptions of the same samples.
+
+    Attributes:
+        names: one a view.
+        matrices: one a view: (samples, features) float32, dense or CSR; None for a view that no sample has. Rows of
+            samples that lack the view are zero.
+        present: (views, samples) booleans: which sample has which view. Every sample has at least one.
+    """
+
+    names: tuple[str, ...]
+    matrices: tuple[Matrix | None, ...]
+    present: NDArray[np.bool_]
+
+    @property
+    def samples(self) -> int:
+        return int(self.present.shape[1])
+
+    @property
+    def complete(self) -> bool:
+        """Whether no sample lacks any view."""
+        return bool(self.present.all())
+
+
+def read_views(given: Any, *, columns: ViewColumns | None = None, names: Sequence[str] | None = None) -> Views:
+    """Read views given as a list, a dict or one matrix.
+
+    Args:
+        given: a list or tuple with one matrix a view (None where a view is missing for all samples); a dict from name
+            to matrix (a name that `names` knows and the dict lacks is missing for all samples); or one matrix whose columns are
+            cut into views by `columns`. A matrix is an array, a SciPy sparse matrix or a DataFrame. A row of NaN alone
+            says that the sample lacks the view.
+        columns: for one matrix: widths of consecutive groups, or a dict from name to column positions, column names
+            (DataFrame) or a slice. None: the matrix is the only view.
+        names: names of the views as they were when fitting; None when fitting.
+
+    Raises:
+        InputError: lengths differ, a value is infinite or a row partly NaN, a sample lacks all views, a view is
+            unknown, or there is nothing.
+    """
+    named = _name_views(given, columns, names)
+    lengths = {name: _length(matrix, name) for name, matrix in named.items() if matrix is not None}
+    if not lengths:
+        raise InputError("X has no view: give at least one matrix that is not None")
+    samples = next(iter(lengths.values()))
+    for name, length in lengths.items():
+        if length != samples:
+            first = next(iter(lengths))
+            raise InputError(
+                f"view {name!r} has {length} samples, but view {first!r} has {samples}: they must be equal"
+            )
+    if samples == 0:
+        raise InputError("X has 0 samples (found array with 0 sample(s)), while a minimum of 1 is required")
+    matrices: list[Matrix | None] = []
+    present = np.zeros((len(named), samples), dtype=bool)
+    for position, (name, matrix) in enumerate(named.items()):
+        if matrix is None:
+            matrices.append(None)
+            continue
+        clean, present[position] = _read_matrix(matrix, name)
+        matrices.append(clean)
+    lacking = np.flatnonzero(~present.any(axis=0))
+    if len(lacking):
+        raise InputError(
+            f"sample {lacking[0]} lacks every view ({len(lacking)} such sample{'s' * (len(lacking) > 1)}): "
+            "drop it, nothing can be said of it"
+        )
+    return Views(tuple(named), tuple(matrices), present)
+
+
+def select(views: Views, samples: NDArray[np.int64]) -> Views:
+    """The views of some samples."""
+    return Views(
+        views.names,
+        tuple(None if matrix is None else matrix[samples] for matrix in views.matrices),
+        views.present[:, samples],
+    )
+
+
+def concatenate(first: Views, second: Views) -> Views:
+    """The samples of `first`, then those of `second`; names must agree, and a view needs the same width in both."""
+    matrices: list[Matrix | None] = []
+    for name, above, below in zip(first.names, first.matrices, second.matrices, strict=True):
+        known = above if above is not None else below
+        if known is None:
+            matrices.append(None)
+            continue
+        # Zeros stand for a view that one side lacks; `present` says so.
+        empty = scipy.sparse.csr_array if scipy.sparse.issparse(known) else np.zeros
+        halves = [
+            empty((samples, known.shape[1]), dtype=np.float32) if half is None else half
+            for half, samples in ((above, first.samples), (below, second.samples))
+        ]
+        if halves[0].shape[1] != halves[1].shape[1]:
+            raise InputError(
+                f"view {name!r} has {halves[0].shape[1]} features in one part and {halves[1].shape[1]} in the other"
+            )
+        sparse = any(scipy.sparse.issparse(half) for half in halves)
+        matrices.append(scipy.sparse.vstack(halves, format="csr") if sparse else np.concatenate(halves))
+    return Views(first.names, tuple(matrices), np.concatenate([first.present, second.present], axis=1))
+
+
+def is_matrix(given: Any) -> bool:
+    """Whether `given` is one matrix (not a list or dict of views)."""
+    if isinstance(given, Mapping):
+        return False
+    if isinstance(given, (list, tuple)):
+        return len(given) > 0 and not any(
+            view is None or np.ndim(view) >= 2 or hasattr(view, "shape") for view in given
+        )
+    return True
+
+
+def _name_views(given: Any, columns: ViewColumns | None, names: Sequence[str] | None) -> dict[str, Any]:
+    if isinstance(given, Mapping):
+        if columns is not None:
+            raise InputError("view_columns cuts one matrix into views, but X is a dict of views: leave one of them out")
+        unknown = [name for name in given if names is not None and name not in names]
+        if unknown:
+            raise InputError(f"view {unknown[0]!r} was not there when fitting; the views are {', '.join(names or ())}")
+        return {name: given.get(name) for name in (names if names is not None else given)}
+    if is_matrix(given):
+        cut = _cut(given, columns)
+    else:
+        if columns is not None:
+            raise InputError("view_columns cuts one matrix into views, but X is a list of views: leave one of them out")
+        cut = {f"view_{position}": view for position, view in enumerate(given)}
+    if names is None:
+        return cut
+    if len(cut) != len(names):
+        raise InputError(f"X has {len(cut)} views, but {len(names)} were there when fitting: {', '.join(names)}")
+    return dict(zip(names, cut.values(), strict=True))
+
+
+def _cut(matrix: Any, columns: ViewColumns | None) -> dict[str, Any]:
+    """One matrix as a dict of views."""
+    if not hasattr(matrix, "shape"):
+        matrix = np.asarray(matrix)
+    if columns is None:
+        return {"view_0": matrix}
+    if len(matrix.shape) != 2:
+        raise InputError(f"X must be a matrix (samples, features), got shape {tuple(matrix.shape)}")
+    if scipy.sparse.issparse(matrix):
+        matrix = matrix.tocsc()
+    width = matrix.shape[1]
+    if not isinstance(columns, Mapping):
+        if any(size < 1 for size in columns) or sum(columns) != width:
+            raise InputError(f"view_columns add up to {sum(columns)}, but X has {width} columns")
+        edges = np.cumsum([0, *columns])
+        columns = {f"view_{i}": slice(edges[i], edges[i + 1]) for i in range(len(columns))}
+    cut = {}
+    for name, chosen in columns.items():
+        group = chosen if isinstance(chosen, slice) else list(chosen)
+        try:
+            if hasattr(matrix, "iloc"):
+                by_name = not isinstance(group, slice) and any(isinstance(column, str) for column in group)
+                cut[name] = matrix.loc[:, group] if by_name else matrix.iloc[:, group]
+            else:
+                cut[name] = matrix[:, group]
+        except (IndexError, KeyError) as error:
+            raise InputError(f"view_columns[{name!r}] names a column that X does not have: {error}") from None
+    return cut
+
+
+def _length(matrix: Any, name: str) -> int:
+    if scipy.sparse.issparse(matrix):
+        return int(matrix.shape[0])
+    shape = np.shape(matrix)
+    if len(shape) != 2:
+        hint = "Reshape your data" if len(shape) == 1 else "give one row a sample"
+        raise InputError(f"view {name!r} must be a matrix (samples, features), got shape {shape}: {hint}")
+    return int(shape[0])
+
+
+def _read_matrix(matrix: Any, name: str) -> tuple[Matrix, NDArray[np.bool_]]:
+    """A float32 matrix without NaN, and which rows were there."""
+    if hasattr(matrix, "to_numpy"):
+        matrix = matrix.to_numpy()
+    sparse = scipy.sparse.issparse(matrix)
+    if np.iscomplexobj(matrix):
+        raise InputError(f"view {name!r}: Complex data not supported")
+    try:
+        clean: Any = scipy.sparse.csr_array(matrix, dtype=np.float32) if sparse else np.array(matrix, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"view {name!r} does not hold numbers: {error}") from None
+    rows, columns = clean.shape
+    if columns == 0:
+        raise InputError(f"view {name!r} has 0 feature(s) (shape={clean.shape}) while a minimum of 1 is required.")
+    values: NDArray[np.float32] = clean.data if sparse else clean
+    if np.isfinite(values).all():
+        return clean, np.ones(rows, dtype=bool)
+    # The row of each value, so that dense and stored sparse values are counted alike.
+    row_of = np.repeat(np.arange(rows), np.diff(clean.indptr) if sparse else columns)
+    infinite = np.isinf(values).ravel()
+    if infinite.any():
+        raise InputError(f"view {name!r} has an infinity in row {row_of[infinite][0]}: remove or replace it")
+    missing = np.isnan(values).ravel()
+    missing_count = np.bincount(row_of[missing], minlength=rows)
+    absent = (missing_count > 0) & (missing_count == np.bincount(row_of, minlength=rows))
+    partly = np.flatnonzero((missing_count > 0) & ~absent)
+    if len(partly):
+        raise InputError(
+            f"view {name!r} has NaN in row {partly[0]} but not in all of it: impute it, "
+            "or make the whole row NaN to say that the sample lacks the view"
+        )
+    values[np.isnan(values)] = 0
+    return clean, ~absent

@@ -1,0 +1,91 @@
+"""The information bottleneck of the papers: a small network from an observation to a Gaussian representation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.nn.stacked import StackedLinear
+
+
+class Gaussian(NamedTuple):
+    """A diagonal Gaussian over representations: `mean` and `log_variance`, both (..., features)."""
+
+    mean: Tensor
+    log_variance: Tensor
+
+
+class Bottleneck(nn.Module):
+    r"""Encode an observation v into a representation z: hidden ReLU layers, then a mean and a log-variance.
+
+    .. math:: z = \mu(v) + \sigma(v) \epsilon, \quad \epsilon \sim N(0, I) \text{ in training if stochastic}; \qquad z = \mu(v) \text{ else}
+
+    Args:
+        in_features: width of the observation.
+        hidden: widths of the hidden layers; the papers' are 1024 and 512.
+        features: width of the representation; the last layer has twice as many outputs.
+        stochastic: sample z while training. At inference z is always the mean.
+        stack: leading dimensions of independent copies, see `limbeck.nn.stacked`.
+
+    Shapes: observation (*stack, batch, in_features); representation (*stack, batch, features).
+
+    Raises:
+        ValueError: a width is not positive.
+
+    Source: Tian et al. 2021, §4.2; Tian et al. 2022, §5.1.2 ("multi-layer perceptrons of 2 hidden ReLU units of size
+    1,024 and 512 respectively with an output of size 2 × 256 that parameterizes mean and variance"). The authors'
+    code never samples and uses the whole output as z; here that is `stochastic=False` with twice the features.
+
+    Example:
+        >>> bottleneck = Bottleneck(2048)
+        >>> bottleneck(torch.zeros(4, 2048)).shape, sum(p.numel() for p in bottleneck.parameters())
+        (torch.Size([4, 256]), 2885632)
+    """
+
+    generators: list[torch.Generator] | None = (
+        None  # one for each slice of the first stack dimension, as in StackedDropout
+    )
+
+    def __init__(
+        self,
+        in_features: int,
+        *,
+        hidden: Sequence[int] = (1024, 512),
+        features: int = 256,
+        stochastic: bool = False,
+        stack: tuple[int, ...] = (),
+    ) -> None:
+        super().__init__()
+        if min(in_features, features, *hidden) <= 0:
+            raise ValueError(f"widths must be positive, got {in_features} -> {tuple(hidden)} -> {features}")
+        self.stochastic = stochastic
+        layers: list[nn.Module] = []
+        width = in_features
+        for following in hidden:
+            layers += [StackedLinear(width, following, stack=stack), nn.ReLU()]
+            width = following
+        self.hidden = nn.Sequential(*layers)
+        self.output = StackedLinear(width, 2 * features, stack=stack)
+
+    def distribution(self, observation: Tensor) -> Gaussian:
+        """The Gaussian p(z | v) of each observation."""
+        mean, log_variance = self.output(self.hidden(observation)).chunk(2, dim=-1)
+        return Gaussian(mean, log_variance)
+
+    def sample(self, distribution: Gaussian) -> Tensor:
+        """z: the mean, or in training, if stochastic, one draw by the reparameterisation trick."""
+        if not (self.training and self.stochastic):
+            return distribution.mean
+        noise = torch.empty_like(distribution.mean)
+        if self.generators is None:
+            noise.normal_()
+        else:
+            for model, generator in zip(noise, self.generators, strict=True):
+                model.normal_(generator=generator)
+        return torch.addcmul(distribution.mean, noise, torch.exp(distribution.log_variance / 2))
+
+    def forward(self, observation: Tensor) -> Tensor:
+        return self.sample(self.distribution(observation))

@@ -1,0 +1,180 @@
+"""Layers that hold many independent copies of themselves and apply each to its own slice of the input.
+
+`stack` is a tuple of leading dimensions: `()` is an ordinary layer, `(views,)` one copy a view, `(models, views)` one copy
+a view in each of several models that train side by side. Copies share nothing but the call, so that a stack of s
+models costs one batched product a layer where s models would cost s small ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class StackedLinear(nn.Module):
+    """Affine maps `x @ weight + bias`, one for each position of the stack.
+
+    Args:
+        in_features: width of the input.
+        out_features: width of the output.
+        stack: leading dimensions of the parameters.
+        bias: whether to add a bias.
+
+    Shapes: input (*stack, batch, in_features) or one that broadcasts to it; output (*stack, batch, out_features);
+    `weight` is (*stack, in_features, out_features), `bias` (*stack, out_features).
+    """
+
+    def __init__(self, in_features: int, out_features: int, *, stack: tuple[int, ...] = (), bias: bool = True) -> None:
+        super().__init__()
+        self.in_features, self.out_features, self.stack = in_features, out_features, stack
+        self.weight = nn.Parameter(torch.empty(*stack, in_features, out_features))
+        self.bias = nn.Parameter(torch.empty(*stack, out_features)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self, generators: Sequence[torch.Generator] | None = None) -> None:
+        """Draw all parameters uniformly in ±1/sqrt(in_features), as torch's own linear layer does.
+
+        Args:
+            generators: one for each slice of the first stack dimension; default: the global one for all.
+        """
+        bound = 1 / math.sqrt(self.in_features)
+        with torch.no_grad():
+            for parameter in self.parameters():
+                if generators is None:
+                    parameter.uniform_(-bound, bound)
+                else:
+                    for model, generator in zip(parameter, generators, strict=True):
+                        model.uniform_(-bound, bound, generator=generator)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if not self.stack:
+            return F.linear(inputs, self.weight.mT, self.bias)
+        outputs = inputs @ self.weight
+        return outputs if self.bias is None else outputs + self.bias.unsqueeze(-2)
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features}, {self.out_features}, stack={self.stack}"
+
+
+class StackedBatchNorm(nn.Module):
+    """Batch normalisation of every feature, one for each position of the stack, blind to samples that are not there.
+
+    In training the mean and the variance are those of the usable samples of the batch, and running averages are kept
+    for inference. With fewer than two usable samples the running averages are used.
+
+    Shapes: input and output (*stack, batch, features); `usable` (*stack, batch) booleans.
+    """
+
+    running_mean: Tensor
+    running_variance: Tensor
+
+    def __init__(
+        self, features: int, *, stack: tuple[int, ...] = (), momentum: float = 0.1, epsilon: float = 1e-5
+    ) -> None:
+        super().__init__()
+        self.momentum, self.epsilon = momentum, epsilon
+        self.weight = nn.Parameter(torch.ones(*stack, features))
+        self.bias = nn.Parameter(torch.zeros(*stack, features))
+        self.register_buffer("running_mean", torch.zeros(*stack, features))
+        self.register_buffer("running_variance", torch.ones(*stack, features))
+
+    def forward(self, inputs: Tensor, usable: Tensor | None = None) -> Tensor:
+        mean, variance = self.running_mean, self.running_variance
+        if self.training:
+            mean, variance = self._batch_moments(inputs, usable)
+        scale = self.weight * torch.rsqrt(variance + self.epsilon)
+        return torch.addcmul((self.bias - mean * scale).unsqueeze(-2), inputs, scale.unsqueeze(-2))
+
+    def _batch_moments(self, inputs: Tensor, usable: Tensor | None) -> tuple[Tensor, Tensor]:
+        if usable is None:
+            count = torch.full_like(inputs[..., 0, :1], inputs.shape[-2])
+            # Not var_mean: over a dimension that is not the last it costs twenty times as much on a CPU.
+            mean = inputs.mean(dim=-2)
+            variance = (inputs - mean.unsqueeze(-2)).square().mean(dim=-2)
+        else:
+            weight = usable.unsqueeze(-1).to(inputs.dtype)
+            count = weight.sum(dim=-2)
+            mean = (inputs * weight).sum(dim=-2) / count.clamp(min=1)
+            variance = ((inputs - mean.unsqueeze(-2)).square() * weight).sum(dim=-2) / count.clamp(min=1)
+        enough = count > 1
+        with torch.no_grad():
+            step = torch.where(enough, self.momentum, 0.0)
+            unbiased = variance * count / (count - 1).clamp(min=1)
+            self.running_mean.lerp_(mean, step.expand_as(mean))
+            self.running_variance.lerp_(unbiased, step.expand_as(mean))
+        return torch.where(enough, mean, self.running_mean), torch.where(enough, variance, self.running_variance)
+
+
+class SparseRows(NamedTuple):
+    """Rows of a sparse matrix, as a bag of entries for each.
+
+    Attributes:
+        columns: (entries,) int64, the column of each entry, row after row.
+        values: (entries,) the entries.
+        starts: (rows,) int64, where each row's entries begin.
+    """
+
+    columns: Tensor
+    values: Tensor
+    starts: Tensor
+
+
+class StackedSparseLinear(StackedLinear):
+    """A `StackedLinear` for sparse rows: costs what the stored entries cost, and nothing is made dense.
+
+    Shapes: input rows of all models one after the other, (models * batch) rows; output (models, batch, out_features).
+    """
+
+    def forward_rows(self, rows: SparseRows) -> Tensor:
+        (models,) = self.stack
+        batch = len(rows.starts) // models
+        # All models in one call: model m's weights are the m-th block of one tall matrix.
+        ends = torch.cat([rows.starts[1:], rows.starts.new_tensor([len(rows.columns)])])
+        model = torch.arange(models, device=rows.starts.device).repeat_interleave(batch)
+        columns = rows.columns + (model * self.in_features).repeat_interleave(ends - rows.starts)
+        outputs = F.embedding_bag(
+            columns, self.weight.flatten(0, 1), rows.starts, mode="sum", per_sample_weights=rows.values
+        ).unflatten(0, (models, batch))
+        return outputs if self.bias is None else outputs + self.bias.unsqueeze(-2)
+
+
+class StackedDropout(nn.Module):
+    """Dropout whose masks are drawn, for each slice of the first stack dimension, from that slice's own generator.
+
+    A model's masks therefore do not depend on which other models train beside it. Without `generators` the global
+    generator is used. Active in training only; survivors are scaled by 1 / (1 - rate).
+    """
+
+    generators: list[torch.Generator] | None = None
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        if not 0 <= rate < 1:
+            raise ValueError(f"dropout rate must be in [0, 1), not {rate}")
+        self.rate = rate
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return inputs
+        if self.generators is None:
+            return F.dropout(inputs, self.rate)
+        # One random byte an element: 1/256 is fine enough for a rate. Drawn eight at a time, bytes cost a twentieth of
+        # what F.dropout's draws cost on a CPU.
+        threshold = round(256 * self.rate)
+        elements = inputs[0].numel()
+        draws = [
+            torch.empty(-(-elements // 8), dtype=torch.int64, device=inputs.device)
+            .random_(-(2**63), None, generator=generator)
+            .view(torch.uint8)[:elements]
+            for generator in self.generators
+        ]
+        kept = (torch.stack(draws) >= threshold).to(inputs.dtype).mul_(256 / (256 - threshold))
+        return inputs * kept.view(inputs.shape)
+
+    def extra_repr(self) -> str:
+        return f"{self.rate}"

@@ -1,0 +1,162 @@
+"""The ranked list loss on embeddings."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class RankedList(NamedTuple):
+    """What `ranked_list_loss` returns.
+
+    Attributes:
+        loss: (...): mean over the valid anchors of each batch; 0 where a batch has none.
+        per_anchor: (..., batch): each anchor's loss, 0 for anchors that are not valid.
+        valid: (..., batch) booleans: anchors with at least one positive in the batch. The others cannot say how close a
+            positive should be; they are left out of the mean and reported here.
+    """
+
+    loss: Tensor
+    per_anchor: Tensor
+    valid: Tensor
+
+
+def ranked_list_loss(
+    embeddings: Tensor,
+    labels: Tensor,
+    *,
+    margin: float = 0.4,
+    boundary: float = 1.2,
+    temperature: float = 10.0,
+    balance: float = 0.5,
+    normalize: bool = True,
+    usable: Tensor | None = None,
+) -> RankedList:
+    r"""Ranked list loss: positives inside a ball, negatives outside a larger one, harder negatives weighted more.
+
+    For an anchor i with distances :math:`d_{ij} = \|e_i - e_j\|_2`
+
+    .. math::
+        L_i = (1 - \lambda) \frac{1}{|P_i|} \sum_{j \in P_i} (d_{ij} - (\alpha - m))
+            + \lambda \frac{\sum_{j \in N_i} w_{ij} (\alpha - d_{ij})}{\sum_{j \in N_i} w_{ij}},
+        \qquad w_{ij} = \exp(\tau (\alpha - d_{ij}))
+
+    where :math:`e` are the `embeddings`, :math:`P_i` the positives with :math:`d_{ij} > \alpha - m`, :math:`N_i` the negatives with
+    :math:`d_{ij} < \alpha`, :math:`\alpha` is `boundary`, :math:`m` is `margin`, :math:`\tau` is `temperature` and
+    :math:`\lambda` is `balance`. An empty :math:`P_i` or :math:`N_i` adds 0.
+
+    As the authors of the loss prescribe, only the anchor moves (the gradient does not flow into :math:`e_j`) and the
+    weights :math:`w` are constants. Where two embeddings coincide (up to rounding: closer than about 1e-3 for unit vectors in
+    float32) the distance is 0 and has no gradient; a fixed unit vector, one of its subgradients, is used, opposite for
+    the two, so that a collapsed batch comes apart.
+
+    Args:
+        embeddings: (..., batch, features).
+        labels: (..., batch) integers, or a shape that broadcasts to it.
+        margin: m > 0, in units of distance.
+        boundary: α > margin.
+        temperature: τ ≥ 0; 0 weighs all negatives alike.
+        balance: λ in [0, 1].
+        normalize: L2-normalise the embeddings first, so that distances lie in [0, 2].
+        usable: (..., batch) booleans; samples where it is false are neither anchors, positives nor negatives.
+
+    Returns:
+        `RankedList`: loss, each anchor's loss, and which anchors were valid.
+
+    Raises:
+        ValueError: shapes disagree, a dimension is empty, or a parameter is out of range.
+
+    Source: Wang et al. 2019 (CVPR), eq. 3-9; the "rank loss" [48] of Tian et al. 2022, §5.1.2 and §5.2.2.
+
+    Example:
+        >>> result = ranked_list_loss(torch.eye(3), torch.tensor([0, 0, 1]))
+        >>> [round(value, 4) for value in result.per_anchor.tolist()], result.valid.tolist()
+        ([0.3071, 0.3071, 0.0], [True, True, False])
+    """
+    if embeddings.ndim < 2 or embeddings.numel() == 0:
+        raise ValueError(f"embeddings must be (..., batch, features), got shape {tuple(embeddings.shape)}")
+    if not 0 < margin < boundary:
+        raise ValueError(f"margin must lie between 0 and boundary = {boundary}, not {margin}")
+    if not 0 <= balance <= 1:
+        raise ValueError(f"balance must be in [0, 1], not {balance}")
+    if temperature < 0:
+        raise ValueError(f"temperature must not be negative, not {temperature}")
+    try:
+        label = labels.expand(embeddings.shape[:-1])
+    except RuntimeError:
+        raise ValueError(
+            f"labels of shape {tuple(labels.shape)} do not fit embeddings of shape {tuple(embeddings.shape)}"
+        ) from None
+
+    anchors = F.normalize(embeddings, dim=-1) if normalize else embeddings
+    with torch.no_grad():
+        per_anchor, gradient, valid = _values_and_gradients(
+            anchors, label, usable, margin=margin, boundary=boundary, temperature=temperature, balance=balance
+        )
+    # With fixed weights and a fixed gallery the loss is known together with its gradient in closed form: this term is
+    # zero and has that gradient, so that nothing of the (batch, batch) computation is kept for the backward pass.
+    projection = (anchors * gradient).sum(dim=-1)
+    per_anchor = per_anchor + (projection - projection.detach())
+    return RankedList(per_anchor.sum(dim=-1) / valid.sum(dim=-1).clamp(min=1), per_anchor, valid)
+
+
+def _values_and_gradients(
+    anchors: Tensor,
+    label: Tensor,
+    usable: Tensor | None,
+    *,
+    margin: float,
+    boundary: float,
+    temperature: float,
+    balance: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Each anchor's loss, its gradient with respect to that anchor's embedding, and whether the anchor is valid."""
+    distance, coincident = _distances(anchors)
+    pair = ~torch.eye(anchors.shape[-2], dtype=torch.bool, device=anchors.device)
+    if usable is not None:
+        pair = pair & usable.unsqueeze(-1) & usable.unsqueeze(-2)
+    same = label.unsqueeze(-1) == label.unsqueeze(-2)
+    positive, negative = same & pair, ~same & pair
+    valid = positive.any(dim=-1)
+
+    far_positive = (positive & (distance > boundary - margin)).to(distance.dtype)
+    pull = (1 - balance) * far_positive / far_positive.sum(dim=-1, keepdim=True).clamp(min=1)
+
+    near_negative = (negative & (distance < boundary)).to(distance.dtype)
+    # The exponent is at most temperature * boundary - that, so the largest weight is 1 and none overflows.
+    nearest = torch.where(near_negative > 0, distance, torch.inf).amin(dim=-1, keepdim=True)
+    weight = near_negative * torch.exp(temperature * (nearest - distance)).nan_to_num(posinf=0.0)
+    push = balance * weight / weight.sum(dim=-1, keepdim=True).clamp(min=torch.finfo(weight.dtype).tiny)
+
+    used = valid.unsqueeze(-1).to(distance.dtype)
+    per_anchor = (used * (pull * (distance - (boundary - margin)) + push * (boundary - distance))).sum(dim=-1)
+
+    slope = used * (pull - push)  # derivative of the loss with respect to each distance
+    toward = torch.where(coincident, 0.0, slope / distance.clamp(min=torch.finfo(distance.dtype).tiny))
+    gradient = toward.sum(dim=-1, keepdim=True) * anchors - toward @ anchors
+    if coincident.any():
+        order = torch.arange(anchors.shape[-2], device=anchors.device)
+        side = torch.sign(order.unsqueeze(-1) - order).to(distance.dtype)  # 0 on the diagonal, antisymmetric
+        gradient = gradient + (slope * coincident * side).sum(dim=-1, keepdim=True) * _fixed_direction(anchors)
+    return per_anchor, gradient, valid
+
+
+def _distances(anchors: Tensor) -> tuple[Tensor, Tensor]:
+    """Euclidean distances (..., batch, batch), and which pairs coincide up to rounding: their distance is 0."""
+    product = anchors @ anchors.mT
+    square = product.diagonal(dim1=-2, dim2=-1)
+    sum_of_squares = square.unsqueeze(-1) + square.unsqueeze(-2)
+    squared = sum_of_squares - 2 * product
+    coincident = squared <= 8 * torch.finfo(anchors.dtype).eps * sum_of_squares
+    distance = squared.clamp(min=0).sqrt() * ~coincident
+    coincident.diagonal(dim1=-2, dim2=-1).fill_(False)
+    return distance, coincident
+
+
+def _fixed_direction(anchors: Tensor) -> Tensor:
+    """One unit vector, the same at every call, not aligned with any axis or with the vector of ones."""
+    direction = torch.cos(torch.arange(1, anchors.shape[-1] + 1, device=anchors.device, dtype=anchors.dtype))
+    return F.normalize(direction, dim=0)

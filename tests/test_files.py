@@ -1,0 +1,70 @@
+"""Writing files atomically."""
+
+import errno
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from limbeck.files import atomic_writer, write_json, write_text
+
+
+def _full_disk(_descriptor: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_file_and_its_folders_appear_with_ordinary_permissions(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "file.bin"
+    old = os.umask(0o022)
+    try:
+        with atomic_writer(path) as stream:
+            stream.write(b"one")
+            assert not path.exists()
+    finally:
+        os.umask(old)
+    assert path.read_bytes() == b"one"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert [p.name for p in path.parent.iterdir()] == ["file.bin"]
+
+
+@pytest.mark.parametrize("trouble", [ValueError, KeyboardInterrupt])
+def test_trouble_in_the_block_leaves_the_old_file_alone(tmp_path: Path, trouble: type[BaseException]) -> None:
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+
+    def write() -> None:
+        with atomic_writer(path) as stream:
+            stream.write(b"new")
+            raise trouble
+
+    with pytest.raises(trouble):
+        write()
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_full_disk_leaves_the_old_file_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    monkeypatch.setattr(os, "fsync", _full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        write_text(path, "new")
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_text_is_utf8(tmp_path: Path) -> None:
+    write_text(tmp_path / "t", "Karhunen-Loève\n")
+    assert (tmp_path / "t").read_bytes() == "Karhunen-Loève\n".encode()
+
+
+def test_json_round_trip_and_no_nan(tmp_path: Path) -> None:
+    path = tmp_path / "v.json"
+    write_json(path, {"accuracy": [0.5, 1], "name": "é"})
+    assert json.loads(path.read_text()) == {"accuracy": [0.5, 1], "name": "é"}
+    assert path.read_text().endswith("}\n")
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, float("nan"))
+    assert json.loads(path.read_text())["name"] == "é"
