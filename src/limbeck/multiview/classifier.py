@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 import scipy.sparse
 import torch
 from numpy.typing import ArrayLike, NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as safetensors_bytes
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags, compute_class_weight
@@ -23,16 +19,14 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from limbeck.errors import InputError
-from limbeck.files import atomic_writer
-from limbeck.multiview.evaluation import ViewAccount, cross_entropy_nats
-from limbeck.multiview.network import MultiViewNetwork, ViewShape
+from limbeck.multiview import persistence
+from limbeck.multiview.evaluation import ViewAccount, cross_entropy_nats, probabilities
+from limbeck.multiview.network import ViewShape
 from limbeck.multiview.progress import epoch_progress
 from limbeck.multiview.recipe import Objective, Recipe
 from limbeck.multiview.tensors import TensorViews
-from limbeck.multiview.training import Epoch, Part, Trained, predict, train, view_shapes
-from limbeck.multiview.views import ViewColumns, Views, concatenate, is_matrix, read_views, select
-
-FORMAT = "limbeck-multiview-1"
+from limbeck.multiview.training import Part, Trained, predict, train, view_shapes
+from limbeck.multiview.views import Matrix, ViewColumns, Views, concatenate, is_matrix, matrix_width, read_views, select
 
 
 class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -43,8 +37,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
 
     .. math:: \sum_i D_{KL}[P_{v_i} \| P_{z_i}] + \sum_i D_{KL}[P_{z_{1..n}} \| P_{z_{1..n} \setminus i}]
 
-    where :math:`P_{v_i}` and :math:`P_{z_i}` are the predictions from view i's observation and representation, and the last
-    two from all representations and from all but the i-th: so every view learns to do without each other one.
+    where :math:`P_{v_i}` and :math:`P_{z_i}` are the predictions from view i's observation and representation, and the
+    last two from all representations and from all but the i-th: so every view learns to do without each other one.
 
     X is a list of matrices (None for a view that nobody has), a dict from view name to matrix, or one matrix whose
     columns `view_columns` cuts into views; a matrix is an array, a SciPy sparse matrix or a DataFrame, (samples,
@@ -87,6 +81,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
     Attributes:
         classes_: the labels, sorted.
         view_names_: names of the views, in order.
+        view_shapes_: features of each view and whether it is sparse; 0 features for a view that nobody had.
+        network_: the trained `MultiViewNetwork`.
         n_features_in_: columns of X where X is one matrix, else the features of all views together.
         history_: one entry an epoch: loss, validation accuracy, learning rate.
         best_epoch_: whose weights are used.
@@ -228,7 +224,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         self._adopt(trained, views, classes, recipe)
         self.n_features_in_ = sum(shape.features for shape in view_shapes(views))
         if is_matrix(X):
-            self.n_features_in_ = np.shape(X)[1] if not hasattr(X, "shape") else X.shape[1]
+            self.n_features_in_ = matrix_width(X)
             if hasattr(X, "columns"):
                 self.feature_names_in_ = np.asarray(X.columns, dtype=object)
         self.account_ = []
@@ -244,11 +240,12 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Calibrated probabilities (samples, classes), columns ordered as `classes_`."""
-        return self._probability(self._joint_logits(self._read(X)))
+        return probabilities(self._joint_logits(self._read(X)), self.temperature_)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable class of each sample."""
-        return np.take(self.classes_, self.predict_proba(X).argmax(axis=1))
+        probability = self.predict_proba(X)
+        return np.asarray(np.take(self.classes_, probability.argmax(axis=1)))
 
     def transform(self, X: Any) -> NDArray[np.float32]:
         """Representations of all views side by side, (samples, views * representation).
@@ -295,26 +292,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         The file appears at once or not at all: an older one stays intact if anything fails.
         """
         self._check_fitted()
-        description = {
-            "format": FORMAT,
-            "options": self._plain_options(),
-            "classes": np.asarray(self.classes_).tolist(),
-            "classes_dtype": str(np.asarray(self.classes_).dtype),
-            "views": [
-                {"name": name, "features": width, "sparse": sparse}
-                for name, (width, sparse) in zip(self.view_names_, self._views_, strict=True)
-            ],
-            "n_features_in": int(self.n_features_in_),
-            "feature_names_in": [str(name) for name in getattr(self, "feature_names_in_", ())],
-            "temperature": self.temperature_,
-            "best_epoch": self.best_epoch_,
-            "history": [_finite(dataclasses.asdict(epoch)) for epoch in self.history_],
-            "account": [dataclasses.asdict(row) for row in self.account_],
-        }
-        tensors = {name: tensor.contiguous().cpu() for name, tensor in self.network_.state_dict().items()}
-        content = safetensors_bytes(tensors, {"limbeck": json.dumps(description)})
-        with atomic_writer(path) as stream:
-            stream.write(content)
+        persistence.save(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, device: str = "cpu") -> Self:
@@ -323,19 +301,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         Raises:
             InputError: the file is not there, damaged, or not such a model.
         """
-        file = Path(path)
-        if not file.is_file():
-            raise InputError(f"{file}: there is no such file")
-        try:
-            with safe_open(file, framework="pt", device=device) as stream:
-                metadata = stream.metadata() or {}
-                tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-            description = json.loads(metadata["limbeck"])
-            if description["format"] != FORMAT:
-                raise InputError(f"{file}: written by another version of limbeck ({description['format']})")
-            return cls._restore(description, tensors, device)
-        except (SafetensorError, KeyError, TypeError, json.JSONDecodeError, RuntimeError, OSError) as error:
-            raise InputError(f"{file}: not a multi-view model, or damaged ({error})".replace("\n", " ")) from None
+        return persistence.load(cls, path, device=device)
 
     # -- scikit-learn's own protocol ---------------------------------------------------------------------------------
 
@@ -345,61 +311,13 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = []
         return tags
 
     # -- inner workings ----------------------------------------------------------------------------------------------
 
     def _recipe(self) -> Recipe:
-        values: dict[str, Any] = {}
-        for field in dataclasses.fields(Recipe):
-            value = getattr(self, field.name)
-            values[field.name] = tuple(value) if isinstance(value, (list, np.ndarray)) else value
-        return Recipe(**values)
-
-    def _plain_options(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON can hold them."""
-        options = {**self.get_params(deep=False), **dataclasses.asdict(self._recipe())}
-        options.pop("device")
-        columns = options["view_columns"]
-        if isinstance(columns, dict):
-            options["view_columns"] = {
-                name: {"slice": [group.start, group.stop, group.step]} if isinstance(group, slice) else list(group)
-                for name, group in columns.items()
-            }
-        if isinstance(options["class_weight"], dict):
-            options["class_weight"] = None  # only fitting needs it, and its keys may be of any type
-        return json.loads(json.dumps(options, default=_plain))  # type: ignore[no-any-return]
-
-    @classmethod
-    def _restore(cls, description: dict[str, Any], tensors: dict[str, torch.Tensor], device: str) -> Self:
-        options = description["options"]
-        columns = options["view_columns"]
-        if isinstance(columns, dict):
-            options["view_columns"] = {
-                name: slice(*group["slice"]) if isinstance(group, dict) else group for name, group in columns.items()
-            }
-        options = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
-        model = cls(**options, device=device)
-        model._views_ = [(view["features"], view["sparse"]) for view in description["views"]]
-        shapes = [ViewShape(width, sparse) for width, sparse in model._views_ if width]
-        classes = np.array(description["classes"], dtype=description["classes_dtype"])
-        model.recipe_ = model._recipe()
-        model.network_ = MultiViewNetwork(shapes, len(classes), model.recipe_, device=torch.device(device))
-        model.network_.load_state_dict(tensors)
-        model.network_.eval()
-        model.classes_ = classes
-        model.view_names_ = tuple(view["name"] for view in description["views"])
-        model.n_features_in_ = description["n_features_in"]
-        if description["feature_names_in"]:
-            model.feature_names_in_ = np.array(description["feature_names_in"], dtype=object)
-        model.temperature_ = description["temperature"]
-        model.best_epoch_ = description["best_epoch"]
-        model.history_ = [
-            Epoch(**{name: float("nan") if value is None else value for name, value in epoch.items()})
-            for epoch in description["history"]
-        ]
-        model.account_ = [ViewAccount(**row) for row in description["account"]]
-        return model
+        return Recipe.of({field.name: getattr(self, field.name) for field in dataclasses.fields(Recipe)})
 
     def _adopt(self, trained: Trained, views: Views, classes: NDArray[Any], recipe: Recipe) -> None:
         self.classes_ = classes
@@ -409,8 +327,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         self.history_ = trained.history
         self.best_epoch_ = trained.best_epoch
         self.view_names_ = views.names
-        self._views_ = [
-            (0, False) if matrix is None else (int(matrix.shape[1]), not isinstance(matrix, np.ndarray))
+        self.view_shapes_ = [
+            ViewShape(0) if matrix is None else ViewShape(int(matrix.shape[1]), not isinstance(matrix, np.ndarray))
             for matrix in views.matrices
         ]
 
@@ -427,7 +345,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         if sample_weight is not None:
             weights = np.array(np.broadcast_to(np.asarray(sample_weight, np.float32), labels.shape))
             if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
-                raise InputError("sample_weight must be finite and not negative, with some weight above 0")
+                raise InputError("sample_weight must be finite and not negative, and not every weight zero")
         if isinstance(self.class_weight, dict):
             unknown = [label for label in self.class_weight if label not in classes]
             if unknown:
@@ -439,29 +357,35 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         """The views of X, checked against those that the model was fitted with."""
         self._check_fitted()
         if is_matrix(X):
-            width = X.shape[1] if hasattr(X, "shape") and len(X.shape) == 2 else np.shape(X)[-1] if np.size(X) else 0
-            if hasattr(X, "columns") and hasattr(self, "feature_names_in_"):
-                self._check_feature_names(X, reset=False)
-            if np.ndim(X) == 2 and width != self.n_features_in_:
+            width = matrix_width(X)
+            if width != self.n_features_in_:
                 raise InputError(
-                    f"X has {width} features, but {type(self).__name__} is expecting {self.n_features_in_} features as input"
+                    f"X has {width} features, but {type(self).__name__} is expecting {self.n_features_in_} features "
+                    "as input"
+                )
+            fitted_names = getattr(self, "feature_names_in_", None)
+            if hasattr(X, "columns") and fitted_names is not None and list(X.columns) != list(fitted_names):
+                raise InputError(
+                    "The feature names should match those that were passed during fit: "
+                    "X has other columns, or in another order"
                 )
         views = read_views(X, columns=self.view_columns, names=self.view_names_)
         matrices = []
-        for name, matrix, (width, sparse) in zip(views.names, views.matrices, self._views_, strict=True):
-            if matrix is not None and width and matrix.shape[1] != width:
-                raise InputError(f"view {name!r} has {matrix.shape[1]} features, but had {width} when fitting")
-            matrices.append(_as_fitted(matrix, views.samples, width, sparse))
+        for name, matrix, shape in zip(views.names, views.matrices, self.view_shapes_, strict=True):
+            if matrix is not None and shape.features and matrix.shape[1] != shape.features:
+                raise InputError(f"view {name!r} has {matrix.shape[1]} features, but had {shape.features} when fitting")
+            matrices.append(_as_fitted(matrix, views.samples, shape))
         useless = ~views.present[self._used(views)].any(axis=0)
         if useless.any():
             raise InputError(
-                f"sample {np.flatnonzero(useless)[0]} has only views that no training sample had: nothing can be said of it"
+                f"sample {np.flatnonzero(useless)[0]} has only views that no training sample had: "
+                "nothing can be said of it"
             )
         return Views(views.names, tuple(matrices), views.present)
 
     def _used(self, views: Views) -> list[int]:
         """Positions of the views that some training sample had."""
-        return [position for position, (width, _) in enumerate(self._views_) if width]
+        return [position for position, shape in enumerate(self.view_shapes_) if shape.features]
 
     def _predict(self, views: Views) -> Any:
         data = TensorViews(views, torch.device(self.device))
@@ -469,12 +393,6 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
 
     def _joint_logits(self, views: Views) -> NDArray[np.float32]:
         return np.concatenate([batch.joint_logits[0].cpu().numpy() for batch in self._predict(views)])
-
-    def _probability(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        scaled = logits.astype(np.float64) / self.temperature_
-        scaled -= scaled.max(axis=-1, keepdims=True)
-        exponential = np.exp(scaled)
-        return np.asarray(exponential / exponential.sum(axis=-1, keepdims=True))
 
     def _account(self, views: Views, labels: NDArray[np.int64]) -> list[ViewAccount]:
         batches = list(self._predict(views))
@@ -489,7 +407,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             if not here.any():
                 continue
             target = labels[here]
-            everything, rest = self._probability(joint[here]), self._probability(without[row][here])
+            everything, rest = (probabilities(logits[here], self.temperature_) for logits in (joint, without[row]))
             account.append(
                 ViewAccount(
                     view=views.names[position],
@@ -518,7 +436,7 @@ def _encode(y: ArrayLike, classes: NDArray[Any], samples: int) -> NDArray[np.int
     unseen = ~np.isin(names, classes)
     if unseen.any():
         raise InputError(f"label {names[unseen][0]!r} of sample {np.flatnonzero(unseen)[0]} was not there when fitting")
-    return np.searchsorted(classes, names).astype(np.int64)
+    return np.asarray(np.searchsorted(classes, names), np.int64)
 
 
 def _hold_out(labels: NDArray[np.int64], fraction: float, seed: int) -> Part:
@@ -545,28 +463,13 @@ def _warn_of_constant_columns(views: Views, training: NDArray[np.int64]) -> None
                 warnings.warn(f"view {name!r} has {constant} constant columns, which say nothing", stacklevel=3)
 
 
-def _as_fitted(matrix: Any, samples: int, width: int, sparse: bool) -> Any:
+def _as_fitted(matrix: Matrix | None, samples: int, shape: ViewShape) -> Matrix | None:
     """A matrix of the kind that the network was fitted with; zeros for a view that is missing now."""
-    if not width:
+    if not shape.features:
         return None
     if matrix is None:
-        return (
-            scipy.sparse.csr_array((samples, width), dtype=np.float32)
-            if sparse
-            else np.zeros((samples, width), np.float32)
-        )
-    if sparse:
+        empty = scipy.sparse.csr_array if shape.sparse else np.zeros
+        return empty((samples, shape.features), dtype=np.float32)
+    if shape.sparse:
         return scipy.sparse.csr_array(matrix)
-    return matrix.toarray() if scipy.sparse.issparse(matrix) else matrix
-
-
-def _finite(values: dict[str, float]) -> dict[str, float | None]:
-    """JSON has no NaN: None instead."""
-    return {name: value if np.isfinite(value) else None for name, value in values.items()}
-
-
-def _plain(value: Any) -> Any:
-    """NumPy numbers and arrays as JSON can hold them."""
-    if isinstance(value, (np.generic, np.ndarray)):
-        return value.tolist()
-    raise TypeError(f"{value!r} cannot be saved")
+    return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()

@@ -6,8 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 Floats = NDArray[np.floating]
+
+
+def probabilities(logits: Floats, temperature: float = 1.0) -> NDArray[np.float64]:
+    """softmax(logits / temperature) over the last dimension, in float64."""
+    return np.asarray(softmax(logits.astype(np.float64) / temperature, axis=-1))
 
 
 @dataclass(frozen=True)

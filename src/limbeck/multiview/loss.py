@@ -38,9 +38,9 @@ def training_loss(
         + w_r (\overline{RLL}(v_i) + \overline{RLL}(z_i)) + w_d L_{MV^2D}
 
     where bars are means over the views that a sample has, :math:`P` the predictions, :math:`v_i, z_i` the observations
-    and representations, and :math:`w_c, w_r, w_d` the `classification_weight`, `ranking_weight` and `distillation_weight`
-    of the recipe. For "cib" the last term is the Gaussian KL to the prior times `compression_weight`; without a bottleneck
-    the terms in :math:`z_i` alone are absent.
+    and representations, and :math:`w_c, w_r, w_d` the `classification_weight`, `ranking_weight` and
+    `distillation_weight` of the recipe. For "cib" the last term is the Gaussian KL to the prior times
+    `compression_weight`; without a bottleneck the terms in :math:`z_i` alone are absent.
 
     Args:
         predictions: of a batch.

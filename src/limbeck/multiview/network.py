@@ -150,7 +150,10 @@ class MultiViewNetwork(nn.Module):
                 module.generators = draws
 
     def _first_layer(self, batch: Batch) -> Tensor:
-        """The encoders' first layer, (models, views, batch, features): the only one whose width differs between views."""
+        """The encoders' first layer, the only one whose input width differs between views.
+
+        Returns (models, views, batch, features).
+        """
         outputs = []
         for scaler, layer, view in zip(self.scalers, self.inputs, batch.views, strict=True):
             assert isinstance(scaler, ViewScaler)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+
+from limbeck.errors import InputError
 
 Objective = Literal["mv2d", "released-2021", "cib", "none"]
 
@@ -48,12 +53,12 @@ class Recipe:
     objective: Objective = "mv2d"
     bottleneck: bool = True
     encoder: tuple[int, ...] = (512, 256)
-    bottleneck_hidden: tuple[int, ...] = (1024, 512)
+    bottleneck_hidden: tuple[int, ...] = ()
     representation: int = 256
     stochastic: bool = False
     normalization: Literal["batch", "none"] = "batch"
     dropout: float = 0.5
-    label_smoothing: float = 0.0
+    label_smoothing: float = 0.1
     classification_weight: float = 1.0
     ranking_weight: float = 1.0
     distillation_weight: float = 2.0
@@ -65,6 +70,41 @@ class Recipe:
     weight_decay: float = 0.0
     milestones: tuple[int, ...] = (30, 60)
     decay: float = 0.05
-    patience: int | None = 20
+    patience: int | None = 10
     scaling: Literal["standard", "none"] = "standard"
     clip: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name, options in (
+            ("objective", get_args(Objective)),
+            ("normalization", ("batch", "none")),
+            ("scaling", ("standard", "none")),
+        ):
+            if getattr(self, name) not in options:
+                raise InputError(f"{name} must be one of {', '.join(options)}, not {getattr(self, name)!r}")
+        if self.objective != "none" and not self.bottleneck:
+            raise InputError(
+                f"objective {self.objective!r} needs a bottleneck: set objective to 'none' or bottleneck to true"
+            )
+        if not self.encoder or min(*self.encoder, *self.bottleneck_hidden, self.representation) < 1:
+            raise InputError("encoder, bottleneck_hidden and representation must be widths of at least 1")
+        weights = [name for name in vars(self) if name.endswith("_weight")]
+        for names, fits, range_ in (
+            (("epochs", "batch_size"), lambda value: value >= 1, "at least 1"),
+            (("dropout", "label_smoothing"), lambda value: 0 <= value < 1, "in [0, 1)"),
+            (("learning_rate", "clip"), lambda value: value > 0, "positive"),
+            ((*weights, "weight_decay"), lambda value: value >= 0, "at least 0"),
+        ):
+            for name in names:
+                if not fits(getattr(self, name)):
+                    raise InputError(f"{name} must be {range_}, not {getattr(self, name)}")
+        if self.patience is not None and self.patience < 1:
+            raise InputError(f"patience must be at least 1, or None to train all epochs, not {self.patience}")
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """A recipe from plain values, as JSON or a scikit-learn search gives them: lists become tuples."""
+        plain: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, (list, np.ndarray)) else value for name, value in values.items()
+        }
+        return cls(**plain)

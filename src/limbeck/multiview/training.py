@@ -56,7 +56,8 @@ class Trained:
 
     Attributes:
         network: with this model alone, in evaluation mode, at its best epoch.
-        temperature: divides the joint logits so that probabilities are calibrated on the validation part; 1 without one.
+        temperature: divides the joint logits so that probabilities are calibrated on the validation part; 1 without
+            one.
         history: one entry an epoch.
         best_epoch: position in `history` of the epoch whose weights were kept.
         interrupted: whether Ctrl-C ended the training early.
@@ -67,6 +68,10 @@ class Trained:
     history: list[Epoch] = field(default_factory=list)
     best_epoch: int = -1
     interrupted: bool = False
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
 
 
 Progress = Callable[[int, Sequence[Epoch]], None]
@@ -271,7 +276,8 @@ class _Loop:
         mean_loss = torch.stack(losses).mean(dim=0).tolist()
         if not np.isfinite(mean_loss).all():
             raise InputError(
-                f"the training loss is {mean_loss} after {len(self.histories[0])} epochs: lower learning_rate or scale the views"
+                f"the training loss is {mean_loss} after {len(self.histories[0])} epochs: "
+                "lower learning_rate or scale the views"
             )
         return mean_loss, torch.stack(shares).mean(dim=0).tolist()
 

@@ -46,9 +46,9 @@ def read_views(given: Any, *, columns: ViewColumns | None = None, names: Sequenc
 
     Args:
         given: a list or tuple with one matrix a view (None where a view is missing for all samples); a dict from name
-            to matrix (a name that `names` knows and the dict lacks is missing for all samples); or one matrix whose columns are
-            cut into views by `columns`. A matrix is an array, a SciPy sparse matrix or a DataFrame. A row of NaN alone
-            says that the sample lacks the view.
+            to matrix (a name that `names` knows and the dict lacks is missing for all samples); or one matrix whose
+            columns are cut into views by `columns`. A matrix is an array, a SciPy sparse matrix or a DataFrame. A row
+            of NaN alone says that the sample lacks the view.
         columns: for one matrix: widths of consecutive groups, or a dict from name to column positions, column names
             (DataFrame) or a slice. None: the matrix is the only view.
         names: names of the views as they were when fitting; None when fitting.
@@ -130,6 +130,18 @@ def is_matrix(given: Any) -> bool:
     return True
 
 
+def matrix_width(matrix: Any) -> int:
+    """Number of columns of a matrix of any kind.
+
+    Raises:
+        InputError: it is not two-dimensional.
+    """
+    shape = matrix.shape if scipy.sparse.issparse(matrix) else np.shape(matrix)
+    if len(shape) != 2:
+        raise InputError(f"X must be a matrix (samples, features), got shape {shape}: Reshape your data")
+    return int(shape[1])
+
+
 def _name_views(given: Any, columns: ViewColumns | None, names: Sequence[str] | None) -> dict[str, Any]:
     if isinstance(given, Mapping):
         if columns is not None:
@@ -153,15 +165,13 @@ def _name_views(given: Any, columns: ViewColumns | None, names: Sequence[str] | 
 
 def _cut(matrix: Any, columns: ViewColumns | None) -> dict[str, Any]:
     """One matrix as a dict of views."""
-    if not hasattr(matrix, "shape"):
+    if not (scipy.sparse.issparse(matrix) or hasattr(matrix, "iloc")):
         matrix = np.asarray(matrix)
     if columns is None:
         return {"view_0": matrix}
-    if len(matrix.shape) != 2:
-        raise InputError(f"X must be a matrix (samples, features), got shape {tuple(matrix.shape)}")
+    width = matrix_width(matrix)
     if scipy.sparse.issparse(matrix):
         matrix = matrix.tocsc()
-    width = matrix.shape[1]
     if not isinstance(columns, Mapping):
         if any(size < 1 for size in columns) or sum(columns) != width:
             raise InputError(f"view_columns add up to {sum(columns)}, but X has {width} columns")

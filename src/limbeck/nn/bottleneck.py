@@ -21,7 +21,9 @@ class Gaussian(NamedTuple):
 class Bottleneck(nn.Module):
     r"""Encode an observation v into a representation z: hidden ReLU layers, then a mean and a log-variance.
 
-    .. math:: z = \mu(v) + \sigma(v) \epsilon, \quad \epsilon \sim N(0, I) \text{ in training if stochastic}; \qquad z = \mu(v) \text{ else}
+    .. math:: z = \mu(v) + \sigma(v) \epsilon, \quad \epsilon \sim N(0, I)
+
+    in training if `stochastic`, and :math:`z = \mu(v)` otherwise.
 
     Args:
         in_features: width of the observation.

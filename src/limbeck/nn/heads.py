@@ -27,8 +27,9 @@ class AdditiveHead(nn.Module):
 
     .. math:: s = b + \sum_i W_i z_i, \qquad s_{\setminus i} = s - W_i z_i
 
-    where :math:`z_i` is the representation of view i, :math:`W_i` its block of the weights and :math:`b` the bias. All n
-    leave-one-out predictions cost one subtraction each, O(n) and not O(n²), and a missing view is a term that is not there.
+    where :math:`z_i` is the representation of view i, :math:`W_i` its block of the weights and :math:`b` the bias. All
+    n leave-one-out predictions cost one subtraction each, O(n) and not O(n²), and a missing view is a term that is not
+    there.
 
     Args:
         in_features: width of one representation.

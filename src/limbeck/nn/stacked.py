@@ -1,7 +1,7 @@
 """Layers that hold many independent copies of themselves and apply each to its own slice of the input.
 
-`stack` is a tuple of leading dimensions: `()` is an ordinary layer, `(views,)` one copy a view, `(models, views)` one copy
-a view in each of several models that train side by side. Copies share nothing but the call, so that a stack of s
+`stack` is a tuple of leading dimensions: `()` is an ordinary layer, `(views,)` one copy a view, `(models, views)` one
+copy a view in each of several models that train side by side. Copies share nothing but the call, so that a stack of s
 models costs one batched product a layer where s models would cost s small ones.
 """
 
@@ -137,7 +137,7 @@ class StackedSparseLinear(StackedLinear):
         ends = torch.cat([rows.starts[1:], rows.starts.new_tensor([len(rows.columns)])])
         model = torch.arange(models, device=rows.starts.device).repeat_interleave(batch)
         columns = rows.columns + (model * self.in_features).repeat_interleave(ends - rows.starts)
-        outputs = F.embedding_bag(
+        outputs: Tensor = F.embedding_bag(
             columns, self.weight.flatten(0, 1), rows.starts, mode="sum", per_sample_weights=rows.values
         ).unflatten(0, (models, batch))
         return outputs if self.bias is None else outputs + self.bias.unsqueeze(-2)
@@ -174,7 +174,8 @@ class StackedDropout(nn.Module):
             for generator in self.generators
         ]
         kept = (torch.stack(draws) >= threshold).to(inputs.dtype).mul_(256 / (256 - threshold))
-        return inputs * kept.view(inputs.shape)
+        dropped: Tensor = inputs * kept.view(inputs.shape)
+        return dropped
 
     def extra_repr(self) -> str:
         return f"{self.rate}"

@@ -14,8 +14,8 @@ def gaussian_kl_to_prior(mean: Tensor, log_variance: Tensor, *, reduction: Reduc
 
     .. math:: D_{KL}[N(\mu, diag(\sigma^2)) \| N(0, I)] = \tfrac12 \sum_d (\mu_d^2 + \sigma_d^2 - 1 - \log \sigma_d^2)
 
-    where :math:`\mu` is `mean` and :math:`\log \sigma^2` is `log_variance`. Averaged over v it bounds I(v; z) from above,
-    so that :math:`L_{IB} = CE(y, z) + \beta \cdot` this is the variational form of the Lagrangian
+    where :math:`\mu` is `mean` and :math:`\log \sigma^2` is `log_variance`. Averaged over v it bounds I(v; z) from
+    above, so that :math:`L_{IB} = CE(y, z) + \beta \cdot` this is the variational form of the Lagrangian
     :math:`I(Z;V) - \beta' I(Z;Y)`, with :math:`\beta = 1 / \beta'`.
 
     Args:
@@ -49,8 +49,8 @@ def jensen_shannon_information(joint_scores: Tensor, product_scores: Tensor) -> 
 
     where :math:`T(v, z)` is the critic's score (`limbeck.nn.PairCritic`), `joint_scores` are its values on pairs of
     one sample and `product_scores` on pairs of different ones. The bound is tight for
-    :math:`T = \log p(v,z) / p(v)p(z)`. It is not an estimate of I(v; z) itself: it lies in [-2 log 2, 0] at the optimum, whatever
-    I(v; z) is, and minimising it over z means minimising a lower bound.
+    :math:`T = \log p(v,z) / p(v)p(z)`. It is not an estimate of I(v; z) itself: it lies in [-2 log 2, 0] at the
+    optimum, whatever I(v; z) is, and minimising it over z means minimising a lower bound.
 
     Args:
         joint_scores: any shape, not empty.

@@ -16,9 +16,9 @@ def cross_entropy(
 
     .. math:: -\sum_c q_c \log P_c, \qquad q_c = (1 - \epsilon) [c = y] + \epsilon / C
 
-    where :math:`P` is the softmax of `logits`, :math:`y` is `labels`, :math:`\epsilon` is `label_smoothing` and :math:`C` the number
-    of classes. The smoothing mass :math:`\epsilon` is spread over all classes, the true one included, as in torch and in the
-    authors' code (target 1 - ε + ε/C); some texts spread it over the C - 1 others.
+    where :math:`P` is the softmax of `logits`, :math:`y` is `labels`, :math:`\epsilon` is `label_smoothing` and
+    :math:`C` the number of classes. The smoothing mass :math:`\epsilon` is spread over all classes, the true one
+    included, as in torch and in the authors' code (target 1 - ε + ε/C); some texts spread it over the C - 1 others.
 
     Args:
         logits: (..., classes).

@@ -91,9 +91,9 @@ def vcd(
     .. math:: L_{VCD} = D_{KL}[P_{v_2} \| P_{z_1}] + D_{KL}[P_{v_1} \| P_{z_2}] \qquad (2022, eq. 18)
 
     where :math:`P_{v_i}` and :math:`P_{z_i}` are the predictions from the observation and the representation of view
-    :math:`i`. Equation 15 of 2021 prints :math:`D_{KL}[P_{z_2} \| P_{z_1}]` (and its mirror image) instead; it is offered
-    as ``equation="2021-eq15"`` and then the observations are not used. The two views may show different pictures of
-    one identity: rows are pairs.
+    :math:`i`. Equation 15 of 2021 prints :math:`D_{KL}[P_{z_2} \| P_{z_1}]` (and its mirror image) instead; it is
+    offered as ``equation="2021-eq15"`` and then the observations are not used. The two views may show different
+    pictures of one identity: rows are pairs.
 
     Args:
         first_observation_logits: (..., classes); the other three have the same shape.
@@ -163,7 +163,9 @@ def vmd(
 ) -> Tensor:
     r"""Variational mutual distillation (2021: variational mutual learning): two views' representations must agree.
 
-    .. math:: L_{VMD} = D_{KL}[P_{z_1} \| P_{z_2}] + D_{KL}[P_{z_2} \| P_{z_1}], \qquad L_{VML} = D_{JS}[P_{z_1} \| P_{z_2}]
+    .. math::
+        L_{VMD} = D_{KL}[P_{z_1} \| P_{z_2}] + D_{KL}[P_{z_2} \| P_{z_1}], \qquad
+        L_{VML} = D_{JS}[P_{z_1} \| P_{z_2}]
 
     where :math:`P_{z_i}` is the softmax of view :math:`i`'s logits over `temperature`. Both sides learn: neither is a
     teacher, so nothing is detached.
@@ -220,16 +222,16 @@ def mv2d(
         + \sum_{i=1}^n D_{KL}[P_{z_{\{1..n\}}} \| P_{z_{\{1..n\} \setminus i}}]
 
     where :math:`P_{v_i}` and :math:`P_{z_i}` are the predictions from view :math:`i`'s observation and representation,
-    :math:`P_{z_{\{1..n\}}}` the joint prediction from all representations and :math:`P_{z_{\{1..n\} \setminus i}}` the one
-    from all but the :math:`i`-th. The first sum asks for sufficiency, the second removes what only one view knows.
+    :math:`P_{z_{\{1..n\}}}` the joint prediction from all representations and :math:`P_{z_{\{1..n\} \setminus i}}` the
+    one from all but the :math:`i`-th. The first sum asks for sufficiency, the second removes what only one view knows.
     For n = 1 nothing can be left out and the second sum is absent: the result is `vsd`.
 
     Args:
         observation_logits: (..., views, batch, classes).
         representation_logits: the same shape.
         joint_logits: (..., batch, classes); needed for n > 1.
-        leave_one_out_logits: (..., views, batch, classes), entry i predicted without view i; needed for n > 1. Both come
-            from `limbeck.nn.AdditiveHead` in time linear in n.
+        leave_one_out_logits: (..., views, batch, classes), entry i predicted without view i; needed for n > 1. Both
+            come from `limbeck.nn.AdditiveHead` in time linear in n.
         present: (..., views, batch), true where a sample has that view; default: everywhere. Absent views are left out
             of both sums; leaving out the only view of a sample is not asked for. A sample without any view counts 0.
         sufficiency: weight of the first sum.
@@ -245,7 +247,8 @@ def mv2d(
         The weighted sum, in nats.
 
     Raises:
-        ValueError: shapes disagree, a dimension is empty, the joint logits are missing for n > 1, or an option is unknown.
+        ValueError: shapes disagree, a dimension is empty, the joint logits are missing for n > 1, or an option is
+            unknown.
 
     Source: Tian et al. 2022, Theorem 3 and eq. 9.
 
@@ -304,9 +307,9 @@ def released_2021_divergence(
 
     .. math:: \frac1C \sum_c Q_c (\log Q_c - P_c) = \frac1C \left( -H(Q) - \langle Q, P \rangle \right)
 
-    where :math:`P` is the softmax of `teacher_logits`, :math:`Q` that of `student_logits`, :math:`C` the number of classes and
-    :math:`H` the entropy. The released call hands a softmax to a function that expects a log-softmax, swaps the
-    arguments and averages over the classes too. Its minimiser is :math:`Q = softmax(P)`, nearly uniform, not
+    where :math:`P` is the softmax of `teacher_logits`, :math:`Q` that of `student_logits`, :math:`C` the number of
+    classes and :math:`H` the entropy. The released call hands a softmax to a function that expects a log-softmax, swaps
+    the arguments and averages over the classes too. Its minimiser is :math:`Q = softmax(P)`, nearly uniform, not
     :math:`Q = P`; the value can be negative. Kept for comparison only.
 
     Args, shapes and errors are those of `kl_divergence`.

@@ -112,7 +112,8 @@ def check_logits(*logits: Tensor, names: tuple[str, ...]) -> None:
             raise ValueError(f"{name} is empty: expected (..., classes), got shape {tuple(tensor.shape)}")
         if tensor.shape != logits[0].shape:
             raise ValueError(
-                f"{name} has shape {tuple(tensor.shape)}, but {names[0]} has {tuple(logits[0].shape)}: they must be equal"
+                f"{name} has shape {tuple(tensor.shape)}, but {names[0]} has {tuple(logits[0].shape)}: "
+                "they must be equal"
             )
 
 

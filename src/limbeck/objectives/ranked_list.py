@@ -44,14 +44,14 @@ def ranked_list_loss(
             + \lambda \frac{\sum_{j \in N_i} w_{ij} (\alpha - d_{ij})}{\sum_{j \in N_i} w_{ij}},
         \qquad w_{ij} = \exp(\tau (\alpha - d_{ij}))
 
-    where :math:`e` are the `embeddings`, :math:`P_i` the positives with :math:`d_{ij} > \alpha - m`, :math:`N_i` the negatives with
-    :math:`d_{ij} < \alpha`, :math:`\alpha` is `boundary`, :math:`m` is `margin`, :math:`\tau` is `temperature` and
-    :math:`\lambda` is `balance`. An empty :math:`P_i` or :math:`N_i` adds 0.
+    where :math:`e` are the `embeddings`, :math:`P_i` the positives with :math:`d_{ij} > \alpha - m`, :math:`N_i` the
+    negatives with :math:`d_{ij} < \alpha`, :math:`\alpha` is `boundary`, :math:`m` is `margin`, :math:`\tau` is
+    `temperature` and :math:`\lambda` is `balance`. An empty :math:`P_i` or :math:`N_i` adds 0.
 
     As the authors of the loss prescribe, only the anchor moves (the gradient does not flow into :math:`e_j`) and the
-    weights :math:`w` are constants. Where two embeddings coincide (up to rounding: closer than about 1e-3 for unit vectors in
-    float32) the distance is 0 and has no gradient; a fixed unit vector, one of its subgradients, is used, opposite for
-    the two, so that a collapsed batch comes apart.
+    weights :math:`w` are constants. Where two embeddings coincide (up to rounding: closer than about 1e-3 for unit
+    vectors in float32) the distance is 0 and has no gradient; a fixed unit vector, one of its subgradients, is used,
+    opposite for the two, so that a collapsed batch comes apart.
 
     Args:
         embeddings: (..., batch, features).

@@ -1,0 +1,5 @@
+"""`python -m limbeck`, also under torchrun."""
+
+from limbeck.cli import main
+
+raise SystemExit(main())

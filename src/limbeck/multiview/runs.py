@@ -1,0 +1,112 @@
+"""A run folder: a trained model, the recipe that made it, and its figures."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from limbeck.errors import InputError
+from limbeck.files import write_json, write_text
+from limbeck.multiview.classifier import MultiViewClassifier
+from limbeck.multiview.data import MultiViewData, load
+from limbeck.multiview.evaluation import Scores, format_account, score
+from limbeck.multiview.recipe import Recipe
+
+MODEL = "model.safetensors"
+
+
+def train_run(
+    source: str | os.PathLike[str],
+    folder: Path,
+    recipe: Recipe,
+    *,
+    split: int,
+    seed: int,
+    device: str,
+    resolved: str,
+) -> str:
+    """Train on one split of a set and write the model, the resolved recipe and the validation figures to `folder`.
+
+    Args:
+        source: an NPZ file or the name of an embedded set.
+        folder: made when absent; gets `model.safetensors`, `recipe.yaml` and `validation.json`.
+        recipe: how to train.
+        split: which of the set's splits.
+        seed: of the model.
+        device: where to train.
+        resolved: the recipe and all other options as YAML, to be kept with the run.
+
+    Returns:
+        What to tell the user.
+
+    Raises:
+        InputError: the set cannot be read or has no such split.
+        OSError: the folder cannot be written.
+    """
+    data = load(source)
+    views, labels = _part(data, split, "train")
+    held_out = _part(data, split, "validation")
+    write_text(folder / "recipe.yaml", resolved)
+    model = MultiViewClassifier.from_recipe(recipe, random_state=seed, device=device, verbose=True)
+    model.fit(views, labels, validation=held_out if len(held_out[1]) else None)
+    model.save(folder / MODEL)
+    scores = _score(model, *held_out)
+    write_json(folder / "validation.json", _as_json(scores, model))
+    return f"{_scores_line('validation', scores)}\n\n{format_account(model.account_)}\n\nWritten: {folder / MODEL}"
+
+
+def evaluate_run(run: Path, source: str | os.PathLike[str], *, split: int, part: str, device: str) -> str:
+    """Score a trained model on one part of a set.
+
+    Args:
+        run: a run folder or a model file.
+        source: an NPZ file or the name of an embedded set.
+        split: which of the set's splits.
+        part: "train", "validation", "test", or "all" for every sample.
+        device: where to compute.
+
+    Returns:
+        Scores and the account of the views. Where `run` is a folder they are also written to it as `PART.json`.
+
+    Raises:
+        InputError: the model or the set cannot be read, or they do not fit each other.
+    """
+    folder = run if run.is_dir() else None
+    model = MultiViewClassifier.load(run / MODEL if folder else run, device=device)
+    views, labels = _part(load(source), split, part)
+    scores = _score(model, views, labels)
+    account = model.account(views, labels)
+    if folder:
+        write_json(folder / f"{part}.json", _as_json(scores, model) | {"account": [vars(row) for row in account]})
+    return f"{_scores_line(part, scores)}\n\n{format_account(account)}"
+
+
+def _part(data: MultiViewData, split: int, part: str) -> tuple[dict[str, Any], np.ndarray]:
+    """Views and class names of one part of a split."""
+    samples = np.arange(data.samples) if part == "all" else data.part(split, part)
+    names = np.array(data.class_names)[data.labels[samples]]
+    return {name: view[samples] for name, view in data.views.items()}, names
+
+
+def _score(model: MultiViewClassifier, views: dict[str, Any], labels: np.ndarray) -> Scores:
+    if len(labels) == 0:
+        raise InputError("the chosen part has no samples")
+    unseen = ~np.isin(labels, model.classes_)
+    if unseen.any():
+        raise InputError(f"label {str(labels[unseen][0])!r} was not there when the model was trained")
+    return score(model.predict_proba(views), np.searchsorted(model.classes_, labels))
+
+
+def _as_json(scores: Scores, model: MultiViewClassifier) -> dict[str, Any]:
+    return dataclasses.asdict(scores) | {"epochs": len(model.history_), "best_epoch": model.best_epoch_ + 1}
+
+
+def _scores_line(part: str, scores: Scores) -> str:
+    return (
+        f"{part}: accuracy {100 * scores.accuracy:.2f} %, cross-entropy {scores.cross_entropy:.4f} nats, "
+        f"calibration error {100 * scores.calibration_error:.2f} %"
+    )
