@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
@@ -89,12 +89,13 @@ class Recipe:
         if not self.encoder or min(*self.encoder, *self.bottleneck_hidden, self.representation) < 1:
             raise InputError("encoder, bottleneck_hidden and representation must be widths of at least 1")
         weights = [name for name in vars(self) if name.endswith("_weight")]
-        for names, fits, range_ in (
+        ranges: tuple[tuple[Sequence[str], Callable[[float], bool], str], ...] = (
             (("epochs", "batch_size"), lambda value: value >= 1, "at least 1"),
             (("dropout", "label_smoothing"), lambda value: 0 <= value < 1, "in [0, 1)"),
             (("learning_rate", "clip"), lambda value: value > 0, "positive"),
             ((*weights, "weight_decay"), lambda value: value >= 0, "at least 0"),
-        ):
+        )
+        for names, fits, range_ in ranges:
             for name in names:
                 if not fits(getattr(self, name)):
                     raise InputError(f"{name} must be {range_}, not {getattr(self, name)}")
