@@ -86,7 +86,9 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         n_features_in_: columns of X where X is one matrix, else the features of all views together.
         history_: one entry an epoch: loss, validation accuracy, learning rate.
         best_epoch_: whose weights are used.
-        temperature_: divides the logits.
+        temperature_: divides the logits of samples that have all views.
+        leave_one_out_temperature_: one a view: divides the logits of samples that lack that view; of a sample that
+            lacks several, the largest of theirs does.
         account_: what each view is worth on the validation part (see `account`); empty without one.
         recipe_: the resolved recipe.
 
@@ -240,7 +242,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Calibrated probabilities (samples, classes), columns ordered as `classes_`."""
-        return probabilities(self._joint_logits(self._read(X)), self.temperature_)
+        views = self._read(X)
+        return probabilities(self._joint_logits(views), self._temperatures(views.present[self._used(views)]))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable class of each sample."""
@@ -323,7 +326,9 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         self.classes_ = classes
         self.recipe_ = recipe
         self.network_ = trained.network
+        used = len(trained.leave_one_out_temperature)
         self.temperature_ = trained.temperature if self.calibrate else 1.0
+        self.leave_one_out_temperature_ = trained.leave_one_out_temperature if self.calibrate else [1.0] * used
         self.history_ = trained.history
         self.best_epoch_ = trained.best_epoch
         self.view_names_ = views.names
@@ -394,20 +399,29 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
     def _joint_logits(self, views: Views) -> NDArray[np.float32]:
         return np.concatenate([batch.joint_logits[0].cpu().numpy() for batch in self._predict(views)])
 
+    def _temperatures(self, present: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """The temperature of each sample, (samples, 1), by the used views (views, samples) that it has."""
+        largest = np.where(present, 0.0, np.array(self.leave_one_out_temperature_)[:, np.newaxis]).max(axis=0)
+        return np.where(present.all(axis=0), self.temperature_, largest)[:, np.newaxis]
+
     def _account(self, views: Views, labels: NDArray[np.int64]) -> list[ViewAccount]:
         batches = list(self._predict(views))
         joint = np.concatenate([batch.joint_logits[0].cpu().numpy() for batch in batches])
         alone = np.concatenate([batch.representation_logits[0].cpu().numpy() for batch in batches], axis=1)
         without = np.concatenate([batch.leave_one_out_logits[0].cpu().numpy() for batch in batches], axis=1)
         used = self._used(views)
+        present = views.present[used]
         account = []
         for row, position in enumerate(used):
-            # A sample's only view cannot be left out.
-            here = views.present[position] & (views.present[used].sum(axis=0) > (len(used) > 1))
+            # A sample's only view cannot be left out, unless there is but one view: then the prior is what is left.
+            here = present[row] & (present.sum(axis=0) > (len(used) > 1))
             if not here.any():
                 continue
             target = labels[here]
-            everything, rest = (probabilities(logits[here], self.temperature_) for logits in (joint, without[row]))
+            left = present[:, here].copy()
+            everything = probabilities(joint[here], self._temperatures(left))
+            left[row] = False
+            rest = probabilities(without[row][here], self._temperatures(left))
             account.append(
                 ViewAccount(
                     view=views.names[position],

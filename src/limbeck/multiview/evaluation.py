@@ -11,7 +11,7 @@ from scipy.special import softmax
 Floats = NDArray[np.floating]
 
 
-def probabilities(logits: Floats, temperature: float = 1.0) -> NDArray[np.float64]:
+def probabilities(logits: Floats, temperature: float | Floats = 1.0) -> NDArray[np.float64]:
     """softmax(logits / temperature) over the last dimension, in float64."""
     return np.asarray(softmax(logits.astype(np.float64) / temperature, axis=-1))
 

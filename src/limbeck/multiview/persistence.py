@@ -42,6 +42,7 @@ def save(model: MultiViewClassifier, path: str | os.PathLike[str]) -> None:
         "n_features_in": int(model.n_features_in_),
         "feature_names_in": [str(name) for name in getattr(model, "feature_names_in_", ())],
         "temperature": model.temperature_,
+        "leave_one_out_temperature": model.leave_one_out_temperature_,
         "best_epoch": model.best_epoch_,
         "history": [_without_nan(dataclasses.asdict(epoch)) for epoch in model.history_],
         "account": [dataclasses.asdict(row) for row in model.account_],
@@ -113,6 +114,7 @@ def _restore(
     if description["feature_names_in"]:
         model.feature_names_in_ = np.array(description["feature_names_in"], dtype=object)
     model.temperature_ = description["temperature"]
+    model.leave_one_out_temperature_ = description["leave_one_out_temperature"]
     model.best_epoch_ = description["best_epoch"]
     model.history_ = [
         Epoch(**{name: float("nan") if value is None else value for name, value in epoch.items()})

@@ -55,6 +55,7 @@ class Trained:
     """One trained model.
 
     Attributes:
+        leave_one_out_temperature: one a view: like `temperature`, for the prediction without that view.
         network: with this model alone, in evaluation mode, at its best epoch.
         temperature: divides the joint logits so that probabilities are calibrated on the validation part; 1 without
             one.
@@ -65,6 +66,7 @@ class Trained:
 
     network: MultiViewNetwork
     temperature: float = 1.0
+    leave_one_out_temperature: list[float] = field(default_factory=list)
     history: list[Epoch] = field(default_factory=list)
     best_epoch: int = -1
     interrupted: bool = False
@@ -171,12 +173,21 @@ def _train_together(
         trained = Trained(
             single, history=loop.histories[model], best_epoch=loop.best_epoch[model], interrupted=interrupted
         )
-        if len(part.validation):
-            batches = predict(single, data, part.validation)
-            logits = np.concatenate([batch.joint_logits[0].cpu().numpy() for batch in batches])
-            trained.temperature = fit_temperature(logits, labels[part.validation])
+        _calibrate(trained, data, part.validation, labels[part.validation])
         results.append(trained)
     return results
+
+
+def _calibrate(trained: Trained, data: TensorViews, samples: NDArray[np.int64], labels: NDArray[np.int64]) -> None:
+    """Fit the temperatures on the validation part, where there is one."""
+    trained.leave_one_out_temperature = [1.0] * len(trained.network.inputs)
+    if len(samples) == 0:
+        return
+    batches = list(predict(trained.network, data, samples))
+    joint = np.concatenate([batch.joint_logits[0].cpu().numpy() for batch in batches])
+    without = np.concatenate([batch.leave_one_out_logits[0].cpu().numpy() for batch in batches], axis=1)
+    trained.temperature = fit_temperature(joint, labels)
+    trained.leave_one_out_temperature = [fit_temperature(logits, labels) for logits in without]
 
 
 def view_shapes(views: Views) -> list[ViewShape]:
@@ -196,12 +207,15 @@ def predict(network: MultiViewNetwork, data: TensorViews, samples: NDArray[np.in
 def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
     """The temperature in [0.05, 20] that minimises the cross-entropy (nats) of softmax(logits / temperature).
 
-    Source: Guo et al. 2017, §4.2.
+    Labels are smoothed by 1 / (samples + 2): where all of a few samples are right, plain labels would ask for
+    certainty.
+
+    Source: Guo et al. 2017, §4.2; Platt 1999, §2.2, for the smoothing.
     """
     scores, target = torch.from_numpy(logits).double(), torch.from_numpy(labels)
 
     def loss(log_temperature: float) -> float:
-        return cross_entropy(scores / np.exp(log_temperature), target).item()
+        return cross_entropy(scores / np.exp(log_temperature), target, label_smoothing=1 / (len(target) + 2)).item()
 
     return float(np.exp(minimize_scalar(loss, bounds=np.log([0.05, 20.0]), method="bounded").x))
 

@@ -40,7 +40,7 @@ class AdditiveHead(nn.Module):
     Shapes: representations (*stack, views, batch, in_features); `present` (*stack, views, batch) booleans, default all.
 
     Raises:
-        ValueError: the representations do not have that many views.
+        ValueError: the representations do not have that many views, or `present` does not fit them.
 
     Source: ours, for p(y | z_{1..n}) and p(y | z_{1..n} without i) of Tian et al. 2022, eq. 9, which leave it open.
 
@@ -65,6 +65,10 @@ class AdditiveHead(nn.Module):
             )
         terms = self.blocks(representations)
         if present is not None:
+            if present.shape != terms.shape[:-1]:
+                raise ValueError(
+                    f"present has shape {tuple(present.shape)}, but representations ask for {tuple(terms.shape[:-1])}"
+                )
             terms = torch.where(present.unsqueeze(-1), terms, 0.0)
         joint = self.bias.unsqueeze(-2) + terms.sum(dim=-3)
         return JointPrediction(joint, joint.unsqueeze(-3) - terms)

@@ -147,7 +147,8 @@ class StackedDropout(nn.Module):
     """Dropout whose masks are drawn, for each slice of the first stack dimension, from that slice's own generator.
 
     A model's masks therefore do not depend on which other models train beside it. Without `generators` the global
-    generator is used. Active in training only; survivors are scaled by 1 / (1 - rate).
+    generator is used. Active in training only; survivors are scaled by 1 / (1 - rate). With `generators` the rate is
+    rounded to 1/256 and is at most 255/256.
     """
 
     generators: list[torch.Generator] | None = None
@@ -165,7 +166,7 @@ class StackedDropout(nn.Module):
             return F.dropout(inputs, self.rate)
         # One random byte an element: 1/256 is fine enough for a rate. Drawn eight at a time, bytes cost a twentieth of
         # what F.dropout's draws cost on a CPU.
-        threshold = round(256 * self.rate)
+        threshold = min(round(256 * self.rate), 255)
         elements = inputs[0].numel()
         draws = [
             torch.empty(-(-elements // 8), dtype=torch.int64, device=inputs.device)

@@ -49,9 +49,9 @@ def ranked_list_loss(
     `temperature` and :math:`\lambda` is `balance`. An empty :math:`P_i` or :math:`N_i` adds 0.
 
     As the authors of the loss prescribe, only the anchor moves (the gradient does not flow into :math:`e_j`) and the
-    weights :math:`w` are constants. Where two embeddings coincide (up to rounding: closer than about 1e-3 for unit
-    vectors in float32) the distance is 0 and has no gradient; a fixed unit vector, one of its subgradients, is used,
-    opposite for the two, so that a collapsed batch comes apart.
+    weights :math:`w` are constants. Where two embeddings coincide up to
+    rounding the distance is 0 and has no gradient; a fixed unit vector, one of its subgradients, is used, with opposite
+    signs for the two classes, so that a collapsed batch comes apart.
 
     Args:
         embeddings: (..., batch, features).
@@ -82,8 +82,8 @@ def ranked_list_loss(
         raise ValueError(f"margin must lie between 0 and boundary = {boundary}, not {margin}")
     if not 0 <= balance <= 1:
         raise ValueError(f"balance must be in [0, 1], not {balance}")
-    if temperature < 0:
-        raise ValueError(f"temperature must not be negative, not {temperature}")
+    if not temperature >= 0:
+        raise ValueError(f"temperature must be at least 0, not {temperature}")
     try:
         label = labels.expand(embeddings.shape[:-1])
     except RuntimeError:
@@ -91,7 +91,16 @@ def ranked_list_loss(
             f"labels of shape {tuple(labels.shape)} do not fit embeddings of shape {tuple(embeddings.shape)}"
         ) from None
 
-    anchors = F.normalize(embeddings, dim=-1) if normalize else embeddings
+    if usable is not None and usable.shape != embeddings.shape[:-1]:
+        raise ValueError(
+            f"usable has shape {tuple(usable.shape)}, but embeddings ask for {tuple(embeddings.shape[:-1])}"
+        )
+
+    anchors = embeddings
+    if normalize:
+        norm = torch.linalg.vector_norm(embeddings, dim=-1, keepdim=True)
+        # A zero embedding has no direction: it stays where it is, with a gradient of ordinary size.
+        anchors = embeddings / torch.where(norm > torch.finfo(norm.dtype).tiny, norm, 1.0)
     with torch.no_grad():
         per_anchor, gradient, valid = _values_and_gradients(
             anchors, label, usable, margin=margin, boundary=boundary, temperature=temperature, balance=balance
@@ -138,22 +147,28 @@ def _values_and_gradients(
     toward = torch.where(coincident, 0.0, slope / distance.clamp(min=torch.finfo(distance.dtype).tiny))
     gradient = toward.sum(dim=-1, keepdim=True) * anchors - toward @ anchors
     if coincident.any():
-        order = torch.arange(anchors.shape[-2], device=anchors.device)
-        side = torch.sign(order.unsqueeze(-1) - order).to(distance.dtype)  # 0 on the diagonal, antisymmetric
+        side = torch.sign(label.unsqueeze(-1) - label.unsqueeze(-2)).to(distance.dtype)  # antisymmetric
         gradient = gradient + (slope * coincident * side).sum(dim=-1, keepdim=True) * _fixed_direction(anchors)
     return per_anchor, gradient, valid
 
 
 def _distances(anchors: Tensor) -> tuple[Tensor, Tensor]:
     """Euclidean distances (..., batch, batch), and which pairs coincide up to rounding: their distance is 0."""
-    product = anchors @ anchors.mT
-    square = product.diagonal(dim1=-2, dim2=-1)
-    sum_of_squares = square.unsqueeze(-1) + square.unsqueeze(-2)
+    # Distances do not change with the origin, and around the mean no digits cancel.
+    centred = anchors - anchors.mean(dim=-2, keepdim=True)
+    product = centred @ centred.mT
+    sum_of_squares = _sums(product.diagonal(dim1=-2, dim2=-1))
     squared = sum_of_squares - 2 * product
-    coincident = squared <= 8 * torch.finfo(anchors.dtype).eps * sum_of_squares
+    unit = 8 * torch.finfo(anchors.dtype).eps
+    coincident = squared <= unit * sum_of_squares + unit**2 * _sums(anchors.square().sum(dim=-1))
     distance = squared.clamp(min=0).sqrt() * ~coincident
     coincident.diagonal(dim1=-2, dim2=-1).fill_(False)
     return distance, coincident
+
+
+def _sums(values: Tensor) -> Tensor:
+    """values_i + values_j for all pairs."""
+    return values.unsqueeze(-1) + values.unsqueeze(-2)
 
 
 def _fixed_direction(anchors: Tensor) -> Tensor:

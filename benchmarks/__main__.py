@@ -1,0 +1,27 @@
+"""Run every benchmark: `python -m benchmarks [views] [splits] [loop]`."""
+
+from __future__ import annotations
+
+import sys
+
+import torch
+from rich.console import Console
+
+from benchmarks import loop, splits, views
+
+BENCHMARKS = {"views": views.run, "splits": splits.run, "loop": loop.run}
+
+
+def main() -> None:
+    names = sys.argv[1:] or list(BENCHMARKS)
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        raise SystemExit(f"benchmarks: there is no {unknown[0]!r}: choose from {', '.join(BENCHMARKS)}")
+    console = Console(width=120)
+    console.print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    for name in names:
+        console.print(BENCHMARKS[name]())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Run folders: what training writes, what evaluation reads and says."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from limbeck import MultiViewClassifier
+from limbeck.errors import InputError
+from limbeck.multiview.data import MultiViewData, assemble, save
+from limbeck.multiview.recipe import Recipe
+from limbeck.multiview.runs import evaluate_run, train_run
+
+RECIPE = Recipe(encoder=(16, 8), representation=4, epochs=6, batch_size=16, learning_rate=1e-2)
+NAMES = ("ant", "bee", "cat")
+
+
+def _data(splits: np.ndarray | None = None, shift: int = 0) -> MultiViewData:
+    rng = np.random.default_rng(0)
+    y = np.arange(120) % 3
+    views = {
+        name: np.eye(3)[y] @ rng.normal(size=(3, width)) + 0.3 * rng.normal(size=(120, width))
+        for name, width in (("sound", 4), ("sight", 5 + shift))
+    }
+    codes = np.array([([0] * 8 + [1, 2]) * 12], np.int8) if splits is None else splits
+    return assemble("animals", views, y, class_names=NAMES, splits=codes)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    save(_data(), tmp_path / "animals.npz")
+    return tmp_path / "animals.npz"
+
+
+def _train(source: Path, folder: Path, recipe: Recipe = RECIPE, split: int = 0) -> str:
+    return train_run(source, folder, recipe, split=split, seed=0, device="cpu", resolved="seed: 0\n")
+
+
+def test_a_run_folder_holds_model_recipe_and_validation_figures(source: Path, tmp_path: Path) -> None:
+    said = _train(source, tmp_path / "run")
+    assert sorted(file.name for file in (tmp_path / "run").iterdir()) == [
+        "model.safetensors",
+        "recipe.yaml",
+        "validation.json",
+    ]
+    figures = json.loads((tmp_path / "run" / "validation.json").read_text())
+    assert figures["accuracy"] > 0.8
+    assert 1 <= figures["best_epoch"] <= figures["epochs"] <= 6
+    assert f"accuracy {100 * figures['accuracy']:.2f} %" in said
+    assert "sound" in said
+    assert (tmp_path / "run" / "recipe.yaml").read_text() == "seed: 0\n"
+
+
+def test_evaluation_scores_one_part_and_writes_it(source: Path, tmp_path: Path) -> None:
+    _train(source, tmp_path / "run")
+    said = evaluate_run(tmp_path / "run", source, split=0, part="test", device="cpu")
+    figures = json.loads((tmp_path / "run" / "test.json").read_text())
+    data = _data()
+    test = data.part(0, "test")
+    model = MultiViewClassifier.load(tmp_path / "run" / "model.safetensors")
+    expected = model.score({name: view[test] for name, view in data.views.items()}, np.array(NAMES)[data.labels[test]])
+    assert figures["accuracy"] == pytest.approx(expected)
+    assert [row["view"] for row in figures["account"]] == ["sound", "sight"]
+    assert said.startswith("test: accuracy")
+
+
+def test_the_test_part_cannot_touch_the_model(source: Path, tmp_path: Path) -> None:
+    _train(source, tmp_path / "one")
+    data = _data()
+    test = data.part(0, "test")
+    labels = data.labels.copy()
+    labels[test] = (labels[test] + 1) % 3
+    for view in data.views.values():
+        view[test] = 1e3
+    save(replace(data, labels=labels), source)
+    _train(source, tmp_path / "two")
+    assert (tmp_path / "one" / "model.safetensors").read_bytes() == (
+        tmp_path / "two" / "model.safetensors"
+    ).read_bytes()
+
+
+def test_all_samples_need_no_split(source: Path, tmp_path: Path) -> None:
+    _train(source, tmp_path / "run")
+    save(_data(np.empty((0, 120), np.int8)), source)
+    assert evaluate_run(tmp_path / "run", source, split=0, part="all", device="cpu").startswith("all: accuracy")
+
+
+def test_a_model_file_alone_can_be_evaluated_and_nothing_is_written(source: Path, tmp_path: Path) -> None:
+    _train(source, tmp_path / "run")
+    evaluate_run(tmp_path / "run" / "model.safetensors", source, split=0, part="train", device="cpu")
+    assert not (tmp_path / "run" / "train.json").exists()
+
+
+def test_a_split_without_validation_still_gives_a_model(source: Path, tmp_path: Path) -> None:
+    save(_data(np.array([[0, 0, 0, 2] * 30], np.int8)), source)
+    _train(source, tmp_path / "run")
+    assert "test: accuracy" in evaluate_run(tmp_path / "run", source, split=0, part="test", device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("split", "part", "words"), [(7, "test", "split 7"), (0, "exam", "'exam'"), (-1, "test", "-1")]
+)
+def test_a_split_or_part_that_is_not_there_is_named(
+    source: Path, tmp_path: Path, split: int, part: str, words: str
+) -> None:
+    _train(source, tmp_path / "run")
+    with pytest.raises(InputError, match=words):
+        evaluate_run(tmp_path / "run", source, split=split, part=part, device="cpu")
+
+
+def test_a_bad_split_writes_nothing(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="split 3"):
+        _train(source, tmp_path / "run", split=3)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_set_that_does_not_fit_the_model_is_refused(source: Path, tmp_path: Path) -> None:
+    _train(source, tmp_path / "run")
+    save(_data(shift=1), source)
+    with pytest.raises(InputError, match="'sight' has 6 features, but had 5"):
+        evaluate_run(tmp_path / "run", source, split=0, part="test", device="cpu")
+    with pytest.raises(InputError, match="was not there"):
+        evaluate_run(tmp_path / "run", "digits", split=0, part="test", device="cpu")
+
+
+def test_a_run_that_is_not_there_is_named(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nowhere"):
+        evaluate_run(tmp_path / "nowhere", source, split=0, part="test", device="cpu")
