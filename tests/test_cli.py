@@ -108,7 +108,7 @@ def _figures(folder: Path) -> list[Any]:
         (["--help"], ["train", "evaluate", "study", "data"]),
         (["train", "multiview", "--help"], ["--out", "--recipe.epochs"]),
         (["study", "ablation", "--help"], ["--compression_weights"]),
-        (["data", "convert", "--help"], ["--views-key"]),
+        (["data", "convert", "--help"], ["--splits", "--name"]),
         (["--version"], ["limbeck "]),
     ],
 )

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -20,9 +20,15 @@ Verb = Callable[[ArgumentParser, Namespace], None]
 class _Parser(ArgumentParser):
     """A parser that says what is wrong in one line and exits with 2."""
 
+    def attach(self, commands: Any, name: str, help_text: str) -> None:
+        """Become the subcommand `name`, with a usage line for people."""
+        prog = self.prog
+        commands.add_subcommand(name, self, help=help_text)
+        self.prog, self.usage = prog, f"{prog} ..."
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         del ex
-        _fail(f"{' '.join(message.split())} (see {self.prog.replace(' [options]', '')} --help)")
+        _fail(f"{' '.join(message.split())} (see {self.prog} --help)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,12 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0. Wrong usage or input prints one line and exits with 2, Ctrl-C with 130.
     """
     parser, verbs = _parser()
-    warnings.showwarning = _warn  # type: ignore[assignment]
-    chosen = parser.parse_args(arguments)
+    chosen = parser.parse_args(_underscored(sys.argv[1:] if arguments is None else arguments))
     words = _words(chosen)
     subparser, config = _descend(parser, chosen, words)
     try:
-        verbs[" ".join(words)](subparser, config)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn  # type: ignore[assignment]
+            verbs[" ".join(words)](subparser, config)
     except (InputError, OSError) as error:
         _fail(_one_line(error))
     except KeyboardInterrupt:
@@ -62,7 +69,7 @@ def _parser() -> tuple[ArgumentParser, dict[str, Verb]]:
         ("data", "list, describe, check, convert or download data sets", _add_data),
     ):
         sub = _Parser(prog=f"limbeck {name}", description=help_text)
-        commands.add_subcommand(name, sub, help=help_text)  # before it gets subcommands of its own
+        sub.attach(commands, name, help_text)  # before it gets subcommands of its own
         verbs.update({f"{name} {inner}".strip(): verb for inner, verb in fill(sub).items()})
     return parser, verbs
 
@@ -77,14 +84,14 @@ def _add_train(parser: ArgumentParser) -> dict[str, Verb]:
     multiview.add_argument("--split", type=int, default=0, help="which stored split's parts to use")
     multiview.add_argument("--seed", type=int, default=0, help="of initial weights, order and dropout")
     multiview.add_argument("--device", type=str, default="cpu")
-    multiview.add_argument("--out", type=Path, required=True, help="folder for the model and its figures")
+    multiview.add_argument("--out", type=str, required=True, help="folder for the model and its figures")
     multiview.add_class_arguments(Recipe, "recipe")
-    commands.add_subcommand("multiview", multiview, help="a classifier on several views")
+    multiview.attach(commands, "multiview", "a classifier on several views")
     return {"multiview": _train_multiview}
 
 
 def _add_evaluate(parser: ArgumentParser) -> dict[str, Verb]:
-    parser.add_argument("run", type=Path, help="a folder that `limbeck train` wrote, or its model file")
+    parser.add_argument("run", type=str, help="a folder that `limbeck train` wrote, or its model file")
     parser.add_argument("--data", type=str, default="digits", help="an NPZ file, or the embedded set `digits`")
     parser.add_argument("--split", type=int, default=0, help="which stored split's part to score")
     parser.add_argument("--part", type=str, default="test", help="train, validation, test, or all samples")
@@ -104,9 +111,9 @@ def _add_study(parser: ArgumentParser) -> dict[str, Verb]:
         "--config", action="config", help="a YAML file of settings; flags after it override its values"
     )
     ablation.add_argument("--data", type=str, default="digits", help="an NPZ file, or the embedded set `digits`")
-    ablation.add_argument("--out", type=Path, default=Path("runs/ablation"), help="folder for the report")
+    ablation.add_argument("--out", type=str, default="runs/ablation", help="folder for the report")
     ablation.add_class_arguments(AblationSettings, as_group=False)
-    commands.add_subcommand("ablation", ablation, help="what each part of the network and the loss is worth")
+    ablation.attach(commands, "ablation", "what each part of the network and the loss is worth")
     return {"ablation": _study_ablation}
 
 
@@ -122,7 +129,7 @@ def _add_data(parser: ArgumentParser) -> dict[str, Verb]:
     ):
         sub = _Parser(prog=f"limbeck data {name}", description=help_text)
         fill(sub)
-        commands.add_subcommand(name, sub, help=help_text)
+        sub.attach(commands, name, help_text)
     return {
         "list": _data_list,
         "describe": _data_describe,
@@ -133,10 +140,10 @@ def _add_data(parser: ArgumentParser) -> dict[str, Verb]:
 
 
 def _add_convert(parser: ArgumentParser) -> None:
-    parser.add_argument("source", type=Path, help="a .mat, .npz or .csv file")
-    parser.add_argument("target", type=Path, help="the NPZ file to write")
-    parser.add_argument("--views-key", type=str | None, default=None, help="the array that holds the views")
-    parser.add_argument("--labels-key", type=str | None, default=None, help="the array or column that holds the labels")
+    parser.add_argument("source", type=str, help="a .mat, .npz or .csv file")
+    parser.add_argument("target", type=str, help="the NPZ file to write")
+    parser.add_argument("--views_key", type=str | None, default=None, help="the array that holds the views")
+    parser.add_argument("--labels_key", type=str | None, default=None, help="the array or column that holds the labels")
     parser.add_argument("--name", type=str | None, default=None, help="what to call the set")
     parser.add_argument("--splits", type=int, default=5, help="how many 70/20/10 splits to draw where none are stored")
     parser.add_argument("--seed", type=int, default=0, help="of the splits")
@@ -144,7 +151,7 @@ def _add_convert(parser: ArgumentParser) -> None:
 
 def _add_download(parser: ArgumentParser) -> None:
     parser.add_argument("name", type=str, help="a set of `limbeck data list`")
-    parser.add_argument("directory", type=Path, help="where to put it")
+    parser.add_argument("directory", type=str, help="where to put it")
     parser.add_argument("--url", type=str | None, default=None, help="another place to fetch it from")
     parser.add_argument("--sha256", type=str | None, default=None, help="the archive's checksum")
 
@@ -155,12 +162,12 @@ def _train_multiview(parser: ArgumentParser, config: Namespace) -> None:
     _print(
         train_run(
             config.data,
-            config.out,
-            parser.instantiate_classes(config).recipe,
+            Path(config.out),
+            parser.instantiate(config).recipe,
             split=config.split,
             seed=config.seed,
             device=config.device,
-            resolved=parser.dump(config, skip_none=False),
+            resolved=parser.dump(config, skip_unset=False),
         )
     )
 
@@ -169,7 +176,7 @@ def _evaluate(parser: ArgumentParser, config: Namespace) -> None:
     del parser
     from limbeck.multiview.runs import evaluate_run  # noqa: PLC0415
 
-    _print(evaluate_run(config.run, config.data, split=config.split, part=config.part, device=config.device))
+    _print(evaluate_run(Path(config.run), config.data, split=config.split, part=config.part, device=config.device))
 
 
 def _study_ablation(parser: ArgumentParser, config: Namespace) -> None:
@@ -178,13 +185,14 @@ def _study_ablation(parser: ArgumentParser, config: Namespace) -> None:
     from limbeck.studies.ablation import AblationSettings, run_ablation  # noqa: PLC0415
     from limbeck.studies.report import format_table, write_report  # noqa: PLC0415
 
-    ready = parser.instantiate_classes(config)
+    ready = parser.instantiate(config)
     settings = AblationSettings(**{name: ready[name] for name in AblationSettings.__dataclass_fields__})
     data = load(config.data)
     # Before the work, so that an unwritable folder is known now and not in an hour.
-    write_text(config.out / "settings.yaml", parser.dump(config, skip_none=False))
+    folder = Path(config.out)
+    write_text(folder / "settings.yaml", parser.dump(config, skip_unset=False))
     result = run_ablation(data, settings, say=_tell)
-    files = write_report(result, config.out)
+    files = write_report(result, folder)
     _print(format_table(result))
     _print("Written: " + ", ".join(str(file) for file in files))
 
@@ -238,6 +246,15 @@ def _data_download(parser: ArgumentParser, config: Namespace) -> None:
 
     result = download(config.name, config.directory, url=config.url, sha256=config.sha256)
     _print(f"Written: {result.path} (sha256 of the archive {result.sha256}; {result.verified})")
+
+
+def _underscored(arguments: Sequence[str]) -> list[str]:
+    """Flags may be typed with hyphens, as shells like them, or underscores, as recipes write them."""
+    words = []
+    for word in arguments:
+        flag, equals, value = word.partition("=")
+        words.append("--" + flag[2:].replace("-", "_") + equals + value if word.startswith("--") else word)
+    return words
 
 
 def _words(config: Namespace) -> list[str]:

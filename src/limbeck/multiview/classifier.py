@@ -210,6 +210,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             views = concatenate(views, held_out)
             labels = np.concatenate([labels, held_labels])
             weights = None if weights is None else np.append(weights, np.ones(held_out.samples, np.float32))
+        views = _without_untrained(views, part.training)
         _warn_of_constant_columns(views, part.training)
         with epoch_progress(recipe.epochs, enabled=self.verbose) as progress:
             (trained,) = train(
@@ -464,6 +465,15 @@ def _hold_out(labels: NDArray[np.int64], fraction: float, seed: int) -> Part:
         members = order[labels[order] == label]
         held[members[: min(round(fraction * len(members)), len(members) - 1)]] = True
     return Part(np.flatnonzero(~held), np.flatnonzero(held))
+
+
+def _without_untrained(views: Views, training: NDArray[np.int64]) -> Views:
+    """A view that no training sample has is missing for all: its encoder could learn nothing."""
+    known: NDArray[np.bool_] = np.asarray(views.present[:, training].any(axis=1))
+    if known.all():
+        return views
+    matrices = tuple(matrix if use else None for matrix, use in zip(views.matrices, known, strict=True))
+    return Views(views.names, matrices, views.present & known[:, np.newaxis])
 
 
 def _warn_of_constant_columns(views: Views, training: NDArray[np.int64]) -> None:

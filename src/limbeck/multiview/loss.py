@@ -78,7 +78,10 @@ def training_loss(
     elif recipe.objective == "cib" and predictions.distribution is not None:
         compression = gaussian_kl_to_prior(*predictions.distribution, reduction="none")
         loss = loss + recipe.compression_weight * over_views(compression)
-    total = loss.mean(dim=-1) if weight is None else (loss * weight).sum(dim=-1) / weight.sum(dim=-1)
+    if weight is None:
+        total = loss.mean(dim=-1)
+    else:  # a batch without any weight asks for nothing
+        total = (loss * weight).sum(dim=-1) / weight.sum(dim=-1).clamp(min=torch.finfo(loss.dtype).tiny)
 
     ranked = torch.full_like(total, torch.nan)
     if recipe.ranking_weight:

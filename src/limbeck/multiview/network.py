@@ -108,13 +108,18 @@ class MultiViewNetwork(nn.Module):
         self.models = models = len(seeds)
         stack = (models, len(shapes))
         first, *following = recipe.encoder
+        # A bias before batch normalisation has no gradient but rounding noise, which Adam would blow up to full steps.
+        biased = recipe.normalization == "none"
         self.scalers = nn.ModuleList(ViewScaler(shape, recipe.clip, models=models) for shape in shapes)
         self.inputs = nn.ModuleList(
-            (StackedSparseLinear if shape.sparse else StackedLinear)(shape.features, first, stack=(models,))
+            (StackedSparseLinear if shape.sparse else StackedLinear)(
+                shape.features, first, stack=(models,), bias=biased
+            )
             for shape in shapes
         )
         self.encoder = nn.ModuleList(
-            StackedLinear(width, after, stack=stack) for width, after in zip(recipe.encoder, following, strict=False)
+            StackedLinear(width, after, stack=stack, bias=biased)
+            for width, after in zip(recipe.encoder, following, strict=False)
         )
         self.norms = nn.ModuleList(
             StackedBatchNorm(width, stack=stack) if recipe.normalization == "batch" else nn.Identity()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -48,6 +49,9 @@ def save(model: MultiViewClassifier, path: str | os.PathLike[str]) -> None:
         "account": [dataclasses.asdict(row) for row in model.account_],
     }
     tensors = {name: tensor.contiguous().cpu() for name, tensor in model.network_.state_dict().items()}
+    text = json.dumps(description, default=_plain)
+    # One entry only: safetensors writes several in any order, and the same model should be the same bytes.
+    description["sha256"] = _checksum(text, tensors)
     content = safetensors_bytes(tensors, {"limbeck": json.dumps(description, default=_plain)})
     with atomic_writer(path) as stream:
         stream.write(content)
@@ -69,10 +73,32 @@ def load(cls: type[Classifier], path: str | os.PathLike[str], *, device: str) ->
         description = json.loads(metadata["limbeck"])
         if description["format"] != FORMAT:
             raise InputError(f"{file}: written by another version of limbeck ({description['format']})")
+        checksum = description.pop("sha256")
+        if checksum != _checksum(json.dumps(description), tensors):
+            raise InputError("its checksum is wrong")
         return _restore(cls, description, tensors, device)
-    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError, RuntimeError, OSError) as error:
+    except (
+        SafetensorError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RuntimeError,
+        OSError,
+        MemoryError,
+    ) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{file}: not a multi-view model, or damaged ({reason})") from None
+
+
+def _checksum(description: str, tensors: dict[str, torch.Tensor]) -> str:
+    """Over everything that decides the model: the description, and every tensor with its name, kind and shape."""
+    digest = hashlib.sha256(description.encode())
+    for name in sorted(tensors):
+        array = tensors[name].cpu().numpy()
+        digest.update(f"\0{name}\0{array.dtype}\0{array.shape}\0".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def _options(model: MultiViewClassifier) -> dict[str, Any]:

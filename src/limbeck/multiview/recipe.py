@@ -44,7 +44,9 @@ class Recipe:
         weight_decay: decoupled, on weight matrices only.
         milestones: epochs after which the learning rate is multiplied by `decay`.
         decay: see above.
-        patience: stop when the validation accuracy has not reached its best again for so many epochs; None: never.
+        patience: stop when the validation accuracy has not risen for so many epochs; those before the first milestone,
+            where the learning rate is still high, do not count. None: never. The weights kept are those of the best
+            epoch, of the latest where several are equal.
         scaling: "standard" scales each feature of a dense view to mean 0 and variance 1, and a sparse view by one
             number, all measured on the training part; "none" takes features as they are.
         clip: scaled features are clipped to ± this many standard deviations.

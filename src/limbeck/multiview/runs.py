@@ -54,6 +54,8 @@ def train_run(
     model = MultiViewClassifier.from_recipe(recipe, random_state=seed, device=device, verbose=True)
     model.fit(views, labels, validation=held_out if len(held_out[1]) else None)
     model.save(folder / MODEL)
+    if len(held_out[1]) == 0:
+        return f"Written: {folder / MODEL} (the split has no validation part to score)"
     scores = _score(model, *held_out)
     write_json(folder / "validation.json", _as_json(scores, model))
     return f"{_scores_line('validation', scores)}\n\n{format_account(model.account_)}\n\nWritten: {folder / MODEL}"

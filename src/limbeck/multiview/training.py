@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from torch import Tensor
+from torch.nn import functional as F
 
 from limbeck.errors import InputError
 from limbeck.multiview.loss import training_loss
@@ -131,6 +132,8 @@ def train(
             progress=progress,
         )
         results.update(zip(members, trained, strict=True))
+        if trained[0].interrupted and len(results) < len(parts):
+            raise KeyboardInterrupt  # the others never began
     return [results[model] for model in range(len(parts))]
 
 
@@ -250,6 +253,8 @@ class _Loop:
         self.snapshots: dict[int, dict[str, Tensor]] = {}
         self.best_epoch = [-1] * models
         self.best_accuracy = [-1.0] * models
+        self.last_gain = [0] * models  # the epoch of the last strict improvement
+        self.first_decay = min(recipe.milestones, default=0)
         self.stopped = [False] * models
 
     def run(self, progress: Progress | None) -> None:
@@ -270,11 +275,8 @@ class _Loop:
     def _train_epoch(self) -> tuple[list[float], list[float]]:
         """One pass over every model's training part; mean loss and ranked share of each model."""
         self.network.train()
-        order, valid = self._shuffle()
         losses, shares = [], []
-        for start in range(0, order.shape[1], self.recipe.batch_size):
-            samples = order[:, start : start + self.recipe.batch_size]
-            usable = None if valid is None else valid[:, start : start + self.recipe.batch_size]
+        for samples, usable in self._batches():
             batch = self.data.batch(samples, usable)
             weight = None if self.weight is None else self.weight[samples]
             if usable is not None:
@@ -295,14 +297,21 @@ class _Loop:
             )
         return mean_loss, torch.stack(shares).mean(dim=0).tolist()
 
-    def _shuffle(self) -> tuple[Tensor, Tensor | None]:
-        """Every model's samples in this epoch's order, (models, longest), and which places are not padding."""
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Yield each batch's samples (models, batch) and which places are not padding; None where none is.
+
+        The last batch is padded to full size, so that a model draws the same dropout alone as in a stack.
+        """
         orders = [
             part[torch.randperm(len(part), generator=generator)]
             for part, generator in zip(self.training, self.shuffles, strict=True)
         ]
-        padded, valid = _pad(orders)
-        return padded.to(self.data.device), None if valid.all() else valid.to(self.data.device)
+        size, device = self.recipe.batch_size, self.data.device
+        order, valid = _pad(orders)
+        room = (0, -order.shape[1] % size)
+        order, valid = F.pad(order, room), F.pad(valid, room)
+        for samples, usable in zip(order.split(size, dim=1), valid.split(size, dim=1), strict=True):
+            yield samples.to(device), None if usable.all() else usable.to(device)
 
     @torch.no_grad()
     def _validation_accuracies(self) -> list[float]:
@@ -325,11 +334,14 @@ class _Loop:
         if np.isnan(entry.validation_accuracy):
             self.best_epoch[model] = epoch  # nothing to choose by: the last epoch it is
         elif entry.validation_accuracy >= self.best_accuracy[model]:
+            if entry.validation_accuracy > self.best_accuracy[model]:
+                self.last_gain[model] = epoch
             self.best_accuracy[model] = entry.validation_accuracy
             self.best_epoch[model] = epoch
             self.snapshots[model] = self.network.model_state(model)
-        elif self.recipe.patience is not None and epoch - self.best_epoch[model] >= self.recipe.patience:
-            self.stopped[model] = True
+        patience = self.recipe.patience
+        if patience is not None and epoch - max(self.last_gain[model], self.first_decay) >= patience:
+            self.stopped[model] = not np.isnan(entry.validation_accuracy)
 
 
 def _pad(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -356,11 +368,12 @@ def _fit_scaler(scaler: ViewScaler, model: int, matrix: Matrix, samples: NDArray
         mean, deviation = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
         # Rounding leaves a constant column with a tiny deviation; it must not be blown up to noise.
         constant = deviation <= 1e-6 * np.abs(mean)
+        constant |= deviation < 1e-37  # its factor would not fit into float32
         factor = np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviation))
     else:
         # One factor for the view, so that zeros stay zeros: the mean square of an entry becomes 1.
         mean = np.zeros(1)
-        square = float((rows.data.astype(np.float64) ** 2).sum()) / (rows.shape[0] * rows.shape[1])
+        square = float((rows.data.astype(np.float64) ** 2).sum()) / max(rows.nnz, 1)
         factor = np.array([1 / np.sqrt(square) if square > 0 else 0.0])
     scaler.mean[model] = torch.from_numpy(mean)
     scaler.factor[model] = torch.from_numpy(factor)

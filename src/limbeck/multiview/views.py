@@ -121,13 +121,17 @@ def concatenate(first: Views, second: Views) -> Views:
 
 def is_matrix(given: Any) -> bool:
     """Whether `given` is one matrix (not a list or dict of views)."""
+    if scipy.sparse.issparse(given):  # a DOK matrix is a dict
+        return True
     if isinstance(given, Mapping):
         return False
     if isinstance(given, (list, tuple)):
-        return len(given) > 0 and not any(
-            view is None or np.ndim(view) >= 2 or hasattr(view, "shape") for view in given
-        )
+        return len(given) > 0 and not any(view is None or hasattr(view, "shape") or _is_nested(view) for view in given)
     return True
+
+
+def _is_nested(view: Any) -> bool:
+    return isinstance(view, (list, tuple)) and len(view) > 0 and np.iterable(view[0]) and not isinstance(view[0], str)
 
 
 def matrix_width(matrix: Any) -> int:
@@ -136,14 +140,14 @@ def matrix_width(matrix: Any) -> int:
     Raises:
         InputError: it is not two-dimensional.
     """
-    shape = matrix.shape if scipy.sparse.issparse(matrix) else np.shape(matrix)
+    shape = _shape(matrix, "X")
     if len(shape) != 2:
         raise InputError(f"X must be a matrix (samples, features), got shape {shape}: Reshape your data")
     return int(shape[1])
 
 
 def _name_views(given: Any, columns: ViewColumns | None, names: Sequence[str] | None) -> dict[str, Any]:
-    if isinstance(given, Mapping):
+    if isinstance(given, Mapping) and not scipy.sparse.issparse(given):
         if columns is not None:
             raise InputError("view_columns cuts one matrix into views, but X is a dict of views: leave one of them out")
         unknown = [name for name in given if names is not None and name not in names]
@@ -166,6 +170,7 @@ def _name_views(given: Any, columns: ViewColumns | None, names: Sequence[str] | 
 def _cut(matrix: Any, columns: ViewColumns | None) -> dict[str, Any]:
     """One matrix as a dict of views."""
     if not (scipy.sparse.issparse(matrix) or hasattr(matrix, "iloc")):
+        _shape(matrix, "X")  # refuses ragged rows
         matrix = np.asarray(matrix)
     if columns is None:
         return {"view_0": matrix}
@@ -186,19 +191,26 @@ def _cut(matrix: Any, columns: ViewColumns | None) -> dict[str, Any]:
                 cut[name] = matrix.loc[:, group] if by_name else matrix.iloc[:, group]
             else:
                 cut[name] = matrix[:, group]
-        except (IndexError, KeyError) as error:
+        except (IndexError, KeyError, TypeError) as error:
             raise InputError(f"view_columns[{name!r}] names a column that X does not have: {error}") from None
     return cut
 
 
 def _length(matrix: Any, name: str) -> int:
-    if scipy.sparse.issparse(matrix):
-        return int(matrix.shape[0])
-    shape = np.shape(matrix)
+    shape = _shape(matrix, f"view {name!r}")
     if len(shape) != 2:
         hint = "Reshape your data" if len(shape) == 1 else "give one row a sample"
         raise InputError(f"view {name!r} must be a matrix (samples, features), got shape {shape}: {hint}")
     return int(shape[0])
+
+
+def _shape(matrix: Any, what: str) -> tuple[int, ...]:
+    if hasattr(matrix, "shape"):
+        return tuple(matrix.shape)
+    try:
+        return np.asarray(matrix).shape
+    except ValueError:
+        raise InputError(f"{what} must be a matrix (samples, features), but its rows differ in length") from None
 
 
 def _read_matrix(matrix: Any, name: str) -> tuple[Matrix, NDArray[np.bool_]]:
@@ -209,7 +221,12 @@ def _read_matrix(matrix: Any, name: str) -> tuple[Matrix, NDArray[np.bool_]]:
     if np.iscomplexobj(matrix):
         raise InputError(f"view {name!r}: Complex data not supported")
     try:
-        clean: Any = scipy.sparse.csr_array(matrix, dtype=np.float32) if sparse else np.array(matrix, dtype=np.float32)
+        with np.errstate(over="ignore"):  # too large for float32 becomes an infinity, which is refused below
+            clean: Any = (
+                scipy.sparse.csr_array(matrix, dtype=np.float32, copy=True)
+                if sparse
+                else np.array(matrix, dtype=np.float32)
+            )
     except (TypeError, ValueError) as error:
         raise InputError(f"view {name!r} does not hold numbers: {error}") from None
     rows, columns = clean.shape
@@ -225,7 +242,7 @@ def _read_matrix(matrix: Any, name: str) -> tuple[Matrix, NDArray[np.bool_]]:
         raise InputError(f"view {name!r} has an infinity in row {row_of[infinite][0]}: remove or replace it")
     missing = np.isnan(values).ravel()
     missing_count = np.bincount(row_of[missing], minlength=rows)
-    absent = (missing_count > 0) & (missing_count == np.bincount(row_of, minlength=rows))
+    absent = missing_count == columns
     partly = np.flatnonzero((missing_count > 0) & ~absent)
     if len(partly):
         raise InputError(

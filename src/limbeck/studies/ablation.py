@@ -161,7 +161,7 @@ class _Study:
             )
             for weight in self.settings.compression_weights
         ]
-        validation = np.array([[chosen["validation"] for chosen in one.chosen] for one in candidates])
+        validation = np.array([[chosen.get("validation", 0.0) for chosen in one.chosen] for one in candidates])
         best = validation.argmax(axis=0)
         return RowResult(
             name,
@@ -310,9 +310,11 @@ def _as_dict(difference: Difference | None) -> dict[str, float | None] | None:
 
 def _training_summary(model: Trained) -> dict[str, float]:
     best = model.history[model.best_epoch]
-    return {
+    summary = {
         "best_epoch": float(model.best_epoch + 1),
         "epochs": float(len(model.history)),
-        "validation": best.validation_accuracy,
         "temperature": model.temperature,
     }
+    if np.isfinite(best.validation_accuracy):
+        summary["validation"] = best.validation_accuracy
+    return summary

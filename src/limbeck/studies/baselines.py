@@ -81,7 +81,7 @@ def run_baseline(
     y_train, y_validation = labels[part.training], labels[part.validation]
     best: tuple[float, Any, dict[str, float]] = (-1.0, None, {})
     for model, chosen in _candidates(name, train, y_train, validation, y_validation, seed):
-        accuracy = float((model(validation).argmax(axis=1) == y_validation).mean())
+        accuracy = float((model(validation).argmax(axis=1) == y_validation).mean()) if len(validation) else 0.0
         if accuracy > best[0]:
             best = accuracy, model, chosen
     _, scores, chosen = best
@@ -115,10 +115,12 @@ def _standardise(views: Views, training: NDArray[np.int64]) -> tuple[NDArray[np.
             continue
         dense = matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
         rows = dense[training[present[training]]]
-        mean, deviation = rows.mean(axis=0), rows.std(axis=0)
-        scaled = ((dense - mean) / np.where(deviation > 1e-6 * np.abs(mean), deviation, np.inf)).clip(-10, 10)
-        scaled[~present] = 0
-        columns.append(scaled.astype(np.float32))
+        scaled = np.zeros_like(dense)
+        if len(rows):  # else nothing can be learned of this view: it stays zero
+            mean, deviation = rows.mean(axis=0), rows.std(axis=0)
+            scale = np.where(deviation > 1e-6 * np.abs(mean), deviation, np.inf)
+            scaled[present] = ((dense[present] - mean) / scale).clip(-10, 10)
+        columns.append(scaled)
         blocks.append(slice(start, start + dense.shape[1]))
         start += dense.shape[1]
     return np.concatenate(columns, axis=1), blocks
@@ -141,10 +143,16 @@ def _candidates(
         yield from _svm_candidates(train, y_train)
     elif name == "boosting":
         for rate in BOOSTING_LEARNING_RATE:
+            known = np.isin(y_validation, y_train)
             boosting = HistGradientBoostingClassifier(
-                learning_rate=rate, max_iter=200, early_stopping=True, n_iter_no_change=10, random_state=seed
+                learning_rate=rate,
+                max_iter=200,
+                early_stopping=bool(known.any()),
+                n_iter_no_change=10,
+                random_state=seed,
             )
-            boosting.fit(train, y_train, X_val=validation, y_val=y_validation)
+            held_out = {"X_val": validation[known], "y_val": y_validation[known]} if known.any() else {}
+            boosting.fit(train, y_train, **held_out)
             yield _scores_of(boosting.decision_function), {"learning_rate": rate, "iterations": float(boosting.n_iter_)}
     else:
         raise InputError(f"there is no baseline {name!r}: choose from logistic, svm, boosting")

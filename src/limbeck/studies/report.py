@@ -189,7 +189,8 @@ def _project(row: RowResult, keep: np.ndarray, *, seed: int) -> np.ndarray:
     assert row.embedding is not None
     points = row.embedding[keep]
     perplexity = min(30.0, max(2.0, (len(points) - 1) / 4))
-    return np.asarray(TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(points))
+    start = "pca" if points.shape[1] > 1 else "random"
+    return np.asarray(TSNE(perplexity=perplexity, init=start, random_state=seed).fit_transform(points))
 
 
 def _sweep(result: AblationResult) -> Figure:
