@@ -5,26 +5,35 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 
 from limbeck.errors import InputError
 
 USAGE_ERROR, INTERRUPTED = 2, 130
-Verb = Callable[[ArgumentParser, Namespace], None]
+
+
+@dataclass(frozen=True)
+class _Verb:
+    """One job of the command. What it needs is imported when it is chosen, so that help is quick.
+
+    Attributes:
+        help: what it does, in one line.
+        arguments: adds its arguments to a parser.
+        run: does it, given the parser and what it read.
+    """
+
+    help: str
+    arguments: Callable[[ArgumentParser], object]
+    run: Callable[[ArgumentParser, Namespace], None]
 
 
 class _Parser(ArgumentParser):
     """A parser that says what is wrong in one line and exits with 2."""
-
-    def attach(self, commands: Any, name: str, help_text: str) -> None:
-        """Become the subcommand `name`, with a usage line for people."""
-        prog = self.prog
-        commands.add_subcommand(name, self, help=help_text)
-        self.prog, self.usage = prog, f"{prog} ..."
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         del ex
@@ -40,14 +49,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0. Wrong usage or input prints one line and exits with 2, Ctrl-C with 130.
     """
-    parser, verbs = _parser()
-    chosen = parser.parse_args(_underscored(sys.argv[1:] if arguments is None else arguments))
-    words = _words(chosen)
-    subparser, config = _descend(parser, chosen, words)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words == ["--version"]:
+        _print(f"limbeck {version('limbeck')}")
+        return 0
+    if words and words[-1] in ("-h", "--help") and " ".join(words[:-1]) not in VERBS:
+        _print(_help())
+        return 0
+    name, rest = _choose(words)
+    verb = VERBS[name]
+    parser = _Parser(prog=f"limbeck {name}", usage=f"limbeck {name} ...", description=verb.help)
+    verb.arguments(parser)
     try:
+        config = parser.parse_args([_underscored(word) for word in rest])
         with warnings.catch_warnings():
             warnings.showwarning = _warn  # type: ignore[assignment]
-            verbs[" ".join(words)](subparser, config)
+            verb.run(parser, config)
     except (InputError, OSError) as error:
         _fail(_one_line(error))
     except KeyboardInterrupt:
@@ -56,90 +73,64 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> tuple[ArgumentParser, dict[str, Verb]]:
-    """The parser, and the function of each verb."""
-    parser = _Parser(prog="limbeck", description=__doc__)
-    parser.add_argument("--version", action="version", version=f"limbeck {version('limbeck')}")
-    verbs: dict[str, Verb] = {}
-    commands = parser.add_subcommands(dest="verb", required=True)
-    for name, help_text, fill in (
-        ("train", "train a model", _add_train),
-        ("evaluate", "score a trained model", _add_evaluate),
-        ("study", "reproduce a table or a figure of the papers", _add_study),
-        ("data", "list, describe, check, convert or download data sets", _add_data),
-    ):
-        sub = _Parser(prog=f"limbeck {name}", description=help_text)
-        sub.attach(commands, name, help_text)  # before it gets subcommands of its own
-        verbs.update({f"{name} {inner}".strip(): verb for inner, verb in fill(sub).items()})
-    return parser, verbs
+def _choose(words: list[str]) -> tuple[str, list[str]]:
+    """The verb that the words begin with, and the words after it."""
+    name = next((name for name in (" ".join(words[:2]), *words[:1]) if name in VERBS), None)
+    if name is None:
+        family = [known for known in VERBS if words and known.split()[0] == words[0]] or list(VERBS)
+        given = f"there is no verb {' '.join(words[:2])!r}" if words else "a verb is missing"
+        _fail(f"{given}: choose from {', '.join(family)} (see limbeck --help)")
+    return name, words[len(name.split()) :]
 
 
-def _add_train(parser: ArgumentParser) -> dict[str, Verb]:
-    from limbeck.multiview.recipe import Recipe  # noqa: PLC0415 - a verb imports what it needs, `--help` imports nothing
-
-    commands = parser.add_subcommands(dest="task", required=True)
-    multiview = _Parser(prog="limbeck train multiview", description="Train a classifier on several views.")
-    multiview.add_argument("--config", action="config", help="a YAML recipe; flags after it override its values")
-    multiview.add_argument("--data", type=str, default="digits", help="an NPZ file, or the embedded set `digits`")
-    multiview.add_argument("--split", type=int, default=0, help="which stored split's parts to use")
-    multiview.add_argument("--seed", type=int, default=0, help="of initial weights, order and dropout")
-    multiview.add_argument("--device", type=str, default="cpu")
-    multiview.add_argument("--out", type=str, required=True, help="folder for the model and its figures")
-    multiview.add_class_arguments(Recipe, "recipe")
-    multiview.attach(commands, "multiview", "a classifier on several views")
-    return {"multiview": _train_multiview}
+def _help() -> str:
+    """What `limbeck --help` and `limbeck study --help` say."""
+    verbs = "\n".join(f"  {name:<16}  {verb.help}" for name, verb in VERBS.items())
+    return f"usage: limbeck VERB ...\n\n{__doc__}\n\n{verbs}\n\n`limbeck VERB --help` says more of one."
 
 
-def _add_evaluate(parser: ArgumentParser) -> dict[str, Verb]:
+def _multiview_arguments(parser: ArgumentParser) -> None:
+    from limbeck.multiview.recipe import Recipe  # noqa: PLC0415
+
+    parser.add_argument("--config", action="config", help="a YAML recipe; flags after it override its values")
+    _add_data(parser)
+    parser.add_argument("--split", type=int, default=0, help="which stored split's parts to use")
+    parser.add_argument("--seed", type=int, default=0, help="of initial weights, order and dropout")
+    parser.add_argument("--device", type=str, default="cpu", help="where to compute")
+    parser.add_argument("--out", type=str, required=True, help="folder for the model and its figures")
+    parser.add_class_arguments(Recipe, "recipe")
+
+
+def _evaluate_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("run", type=str, help="a folder that `limbeck train` wrote, or its model file")
-    parser.add_argument("--data", type=str, default="digits", help="an NPZ file, or the embedded set `digits`")
+    _add_data(parser)
     parser.add_argument("--split", type=int, default=0, help="which stored split's part to score")
     parser.add_argument("--part", type=str, default="test", help="train, validation, test, or all samples")
-    parser.add_argument("--device", type=str, default="cpu")
-    return {"": _evaluate}
+    parser.add_argument("--device", type=str, default="cpu", help="where to compute")
 
 
-def _add_study(parser: ArgumentParser) -> dict[str, Verb]:
+def _ablation_arguments(parser: ArgumentParser) -> None:
     from limbeck.studies.ablation import AblationSettings  # noqa: PLC0415
 
-    commands = parser.add_subcommands(dest="study", required=True)
-    ablation = _Parser(
-        prog="limbeck study ablation",
-        description="Table 7 and Figures 9 and 10 of Tian et al. 2022 on any multi-view set, beside plain baselines.",
-    )
-    ablation.add_argument(
-        "--config", action="config", help="a YAML file of settings; flags after it override its values"
-    )
-    ablation.add_argument("--data", type=str, default="digits", help="an NPZ file, or the embedded set `digits`")
-    ablation.add_argument("--out", type=str, default="runs/ablation", help="folder for the report")
-    ablation.add_class_arguments(AblationSettings, as_group=False)
-    ablation.attach(commands, "ablation", "what each part of the network and the loss is worth")
-    return {"ablation": _study_ablation}
+    parser.add_argument("--config", action="config", help="a YAML file of settings; flags after it override its values")
+    _add_data(parser)
+    parser.add_argument("--out", type=str, default="runs/ablation", help="folder for the report")
+    parser.add_class_arguments(AblationSettings, as_group=False)
 
 
-def _add_data(parser: ArgumentParser) -> dict[str, Verb]:
-    commands = parser.add_subcommands(dest="action", required=True)
-    one_file = {"type": str, "help": "an NPZ file, or the embedded set `digits`"}
-    for name, help_text, fill in (
-        ("list", "list the known sets", lambda sub: None),
-        ("describe", "say what a set holds", lambda sub: sub.add_argument("data", **one_file)),
-        ("check", "look for what would spoil a result", lambda sub: sub.add_argument("data", **one_file)),
-        ("convert", "make an NPZ of a .mat, .npz or .csv file", _add_convert),
-        ("download", "fetch a known set and verify it", _add_download),
-    ):
-        sub = _Parser(prog=f"limbeck data {name}", description=help_text)
-        fill(sub)
-        sub.attach(commands, name, help_text)
-    return {
-        "list": _data_list,
-        "describe": _data_describe,
-        "check": _data_check,
-        "convert": _data_convert,
-        "download": _data_download,
-    }
+def _add_data(parser: ArgumentParser) -> None:
+    parser.add_argument("--data", type=str, default="digits", help="an NPZ file, or the embedded set `digits`")
 
 
-def _add_convert(parser: ArgumentParser) -> None:
+def _no_arguments(parser: ArgumentParser) -> None:
+    del parser
+
+
+def _one_set(parser: ArgumentParser) -> None:
+    parser.add_argument("data", type=str, help="an NPZ file, or the embedded set `digits`")
+
+
+def _convert_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("source", type=str, help="a .mat, .npz or .csv file")
     parser.add_argument("target", type=str, help="the NPZ file to write")
     parser.add_argument("--views_key", type=str | None, default=None, help="the array that holds the views")
@@ -149,7 +140,7 @@ def _add_convert(parser: ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the splits")
 
 
-def _add_download(parser: ArgumentParser) -> None:
+def _download_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", type=str, help="a set of `limbeck data list`")
     parser.add_argument("directory", type=str, help="where to put it")
     parser.add_argument("--url", type=str | None, default=None, help="another place to fetch it from")
@@ -186,7 +177,7 @@ def _study_ablation(parser: ArgumentParser, config: Namespace) -> None:
     from limbeck.studies.report import format_table, write_report  # noqa: PLC0415
 
     ready = parser.instantiate(config)
-    settings = AblationSettings(**{name: ready[name] for name in AblationSettings.__dataclass_fields__})
+    settings = AblationSettings(**{field.name: ready[field.name] for field in fields(AblationSettings)})
     data = load(config.data)
     # Before the work, so that an unwritable folder is known now and not in an hour.
     folder = Path(config.out)
@@ -248,33 +239,10 @@ def _data_download(parser: ArgumentParser, config: Namespace) -> None:
     _print(f"Written: {result.path} (sha256 of the archive {result.sha256}; {result.verified})")
 
 
-def _underscored(arguments: Sequence[str]) -> list[str]:
+def _underscored(word: str) -> str:
     """Flags may be typed with hyphens, as shells like them, or underscores, as recipes write them."""
-    words = []
-    for word in arguments:
-        flag, equals, value = word.partition("=")
-        words.append("--" + flag[2:].replace("-", "_") + equals + value if word.startswith("--") else word)
-    return words
-
-
-def _words(config: Namespace) -> list[str]:
-    """The chosen verb and what follows it: the subcommands, outermost first."""
-    words, level = [], config
-    for destination in ("verb", "task", "study", "action"):
-        word = level.get(destination)
-        if word is not None:
-            words.append(word)
-            level = level[word]
-    return words
-
-
-def _descend(parser: ArgumentParser, config: Namespace, words: list[str]) -> tuple[ArgumentParser, Namespace]:
-    """The innermost parser and what it read."""
-    for word in words:
-        assert parser._subcommands_action is not None
-        parser = parser._subcommands_action._name_parser_map[word]
-        config = config[word]
-    return parser, config
+    flag, equals, value = word.partition("=")
+    return "--" + flag[2:].replace("-", "_") + equals + value if word.startswith("--") else word
 
 
 def _one_line(error: BaseException) -> str:
@@ -299,3 +267,19 @@ def _print(text: str) -> None:
 def _fail(message: str) -> NoReturn:
     sys.stderr.write(f"limbeck: error: {message}\n")
     raise SystemExit(USAGE_ERROR)
+
+
+VERBS = {
+    "train multiview": _Verb("train a classifier on several views", _multiview_arguments, _train_multiview),
+    "evaluate": _Verb("score a trained model", _evaluate_arguments, _evaluate),
+    "study ablation": _Verb(
+        "Table 7 and Figures 9 and 10 of Tian et al. 2022 on any multi-view set, beside plain baselines",
+        _ablation_arguments,
+        _study_ablation,
+    ),
+    "data list": _Verb("list the known sets", _no_arguments, _data_list),
+    "data describe": _Verb("say what a set holds", _one_set, _data_describe),
+    "data check": _Verb("look for what would spoil a result", _one_set, _data_check),
+    "data convert": _Verb("make an NPZ of a .mat, .npz or .csv file", _convert_arguments, _data_convert),
+    "data download": _Verb("fetch a known set and verify it", _download_arguments, _data_download),
+}

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import warnings
 from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -25,7 +26,7 @@ from limbeck.multiview.network import ViewShape
 from limbeck.multiview.progress import epoch_progress
 from limbeck.multiview.recipe import Objective, Recipe
 from limbeck.multiview.tensors import TensorViews
-from limbeck.multiview.training import Part, Trained, predict, train, view_shapes
+from limbeck.multiview.training import Part, Trained, check_device, predict, train, view_shapes
 from limbeck.multiview.views import Matrix, ViewColumns, Views, concatenate, is_matrix, matrix_width, read_views, select
 
 
@@ -74,7 +75,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             train for all epochs, no calibration. Ignored where `fit` is given a validation set.
         calibrate: scale the logits by one temperature, fitted on the validation part.
         class_weight: None, "balanced" or a dict from class to weight.
-        random_state: seed; the same seed on the same machine gives the same model.
+        random_state: seed; the same seed on the same machine gives the same model. None: a fresh one every time.
         device: where to compute, e.g. "cpu" or "cuda".
         verbose: show a progress bar while fitting.
 
@@ -133,7 +134,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         validation_fraction: float = 0.1,
         calibrate: bool = True,
         class_weight: Literal["balanced"] | dict[Any, float] | None = None,
-        random_state: int = 0,
+        random_state: int | None = 0,
         device: str = "cpu",
         verbose: bool = False,
     ) -> None:
@@ -193,17 +194,24 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             InputError: bad views or labels (one line that names what and where), a bad option, or a diverging loss.
         """
         recipe = self._recipe()
+        seed = self._seed()
+        device = check_device(self.device)
         if y is None:
             raise InputError("requires y to be passed, but the target y is None")
         views = read_views(X, columns=self.view_columns)
         names = column_or_1d(np.asarray(y), warn=True)
-        check_classification_targets(names)
-        classes, labels = np.unique(names, return_inverse=True)
+        try:
+            check_classification_targets(names)
+            classes, labels = np.unique(names, return_inverse=True)
+        except TypeError:
+            raise InputError("y mixes labels that cannot be sorted, such as None and strings") from None
         _check_lengths(views, labels, classes)
         weights = self._weights(labels, classes, sample_weight)
         if validation is None:
-            part = _hold_out(labels, self.validation_fraction, self.random_state)
+            part = _hold_out(labels, self.validation_fraction, seed)
         else:
+            if not (isinstance(validation, (tuple, list)) and len(validation) == 2):
+                raise InputError("validation must be a pair (X, y)")
             held_out = read_views(validation[0], columns=self.view_columns, names=views.names)
             held_labels = _encode(validation[1], classes, held_out.samples)
             part = Part(np.arange(len(labels)), len(labels) + np.arange(held_out.samples))
@@ -219,9 +227,9 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
                 [part],
                 recipe,
                 classes=len(classes),
-                seeds=[self.random_state],
+                seeds=[seed],
                 sample_weight=weights,
-                device=self.device,
+                device=device,
                 progress=progress,
             )
         self._adopt(trained, views, classes, recipe)
@@ -342,6 +350,15 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         if not self.__sklearn_is_fitted__():
             raise NotFittedError(f"This {type(self).__name__} instance is not fitted yet: call fit first")
 
+    def _seed(self) -> int:
+        """The seed: a number as it is, None as a fresh one."""
+        given: Any = self.random_state
+        if given is None:
+            return int(np.random.default_rng().integers(2**31))
+        if not isinstance(given, Integral) or int(given) < 0:
+            raise InputError(f"random_state must be a whole number of at least 0, or None, not {given!r}")
+        return int(given)
+
     def _weights(
         self, labels: NDArray[np.int64], classes: NDArray[Any], sample_weight: ArrayLike | None
     ) -> NDArray[np.float32] | None:
@@ -349,13 +366,22 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             return None
         weights = np.ones(len(labels), np.float32)
         if sample_weight is not None:
-            weights = np.array(np.broadcast_to(np.asarray(sample_weight, np.float32), labels.shape))
+            weights = np.asarray(sample_weight, np.float32)
+            if weights.ndim == 0:
+                weights = np.full(len(labels), weights)
+            if weights.shape != labels.shape:
+                raise InputError(f"sample_weight has shape {weights.shape}, but there are {len(labels)} samples")
             if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
                 raise InputError("sample_weight must be finite and not negative, and not every weight zero")
         if isinstance(self.class_weight, dict):
             unknown = [label for label in self.class_weight if label not in classes]
             if unknown:
                 raise InputError(f"class_weight names {unknown[0]!r}, which is not among the labels")
+            values: list[Any] = list(self.class_weight.values())
+            if not all(isinstance(value, Real) and 0 <= float(value) < np.inf for value in values):
+                raise InputError("class_weight must give every class a finite weight of at least 0")
+        elif self.class_weight not in (None, "balanced"):
+            raise InputError(f"class_weight must be None, 'balanced' or a dict, not {self.class_weight!r}")
         of_class = compute_class_weight(self.class_weight, classes=classes, y=classes[labels])
         return np.asarray(weights * of_class[labels], np.float32)
 

@@ -19,7 +19,7 @@ from limbeck.files import atomic_writer
 from limbeck.multiview.evaluation import ViewAccount
 from limbeck.multiview.network import MultiViewNetwork, ViewShape
 from limbeck.multiview.recipe import Recipe
-from limbeck.multiview.training import Epoch
+from limbeck.multiview.training import Epoch, check_device
 
 if TYPE_CHECKING:
     from limbeck.multiview.classifier import MultiViewClassifier
@@ -63,6 +63,7 @@ def load(cls: type[Classifier], path: str | os.PathLike[str], *, device: str) ->
     Raises:
         InputError: the file is not there, damaged, or something else.
     """
+    check_device(device)
     file = Path(path)
     if not file.is_file():
         raise InputError(f"{file}: there is no such file")

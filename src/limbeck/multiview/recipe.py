@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args
+from numbers import Integral, Real
+from typing import Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
 
@@ -77,37 +78,65 @@ class Recipe:
     clip: float = 10.0
 
     def __post_init__(self) -> None:
-        for name, options in (
-            ("objective", get_args(Objective)),
-            ("normalization", ("batch", "none")),
-            ("scaling", ("standard", "none")),
-        ):
+        for name, options in _OPTIONS.items():
             if getattr(self, name) not in options:
                 raise InputError(f"{name} must be one of {', '.join(options)}, not {getattr(self, name)!r}")
+        for name, (kind, fits, range_) in _RANGES.items():
+            value = getattr(self, name)
+            if value is None and name == "patience":
+                continue
+            values: tuple[Any, ...] = value if isinstance(value, tuple) else (value,)
+            if isinstance(value, tuple) != (name in _TUPLES):
+                raise InputError(
+                    f"{name} must be {'several numbers' if name in _TUPLES else 'a number'}, not {value!r}"
+                )
+            if not all(isinstance(v, kind) and not isinstance(v, bool) and fits(v) for v in values):
+                whole = "whole numbers" if kind is Integral else "numbers"
+                raise InputError(f"{name} must be {whole if name in _TUPLES else whole[:-1]} {range_}, not {value!r}")
+        if not self.encoder or len(self.betas) != 2:
+            raise InputError("encoder must have at least one width, and betas exactly two numbers")
         if self.objective != "none" and not self.bottleneck:
             raise InputError(
                 f"objective {self.objective!r} needs a bottleneck: set objective to 'none' or bottleneck to true"
             )
-        if not self.encoder or min(*self.encoder, *self.bottleneck_hidden, self.representation) < 1:
-            raise InputError("encoder, bottleneck_hidden and representation must be widths of at least 1")
-        weights = [name for name in vars(self) if name.endswith("_weight")]
-        ranges: tuple[tuple[Sequence[str], Callable[[float], bool], str], ...] = (
-            (("epochs", "batch_size"), lambda value: value >= 1, "at least 1"),
-            (("dropout", "label_smoothing"), lambda value: 0 <= value < 1, "in [0, 1)"),
-            (("learning_rate", "clip"), lambda value: value > 0, "positive"),
-            ((*weights, "weight_decay"), lambda value: value >= 0, "at least 0"),
-        )
-        for names, fits, range_ in ranges:
-            for name in names:
-                if not fits(getattr(self, name)):
-                    raise InputError(f"{name} must be {range_}, not {getattr(self, name)}")
-        if self.patience is not None and self.patience < 1:
-            raise InputError(f"patience must be at least 1, or None to train all epochs, not {self.patience}")
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """A recipe from plain values, as JSON or a scikit-learn search gives them: lists become tuples."""
-        plain: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, (list, np.ndarray)) else value for name, value in values.items()
-        }
-        return cls(**plain)
+        """A recipe from plain values, as JSON or a scikit-learn search gives them.
+
+        Lists become tuples, and NumPy's numbers Python's.
+        """
+        return cls(**{name: _plain(value) for name, value in values.items()})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    return tuple(value) if isinstance(value, list) else value
+
+
+_OPTIONS = {"objective": get_args(Objective), "normalization": ("batch", "none"), "scaling": ("standard", "none")}
+_TUPLES = ("encoder", "bottleneck_hidden", "betas", "milestones")
+_Range: TypeAlias = tuple[type, Callable[[Any], bool], str]
+_COUNT: _Range = (Integral, lambda value: value >= 1, "of at least 1")
+_WEIGHT: _Range = (Real, lambda value: 0 <= value < float("inf"), "of at least 0")
+_SHARE: _Range = (Real, lambda value: 0 <= value < 1, "in [0, 1)")
+_POSITIVE: _Range = (Real, lambda value: value > 0, "above 0")
+_RANGES: dict[str, _Range] = {
+    **dict.fromkeys(
+        ("encoder", "bottleneck_hidden", "representation", "epochs", "batch_size", "milestones", "patience"), _COUNT
+    ),
+    **dict.fromkeys(("dropout", "label_smoothing", "betas"), _SHARE),
+    **dict.fromkeys(("learning_rate", "clip"), _POSITIVE),
+    **dict.fromkeys(
+        (
+            "classification_weight",
+            "ranking_weight",
+            "distillation_weight",
+            "compression_weight",
+            "weight_decay",
+            "decay",
+        ),
+        _WEIGHT,
+    ),
+}

@@ -12,7 +12,7 @@ import numpy as np
 from limbeck.errors import InputError
 from limbeck.files import write_json, write_text
 from limbeck.multiview.classifier import MultiViewClassifier
-from limbeck.multiview.data import MultiViewData, load
+from limbeck.multiview.data import PARTS, MultiViewData, load
 from limbeck.multiview.evaluation import Scores, format_account, score
 from limbeck.multiview.recipe import Recipe
 
@@ -89,6 +89,8 @@ def evaluate_run(run: Path, source: str | os.PathLike[str], *, split: int, part:
 
 def _part(data: MultiViewData, split: int, part: str) -> tuple[dict[str, Any], np.ndarray]:
     """Views and class names of one part of a split."""
+    if part not in (*PARTS, "all"):
+        raise InputError(f"a split has no part {part!r}; choose one of {', '.join(PARTS)}, or all")
     samples = np.arange(data.samples) if part == "all" else data.part(split, part)
     names = np.array(data.class_names)[data.labels[samples]]
     return {name: view[samples] for name, view in data.views.items()}, names

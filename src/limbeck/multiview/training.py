@@ -109,11 +109,12 @@ def train(
         progress: called after every epoch with its number and every model's `Epoch`.
 
     Raises:
-        InputError: a part has no training samples, or the loss is not finite any more.
+        InputError: a part has no training samples, the device is not there, or the loss is not finite any more.
     """
     for part in parts:
         if len(part.training) == 0:
             raise InputError("there are no training samples")
+    usable_device = check_device(device)
     # Models that step together must have the same number of steps an epoch.
     groups: dict[int, list[int]] = {}
     for model, part in enumerate(parts):
@@ -128,13 +129,27 @@ def train(
             classes=classes,
             seeds=[seeds[model] for model in members],
             sample_weight=sample_weight,
-            device=torch.device(device),
+            device=usable_device,
             progress=progress,
         )
         results.update(zip(members, trained, strict=True))
         if trained[0].interrupted and len(results) < len(parts):
             raise KeyboardInterrupt  # the others never began
     return [results[model] for model in range(len(parts))]
+
+
+def check_device(device: str | torch.device) -> torch.device:
+    """The device of that name, if it is there.
+
+    Raises:
+        InputError: there is no such device on this machine.
+    """
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(f"device {str(device)!r} cannot be used here: {str(error).splitlines()[0]}") from None
+    return found
 
 
 def _train_together(
