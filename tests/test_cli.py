@@ -113,10 +113,12 @@ def _figures(folder: Path) -> list[Any]:
     ],
 )
 def test_verbs_that_only_print(arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    try:
+    if len(arguments) > 1 and arguments[-1] == "--help":  # a verb's own help ends the process
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        assert end.value.code == 0
+    else:
         assert main(arguments) == 0
-    except SystemExit as end:  # a verb's own help ends the process
-        assert end.code == 0
     out, err = capsys.readouterr()
     assert err == ""
     for word in words:
