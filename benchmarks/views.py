@@ -62,7 +62,7 @@ def _step(views: int, recipe: Recipe) -> Callable[[], None]:
     network = MultiViewNetwork([ViewShape(FEATURES)] * views, CLASSES, recipe)
     optimizer = torch.optim.AdamW(network.parameters(), fused=True)
     generator = torch.Generator().manual_seed(0)
-    batch = Batch(tuple(torch.randn(1, BATCH, FEATURES, generator=generator) for _ in range(views)), None, BATCH)
+    batch = Batch(tuple(torch.randn(1, BATCH, FEATURES, generator=generator) for _ in range(views)), None)
     labels = torch.randint(CLASSES, (1, BATCH), generator=generator)
 
     def step() -> None:

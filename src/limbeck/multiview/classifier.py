@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from numbers import Integral, Real
 from typing import Any, Literal, Self
 
@@ -22,11 +22,11 @@ from sklearn.utils.validation import column_or_1d
 from limbeck.errors import InputError
 from limbeck.multiview import persistence
 from limbeck.multiview.evaluation import ViewAccount, cross_entropy_nats, probabilities
-from limbeck.multiview.network import ViewShape
+from limbeck.multiview.network import Predictions, ViewShape
 from limbeck.multiview.progress import epoch_progress
 from limbeck.multiview.recipe import Objective, Recipe
 from limbeck.multiview.tensors import TensorViews
-from limbeck.multiview.training import Part, Trained, check_device, predict, train, view_shapes
+from limbeck.multiview.training import Part, Trained, check_device, gather, predict, train, view_shapes
 from limbeck.multiview.views import Matrix, ViewColumns, Views, concatenate, is_matrix, matrix_width, read_views, select
 
 
@@ -252,7 +252,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Calibrated probabilities (samples, classes), columns ordered as `classes_`."""
         views = self._read(X)
-        return probabilities(self._joint_logits(views), self._temperatures(views.present[self._used(views)]))
+        return probabilities(self._joint_logits(views), self._temperatures(views.present[self._used()]))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable class of each sample."""
@@ -265,15 +265,9 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         A missing view's block is zero: to the joint head, which is linear, that is what a missing view is.
         """
         views = self._read(X)
-        used = self._used(views)
-        blocks: list[NDArray[np.float32]] = []
-        for batch in self._predict(views):
-            representation = batch.representations[0]
-            there = torch.from_numpy(views.present[used]).to(representation.device)
-            start = sum(map(len, blocks))
-            mask = there[:, start : start + representation.shape[1]].unsqueeze(-1)
-            blocks.append(torch.where(mask, representation, 0.0).transpose(0, 1).flatten(1).cpu().numpy())
-        return np.concatenate(blocks)
+        representations = gather(self._predict(views), "representations")
+        representations[~views.present[self._used()]] = 0
+        return np.moveaxis(representations, 0, 1).reshape(views.samples, -1)
 
     def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Accuracy.
@@ -407,7 +401,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             if matrix is not None and shape.features and matrix.shape[1] != shape.features:
                 raise InputError(f"view {name!r} has {matrix.shape[1]} features, but had {shape.features} when fitting")
             matrices.append(_as_fitted(matrix, views.samples, shape))
-        useless = ~views.present[self._used(views)].any(axis=0)
+        useless = ~views.present[self._used()].any(axis=0)
         if useless.any():
             raise InputError(
                 f"sample {np.flatnonzero(useless)[0]} has only views that no training sample had: "
@@ -415,16 +409,16 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             )
         return Views(views.names, tuple(matrices), views.present)
 
-    def _used(self, views: Views) -> list[int]:
+    def _used(self) -> list[int]:
         """Positions of the views that some training sample had."""
         return [position for position, shape in enumerate(self.view_shapes_) if shape.features]
 
-    def _predict(self, views: Views) -> Any:
+    def _predict(self, views: Views) -> Iterator[Predictions]:
         data = TensorViews(views, torch.device(self.device))
         return predict(self.network_, data, np.arange(views.samples))
 
     def _joint_logits(self, views: Views) -> NDArray[np.float32]:
-        return np.concatenate([batch.joint_logits[0].cpu().numpy() for batch in self._predict(views)])
+        return gather(self._predict(views), "joint_logits")
 
     def _temperatures(self, present: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The temperature of each sample, (samples, 1), by the used views (views, samples) that it has."""
@@ -433,10 +427,10 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
 
     def _account(self, views: Views, labels: NDArray[np.int64]) -> list[ViewAccount]:
         batches = list(self._predict(views))
-        joint = np.concatenate([batch.joint_logits[0].cpu().numpy() for batch in batches])
-        alone = np.concatenate([batch.representation_logits[0].cpu().numpy() for batch in batches], axis=1)
-        without = np.concatenate([batch.leave_one_out_logits[0].cpu().numpy() for batch in batches], axis=1)
-        used = self._used(views)
+        joint = gather(batches, "joint_logits")
+        alone = gather(batches, "representation_logits")
+        without = gather(batches, "leave_one_out_logits")
+        used = self._used()
         present = views.present[used]
         account = []
         for row, position in enumerate(used):

@@ -73,7 +73,7 @@ def load(cls: type[Classifier], path: str | os.PathLike[str], *, device: str) ->
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a mapping
         description = json.loads(metadata["limbeck"])
         if description["format"] != FORMAT:
-            raise InputError(f"{file}: written by another version of limbeck ({description['format']})")
+            raise InputError(f"written by another version of limbeck ({description['format']})")
         checksum = description.pop("sha256")
         if checksum != _checksum(json.dumps(description), tensors):
             raise InputError("its checksum is wrong")

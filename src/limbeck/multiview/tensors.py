@@ -20,12 +20,10 @@ class Batch:
     Attributes:
         views: one a view: (models, batch, features), or the rows of all models one after the other where sparse.
         present: (models, views, batch) booleans; None: everything is there.
-        size: samples a model.
     """
 
     views: tuple[Tensor | SparseRows, ...]
     present: Tensor | None
-    size: int
 
 
 class TensorViews:
@@ -47,7 +45,7 @@ class TensorViews:
         if valid is not None:
             everywhere = valid.unsqueeze(1).expand(-1, len(self._views), -1)
             present = everywhere if present is None else present & everywhere
-        return Batch(rows, present, samples.shape[1])
+        return Batch(rows, present)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -202,10 +202,10 @@ def _calibrate(trained: Trained, data: TensorViews, samples: NDArray[np.int64], 
     if len(samples) == 0:
         return
     batches = list(predict(trained.network, data, samples))
-    joint = np.concatenate([batch.joint_logits[0].cpu().numpy() for batch in batches])
-    without = np.concatenate([batch.leave_one_out_logits[0].cpu().numpy() for batch in batches], axis=1)
-    trained.temperature = fit_temperature(joint, labels)
-    trained.leave_one_out_temperature = [fit_temperature(logits, labels) for logits in without]
+    trained.temperature = fit_temperature(gather(batches, "joint_logits"), labels)
+    trained.leave_one_out_temperature = [
+        fit_temperature(logits, labels) for logits in gather(batches, "leave_one_out_logits")
+    ]
 
 
 def view_shapes(views: Views) -> list[ViewShape]:
@@ -220,6 +220,11 @@ def predict(network: MultiViewNetwork, data: TensorViews, samples: NDArray[np.in
     for start in range(0, len(samples), PREDICTION_BATCH):
         rows = torch.from_numpy(samples[start : start + PREDICTION_BATCH]).to(data.device)
         yield network(data.batch(rows.expand(network.models, -1)))
+
+
+def gather(batches: Iterable[Predictions], name: str) -> NDArray[np.float32]:
+    """One field of what `predict` yields, for the first model and all samples: ([views,] samples, features)."""
+    return np.concatenate([getattr(batch, name)[0].cpu().numpy() for batch in batches], axis=-2)
 
 
 def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:

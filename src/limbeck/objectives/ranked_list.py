@@ -135,7 +135,7 @@ def _values_and_gradients(
     pull = (1 - balance) * far_positive / far_positive.sum(dim=-1, keepdim=True).clamp(min=1)
 
     near_negative = (negative & (distance < boundary)).to(distance.dtype)
-    # The exponent is at most temperature * boundary - that, so the largest weight is 1 and none overflows.
+    # Relative to the nearest negative, whose weight is 1: none overflows, and the common factor cancels.
     nearest = torch.where(near_negative > 0, distance, torch.inf).amin(dim=-1, keepdim=True)
     weight = near_negative * torch.exp(temperature * (nearest - distance)).nan_to_num(posinf=0.0)
     push = balance * weight / weight.sum(dim=-1, keepdim=True).clamp(min=torch.finfo(weight.dtype).tiny)

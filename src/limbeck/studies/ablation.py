@@ -17,7 +17,7 @@ from limbeck.multiview.evaluation import Scores, probabilities, score
 from limbeck.multiview.progress import epoch_progress
 from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.tensors import TensorViews
-from limbeck.multiview.training import Part, Trained, predict, train
+from limbeck.multiview.training import Part, Trained, gather, predict, train
 from limbeck.multiview.views import Views, read_views
 from limbeck.studies.baselines import BaselineName, run_baseline
 from limbeck.studies.published import TABLE_6_SVM, TABLE_7
@@ -195,14 +195,11 @@ class _Study:
         for model, test in zip(models, self.tests, strict=True):
             batches = list(predict(model.network, tensors, test))
             labels = self.data.labels[test]
-            joint = np.concatenate([batch.joint_logits[0].cpu().numpy() for batch in batches])
-            others = np.concatenate([batch.leave_one_out_logits[0].cpu().numpy() for batch in batches], axis=1)
-            scores.append(score(probabilities(joint, model.temperature), labels))
-            without.append((others.argmax(axis=-1) == labels).mean(axis=1))
+            scores.append(score(probabilities(gather(batches, "joint_logits"), model.temperature), labels))
+            without.append((gather(batches, "leave_one_out_logits").argmax(axis=-1) == labels).mean(axis=1))
             chosen.append(_training_summary(model))
             if embedding is None:
-                z = np.concatenate([batch.representations[0].cpu().numpy() for batch in batches], axis=1)
-                embedding = np.moveaxis(z, 0, 1).reshape(len(test), -1)
+                embedding = np.moveaxis(gather(batches, "representations"), 0, 1).reshape(len(test), -1)
         row = RowResult(label, scores, np.stack(without), seconds, chosen, embedding)
         self._tell(f"{label}: test accuracy {100 * np.mean(row.accuracy):.2f} %, {seconds:.0f} s")
         return row
