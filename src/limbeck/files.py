@@ -1,14 +1,21 @@
-"""Writing files so that a crash, a full disk or Ctrl-C never costs the file that stood there before."""
+"""Files: written so that a crash, a full disk or Ctrl-C costs nothing that stood there; read without unpickling."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limbeck.errors import InputError
 
 
 @contextmanager
@@ -61,3 +68,58 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write `value` as indented JSON, atomically. NaN and infinity are refused: they are not JSON."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_arrays(path: str | os.PathLike[str], *, hint: str = "") -> dict[str, NDArray[Any]]:
+    """Read every array of an NPZ file, whole and checked against the file's own checksums, unpickling nothing.
+
+    Raises:
+        InputError: the file is absent (`hint` is added to the message), damaged, no NPZ, or holds pickled objects.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: this is a folder; give an NPZ file in it")
+    if not path.exists():
+        raise InputError(f"{path}: no such file; give the path of an NPZ file{hint}")
+    arrays: dict[str, NDArray[Any]] = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.namelist():
+                with archive.open(member) as stream:
+                    arrays[member.removesuffix(".npy")] = _read_member(stream, f"{path}: {member}")
+    except InputError:
+        raise
+    except zipfile.BadZipFile as error:
+        raise InputError(f"{path}: not an NPZ file, or a damaged or cut-off one ({error}); fetch it again") from error
+    except (ValueError, EOFError, KeyError, OverflowError, zlib.error, NotImplementedError, RuntimeError) as error:
+        raise InputError(f"{path}: damaged or cut off ({first_line(error)}); fetch it again") from error
+    except MemoryError as error:
+        raise InputError(
+            f"{path}: an array is too large for this machine's memory, or its header is damaged"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    return arrays
+
+
+def _read_member(stream: IO[bytes], origin: str) -> NDArray[Any]:
+    """One NPY from a zip member; reading on to the end makes zipfile compare the checksum."""
+    version = np.lib.format.read_magic(stream)
+    if version not in {(1, 0), (2, 0)}:
+        raise InputError(f"{origin} has NPY version {version[0]}.{version[1]}; save it with plain numeric arrays")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(stream)
+    if dtype.hasobject:
+        raise InputError(f"{origin} holds pickled objects, which are never read; save it as plain numbers or strings")
+    count = int(np.prod(shape, dtype=object))
+    # Read before anything is allocated, so that a header that lies about the shape costs nothing.
+    raw = stream.read(count * dtype.itemsize)
+    if len(raw) != count * dtype.itemsize or stream.read(1):
+        raise InputError(f"{origin} is damaged: its length is not what its header says; fetch the file again")
+    array = np.frombuffer(raw, dtype=dtype) if dtype.itemsize else np.empty(count, dtype)
+    return array.reshape(shape, order="F" if fortran else "C")
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, in one line."""
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from scipy import io, sparse
 
 from limbeck.errors import InputError
-from limbeck.multiview.data import MultiViewData, assemble, read_arrays, save, stratified_splits
+from limbeck.files import read_arrays
+from limbeck.multiview.data import MultiViewData, assemble, save, stratified_splits
 
 # The names in use, most telling first; compared without case.
 VIEW_KEYS = ("X", "fea", "feas", "features", "data", "views", "view", "x_all", "feature")

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from limbeck.errors import InputError
-from limbeck.files import atomic_writer
+from limbeck.files import atomic_writer, first_line, read_arrays
 
 View: TypeAlias = "NDArray[np.float32] | sparse.csr_array"
 
@@ -223,38 +221,6 @@ def stratified_splits(
     return codes
 
 
-def read_arrays(path: str | os.PathLike[str], *, hint: str = "") -> dict[str, NDArray[Any]]:
-    """Read every array of an NPZ file, whole and checked against the file's own checksums, unpickling nothing.
-
-    Raises:
-        InputError: the file is absent (`hint` is added to the message), damaged, no NPZ, or holds pickled objects.
-    """
-    path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path}: this is a folder; give an NPZ file in it")
-    if not path.exists():
-        raise InputError(f"{path}: no such file; give the path of an NPZ file{hint}")
-    arrays: dict[str, NDArray[Any]] = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.namelist():
-                with archive.open(member) as stream:
-                    arrays[member.removesuffix(".npy")] = _read_member(stream, f"{path}: {member}")
-    except InputError:
-        raise
-    except zipfile.BadZipFile as error:
-        raise InputError(f"{path}: not an NPZ file, or a damaged or cut-off one ({error}); fetch it again") from error
-    except (ValueError, EOFError, KeyError, OverflowError, zlib.error, NotImplementedError, RuntimeError) as error:
-        raise InputError(f"{path}: damaged or cut off ({_first_line(error)}); fetch it again") from error
-    except MemoryError as error:
-        raise InputError(
-            f"{path}: an array is too large for this machine's memory, or its header is damaged"
-        ) from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    return arrays
-
-
 def views_of(arrays: Mapping[str, NDArray[Any]], origin: str) -> dict[str, Any]:
     """The views `view_0`, `view_1`, ... among the arrays of an NPZ file, dense or CSR, under their stored names.
 
@@ -295,24 +261,6 @@ def missing_rows(view: View) -> NDArray[np.bool_]:
     return np.asarray(nan == csr.shape[1])
 
 
-def _read_member(stream: IO[bytes], origin: str) -> NDArray[Any]:
-    """One NPY from a zip member; reading on to the end makes zipfile compare the checksum."""
-    version = np.lib.format.read_magic(stream)
-    if version not in {(1, 0), (2, 0)}:
-        raise InputError(f"{origin} has NPY version {version[0]}.{version[1]}; save it with plain numeric arrays")
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(stream)
-    if dtype.hasobject:
-        raise InputError(f"{origin} holds pickled objects, which are never read; save it as plain numbers or strings")
-    count = int(np.prod(shape, dtype=object))
-    # Read before anything is allocated, so that a header that lies about the shape costs nothing.
-    raw = stream.read(count * dtype.itemsize)
-    if len(raw) != count * dtype.itemsize or stream.read(1):
-        raise InputError(f"{origin} is damaged: its length is not what its header says; fetch the file again")
-    array = np.frombuffer(raw, dtype=dtype) if dtype.itemsize else np.empty(count, dtype)
-    return array.reshape(shape, order="F" if fortran else "C")
-
-
 def _csr(arrays: Mapping[str, NDArray[Any]], stem: str, origin: str) -> Any:
     """Put a CSR matrix together from its stored parts, checking every index."""
     try:
@@ -324,7 +272,7 @@ def _csr(arrays: Mapping[str, NDArray[Any]], stem: str, origin: str) -> Any:
         matrix = sparse.csr_array((parts["data"], parts["indices"], parts["indptr"]), shape=shape)
         matrix.check_format(full_check=True)
     except (ValueError, TypeError, IndexError, OverflowError) as error:
-        raise InputError(f"{origin}: {stem} is not a valid CSR matrix ({_first_line(error)})") from error
+        raise InputError(f"{origin}: {stem} is not a valid CSR matrix ({first_line(error)})") from error
     return matrix
 
 
@@ -412,7 +360,3 @@ def _names(arrays: Mapping[str, NDArray[Any]], key: str, origin: str) -> tuple[s
 def _text(arrays: Mapping[str, NDArray[Any]], key: str, default: str) -> str:
     value = arrays.get(key)
     return default if value is None or value.dtype.kind != "U" or value.ndim else str(value)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
