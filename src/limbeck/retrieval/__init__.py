@@ -1,0 +1,31 @@
+"""Retrieval: exact ranks, protocols under their names, re-ranking, scores of anybody's embeddings."""
+
+from limbeck.retrieval.evaluation import Evaluation, evaluate
+from limbeck.retrieval.features import Features, load_features, save_features
+from limbeck.retrieval.metrics import Metrics, summarise
+from limbeck.retrieval.protocols import LLCM, SYSU, CrossModal, Market, Protocol, RegDB, named_protocols
+from limbeck.retrieval.ranking import Labels, Ranker, Ranks
+from limbeck.retrieval.reranking import k_reciprocal
+from limbeck.retrieval.similarity import similarities
+
+__all__ = [
+    "LLCM",
+    "SYSU",
+    "CrossModal",
+    "Evaluation",
+    "Features",
+    "Labels",
+    "Market",
+    "Metrics",
+    "Protocol",
+    "Ranker",
+    "Ranks",
+    "RegDB",
+    "evaluate",
+    "k_reciprocal",
+    "load_features",
+    "named_protocols",
+    "save_features",
+    "similarities",
+    "summarise",
+]

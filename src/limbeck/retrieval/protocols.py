@@ -1,0 +1,358 @@
+"""The field's evaluation protocols as named objects: who is asked, what is searched, which rules hold."""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limbeck.errors import InputError
+from limbeck.retrieval.features import INFRARED, MODALITIES, VISIBLE, Features
+from limbeck.retrieval.ranking import Removal
+
+Direction = Literal["v2i", "i2v"]
+# (camera, identity) -> (trials, pictures) permutations, from 1, of the sorted pictures of that camera and identity.
+Permutations = Mapping[tuple[int, int], NDArray[np.int64]]
+
+TRIALS = 10
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Positions of the queries and of the gallery among the features."""
+
+    queries: NDArray[np.int64]
+    gallery: NDArray[np.int64]
+
+
+class Protocol(ABC):
+    """Which queries search which galleries, and what counts.
+
+    Attributes:
+        removal: which items of the gallery a query does not see (see `Ranker`).
+        unique_identity: whether CMC counts identities instead of pictures.
+    """
+
+    removal: ClassVar[Removal] = "none"
+    unique_identity: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What the command calls it."""
+
+    @property
+    @abstractmethod
+    def rules(self) -> str:
+        """Everything that decides the figures, in one line; printed beside them."""
+
+    @abstractmethod
+    def trials(self, features: Features) -> list[Trial]:
+        """The queries and galleries of every trial.
+
+        Raises:
+            InputError: the features lack labels that the protocol needs, or leave a query set or gallery empty.
+        """
+
+    def places(self, features: Features) -> NDArray[np.int64] | None:
+        """What the removal rule compares; None where there is no rule."""
+        if self.removal == "none":
+            return None
+        return _cameras(features, self.name)
+
+
+@dataclass(frozen=True)
+class SYSU(Protocol):
+    """SYSU-MM01: infrared pictures of cameras 3 and 6 search visible ones.
+
+    Per trial the gallery holds `shots` pictures of every identity and camera: cameras 1, 2, 4, 5 in "all" search, 1 and
+    2 in "indoor" search. Pictures from the query's own location (cameras 2 and 3 share one) are removed; CMC counts
+    identities; queries without a match are left out.
+
+    Attributes:
+        mode: "all" or "indoor".
+        shots: pictures of an identity and camera in the gallery; 1 and 10 are the official numbers.
+        permutations: those of the official `rand_perm_cam.mat` (see `limbeck.reid.sysu.read_permutations`); where
+            given, trial t takes the first `shots` of row t. Otherwise trial t draws as AGW's script does: a generator
+            seeded with t chooses, identity by identity and camera by camera, from the sorted pictures (`choice` for one
+            shot; for more, `sample`, which is ours).
+        count: of trials.
+
+    Source: Wu et al. 2017, §5.1, and the evaluation that the data set's authors publish; Ye et al. 2021 for AGW.
+    """
+
+    mode: Literal["all", "indoor"] = "all"
+    shots: int = 1
+    permutations: Permutations | None = field(default=None, repr=False, compare=False)
+    count: int = TRIALS
+
+    removal: ClassVar[Removal] = "place"
+    unique_identity: ClassVar[bool] = True
+    GALLERY: ClassVar = {"all": (1, 2, 4, 5), "indoor": (1, 2)}
+    QUERY: ClassVar = (3, 6)
+    LOCATION: ClassVar = {1: 1, 2: 2, 3: 2, 4: 4, 5: 5, 6: 6}
+
+    @property
+    def name(self) -> str:
+        return f"sysu-{self.mode}-{ {1: 'single', 10: 'multi'}.get(self.shots, f'{self.shots}shot') }"
+
+    @property
+    def rules(self) -> str:
+        sampler = "matlab (rand_perm_cam.mat)" if self.permutations is not None else "agw (seeds 0, 1, ...)"
+        return (
+            f"infrared cameras 3, 6 search visible cameras {', '.join(map(str, self.GALLERY[self.mode]))}; "
+            f"{self.shots} a camera and identity, gallery sampler {sampler}; same location removed; "
+            "CMC over identities; unmatched queries left out"
+        )
+
+    def trials(self, features: Features) -> list[Trial]:
+        camera = _cameras(features, self.name)
+        unknown = ~np.isin(camera, list(self.LOCATION))
+        if unknown.any():
+            raise InputError(
+                f"{features.origin}: {self.name} knows cameras 1 to 6, not {camera[unknown.argmax()]} "
+                f"(row {int(unknown.argmax())})"
+            )
+        if features.modality is not None:
+            infrared = np.isin(camera, self.QUERY)
+            wrong = infrared != (features.modality == INFRARED)
+            if wrong.any():
+                row = int(wrong.argmax())
+                raise InputError(
+                    f"{features.origin}: row {row} is of camera {camera[row]} but marked "
+                    f"{MODALITIES[features.modality[row]]}; in {self.name} cameras 3 and 6 are the infrared ones"
+                )
+        queries = np.flatnonzero(np.isin(camera, self.QUERY))
+        cells = _cells(features, camera, np.isin(camera, self.GALLERY[self.mode]))
+        if self.permutations is None:
+            galleries = [_drawn(cells, self.shots, trial) for trial in range(self.count)]
+        else:
+            galleries = [self._permuted(cells, trial, features.origin) for trial in range(self.count)]
+        return [_checked(Trial(queries, gallery), features, self.name) for gallery in galleries]
+
+    def places(self, features: Features) -> NDArray[np.int64]:
+        return np.array([self.LOCATION[camera] for camera in _cameras(features, self.name).tolist()], np.int64)
+
+    def _permuted(
+        self, cells: Mapping[tuple[int, int], NDArray[np.int64]], trial: int, origin: str
+    ) -> NDArray[np.int64]:
+        assert self.permutations is not None
+        chosen = []
+        for (identity, camera), members in cells.items():
+            rows = self.permutations.get((camera, identity))
+            if rows is None or trial >= len(rows) or rows.shape[1] != len(members):
+                held = "nothing" if rows is None else f"{rows.shape[1]} pictures and {len(rows)} trials"
+                raise InputError(
+                    f"{origin}: identity {identity} has {len(members)} pictures of camera {camera}, but the "
+                    f"permutations hold {held} for them; they fit the whole official set only"
+                )
+            chosen.append(members[rows[trial, : self.shots] - 1])
+        return np.concatenate(chosen) if chosen else np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True)
+class CrossModal(Protocol):
+    """All pictures of one modality search all of the other, without further rules.
+
+    Attributes:
+        direction: "v2i": visible pictures search infrared ones; "i2v" the other way.
+    """
+
+    direction: Direction = "i2v"
+    family: ClassVar[str] = "cross"
+
+    @property
+    def name(self) -> str:
+        return f"{self.family}-{self.direction}"
+
+    @property
+    def rules(self) -> str:
+        asked, searched = _directed(self.direction)
+        return (
+            f"all {MODALITIES[asked]} search all {MODALITIES[searched]}; no camera rule; CMC over pictures; "
+            "unmatched queries left out"
+        )
+
+    def trials(self, features: Features) -> list[Trial]:
+        asked, searched = _directed(self.direction)
+        modality = _modality(features, self.name)
+        trial = Trial(np.flatnonzero(modality == asked), np.flatnonzero(modality == searched))
+        return [_checked(trial, features, self.name)]
+
+
+@dataclass(frozen=True)
+class RegDB(CrossModal):
+    """RegDB: the test pictures of one of ten splits; one model a split, so one file of features a split.
+
+    Source: Ye et al. 2018, §5.1 ("visible to thermal" is "v2i" here).
+    """
+
+    family: ClassVar[str] = "regdb"
+
+
+@dataclass(frozen=True)
+class LLCM(Protocol):
+    """LLCM: all pictures of one modality search one drawn picture of every identity and camera of the other.
+
+    Trial t draws with a generator seeded with t, identity by identity and camera by camera. Pictures of the query's own
+    identity *and* camera are removed; CMC counts identities.
+
+    Attributes:
+        direction: "v2i" or "i2v".
+        swapped: the "VIS to IR" of the data set's own test script, which swaps the two sides: the drawn infrared
+            pictures search all visible ones. Its figures are not comparable with the proper ones.
+        count: of trials.
+
+    Source: Zhang and Wang 2023, §5.1.
+    """
+
+    direction: Direction = "i2v"
+    swapped: bool = False
+    count: int = TRIALS
+
+    removal: ClassVar[Removal] = "identity-and-place"
+    unique_identity: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        return f"llcm-{self.direction}" + "-deen-script" * self.swapped
+
+    @property
+    def rules(self) -> str:
+        asked, searched = (MODALITIES[side] for side in _directed(self.direction))
+        drawn = f"one {searched} a camera and identity, drawn with seeds 0, 1, ..."
+        sides = f"{drawn}, search all {asked} (sides swapped)" if self.swapped else f"all {asked} search {drawn}"
+        return f"{sides}; same identity and camera removed; CMC over identities; unmatched queries left out"
+
+    def trials(self, features: Features) -> list[Trial]:
+        asked, searched = _directed(self.direction)
+        modality, camera = _modality(features, self.name), _cameras(features, self.name)
+        everything = np.flatnonzero(modality == asked)
+        cells = _cells(features, camera, modality == searched)
+        drawn = [_drawn(cells, 1, trial) for trial in range(self.count)]
+        trials = [Trial(part, everything) if self.swapped else Trial(everything, part) for part in drawn]
+        return [_checked(trial, features, self.name) for trial in trials]
+
+
+@dataclass(frozen=True)
+class Market(Protocol):
+    """Market-1501 and its like: queries search a gallery; pictures of the same identity and camera are removed.
+
+    Where the features do not say which are queries, each searches all the others. Identity -1 is junk: it is dropped.
+
+    Source: Zheng et al. 2015, §5.2.
+    """
+
+    removal: ClassVar[Removal] = "identity-and-place"
+
+    @property
+    def name(self) -> str:
+        return "market"
+
+    @property
+    def rules(self) -> str:
+        return "same identity and camera removed; junk (identity -1) dropped; CMC over pictures; unmatched left out"
+
+    def trials(self, features: Features) -> list[Trial]:
+        _cameras(features, self.name)
+        usable = features.identity >= 0
+        if features.query is None:
+            trial = Trial(np.flatnonzero(usable), np.flatnonzero(usable))
+        else:
+            trial = Trial(np.flatnonzero(usable & features.query), np.flatnonzero(usable & ~features.query))
+        return [_checked(trial, features, self.name)]
+
+
+def named_protocols(name: str, *, permutations: Permutations | None = None) -> list[Protocol]:
+    """The protocols of that name, or of all names that begin with it: "sysu-all" is both numbers of shots.
+
+    "llcm" does not include "llcm-v2i-deen-script", whose figures are not comparable; ask for it by its whole name.
+
+    Args:
+        name: one of `protocol_names`, or how one begins, up to a hyphen.
+        permutations: of SYSU-MM01, for its "matlab" sampler.
+
+    Raises:
+        InputError: there is none, or permutations are given for another set.
+    """
+    known = _known(permutations)
+    if permutations is not None and not name.startswith("sysu"):
+        raise InputError(f"permutations belong to the sysu protocols, not to {name!r}")
+    if name in known:
+        return [known[name]]
+    family = [protocol for other, protocol in known.items() if other.startswith(f"{name}-")]
+    family = [protocol for protocol in family if not getattr(protocol, "swapped", False)]
+    if not family:
+        raise InputError(f"there is no protocol {name!r}: choose from {', '.join(known)}")
+    return family
+
+
+def protocol_names() -> list[str]:
+    """Every protocol's name."""
+    return list(_known(None))
+
+
+def _known(permutations: Permutations | None) -> dict[str, Protocol]:
+    protocols: Sequence[Protocol] = (
+        *(SYSU(mode, shots, permutations) for mode in ("all", "indoor") for shots in (1, 10)),
+        RegDB("v2i"),
+        RegDB("i2v"),
+        LLCM("v2i"),
+        LLCM("i2v"),
+        LLCM("v2i", swapped=True),
+        Market(),
+        CrossModal("v2i"),
+        CrossModal("i2v"),
+    )
+    return {protocol.name: protocol for protocol in protocols}
+
+
+def _directed(direction: Direction) -> tuple[int, int]:
+    """The modality that asks and the one that is searched."""
+    return (VISIBLE, INFRARED) if direction == "v2i" else (INFRARED, VISIBLE)
+
+
+def _cameras(features: Features, name: str) -> NDArray[np.int64]:
+    if features.camera is None:
+        raise InputError(f"{features.origin}: the protocol {name} needs 'camera', and there is none")
+    return features.camera
+
+
+def _modality(features: Features, name: str) -> NDArray[np.int8]:
+    if features.modality is None:
+        raise InputError(f"{features.origin}: the protocol {name} needs 'modality', and there is none")
+    return features.modality
+
+
+def _cells(
+    features: Features, camera: NDArray[np.int64], chosen: NDArray[np.bool_]
+) -> dict[tuple[int, int], NDArray[np.int64]]:
+    """(identity, camera) -> its chosen pictures, sorted by name; identity by identity and camera by camera."""
+    positions = np.flatnonzero(chosen)
+    name = np.zeros(len(features)) if features.path is None else np.array(features.path)
+    order = positions[np.lexsort((positions, name[positions], camera[positions], features.identity[positions]))]
+    keys = np.stack([features.identity[order], camera[order]], axis=1)
+    edges = np.flatnonzero((np.diff(keys, axis=0) != 0).any(axis=1)) + 1
+    groups: Iterator[NDArray[np.int64]] = iter(np.split(order, edges)) if len(order) else iter(())
+    return {(int(features.identity[group[0]]), int(camera[group[0]])): group for group in groups}
+
+
+def _drawn(cells: Mapping[tuple[int, int], NDArray[np.int64]], shots: int, seed: int) -> NDArray[np.int64]:
+    """`shots` of every cell (all of a smaller one), by the generator that the field's scripts use."""
+    generator = random.Random(seed)
+    if shots == 1:
+        return np.array([generator.choice(members.tolist()) for members in cells.values()], np.int64)
+    chosen = [generator.sample(members.tolist(), min(shots, len(members))) for members in cells.values()]
+    return np.array([position for members in chosen for position in members], np.int64)
+
+
+def _checked(trial: Trial, features: Features, name: str) -> Trial:
+    if len(trial.queries) == 0 or len(trial.gallery) == 0:
+        empty = "query" if len(trial.queries) == 0 else "gallery"
+        raise InputError(f"{features.origin}: the protocol {name} finds an empty {empty}; look at camera and modality")
+    return trial

@@ -1,0 +1,181 @@
+"""Re-ranking with k-reciprocal neighbours. Off by default everywhere: it uses the other queries, and says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from limbeck.compiled import compiled
+from limbeck.errors import InputError
+from limbeck.retrieval.similarity import similarities, unit
+
+# Pairs of vectors multiplied at once.
+_PAIRS = 2**16
+
+
+@dataclass(frozen=True)
+class KReciprocal:
+    """Settings of `k_reciprocal`; the defaults are the paper's."""
+
+    k1: int = 20
+    k2: int = 6
+    weight: float = 0.3
+
+    def __str__(self) -> str:
+        return f"k-reciprocal re-ranking (k1 {self.k1}, k2 {self.k2}, weight {self.weight:g})"
+
+
+def k_reciprocal(
+    query: NDArray[np.floating], gallery: NDArray[np.floating], *, k1: int = 20, k2: int = 6, weight: float = 0.3
+) -> NDArray[np.float32]:
+    r"""Similarities after k-reciprocal re-ranking, (queries, gallery), higher is nearer.
+
+    .. math:: s(q, g) = -\left[(1 - \lambda) \left(1 - \frac{\sum_j \min(V_{qj}, V_{gj})}
+        {\sum_j \max(V_{qj}, V_{gj})}\right) + \lambda\, d(q, g)\right]
+
+    where :math:`d` is the squared Euclidean distance of vectors of length 1, divided by the greatest distance of q to
+    anything, and :math:`V_{ij} \propto \exp(-d(i, j))` for j among the expanded k1-reciprocal neighbours of i (sum 1),
+    averaged over the k2 nearest neighbours of i; neighbours are sought among queries and gallery together.
+
+    Args:
+        query: (queries, features).
+        gallery: (gallery, features).
+        k1: size of the neighbourhood.
+        k2: size of the neighbourhood that V is averaged over; 1: no averaging.
+        weight: :math:`\lambda` in [0, 1], of the original distance.
+
+    Raises:
+        InputError: k1, k2 or weight is out of range.
+
+    Source: Zhong et al. 2017, eq. 4-12.
+    """
+    if k1 < 1 or k2 < 1 or not 0 <= weight <= 1:
+        raise InputError(
+            f"re-ranking needs k1 and k2 of at least 1 and a weight in [0, 1], not {k1}, {k2} and {weight}"
+        )
+    everything = unit(np.concatenate([query, gallery]).astype(np.float32))
+    size, queries = len(everything), len(query)
+    reach = min(max(k1 + 1, k2), size)
+    nearest = np.empty((size, reach), np.int64)
+    farthest = np.empty(size, np.float32)
+    direct = np.empty((queries, len(gallery)), np.float32)
+    for part, cosine in similarities(everything, everything, "dot"):
+        distance = np.maximum(2 - 2 * np.asarray(cosine), 0)
+        farthest[part] = distance.max(axis=1)
+        distance /= np.maximum(farthest[part], np.finfo(np.float32).tiny)[:, None]
+        nearest[part] = _nearest(distance, reach)
+        rows = slice(part.start, min(part.stop, queries))
+        if rows.start < rows.stop:
+            direct[rows] = distance[: rows.stop - rows.start, queries:]
+    # Half of k1 is rounded to even, as the paper's code does.
+    columns, starts = _neighbourhoods(np.ascontiguousarray(nearest[:, : k1 + 1]), round(k1 / 2))
+    code = sparse.csr_array((_weights(everything, farthest, columns, starts), columns, starts), shape=(size, size))
+    if k2 > 1:
+        width = min(k2, size)
+        average = sparse.csr_array(
+            (
+                np.full(size * width, 1 / width, np.float32),
+                nearest[:, :width].ravel(),
+                np.arange(0, size * width + 1, width),
+            ),
+            shape=(size, size),
+        )
+        code = average @ code
+    code.sort_indices()
+    found = code[queries:].tocsc()
+    overlap = np.zeros((queries, len(gallery)), np.float32)
+    asked = code[:queries]
+    _overlap(asked.data, asked.indices, asked.indptr, found.data, found.indices, found.indptr, overlap)
+    # Each V sums to 1, so the sum of the maxima is 2 less the sum of the minima.
+    jaccard = 1 - overlap / (2 - overlap)
+    return -((1 - weight) * jaccard + weight * direct)
+
+
+def _nearest(distance: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """The k nearest of each row, ascending; of equals the first comes first."""
+    if k < distance.shape[1]:
+        # Everything as near as the k-th, so that equals at the edge are chosen by position and not by chance.
+        edge = np.partition(distance, k - 1, axis=1)[:, k - 1]
+    else:
+        edge = np.full(len(distance), np.inf, np.float32)
+    nearest = np.empty((len(distance), k), np.int64)
+    for row, limit in enumerate(edge):
+        candidates = np.flatnonzero(distance[row] <= limit)
+        nearest[row] = candidates[np.argsort(distance[row, candidates], kind="stable")][:k]
+    return nearest
+
+
+def _weights(
+    vectors: NDArray[np.float32], farthest: NDArray[np.float32], columns: NDArray[np.int64], starts: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """exp(-d) of every item and each of its neighbours, divided by the item's sum."""
+    items = np.repeat(np.arange(len(vectors)), np.diff(starts))
+    weight = np.empty(len(columns), np.float32)
+    for begin in range(0, len(columns), _PAIRS):
+        part = slice(begin, begin + _PAIRS)
+        cosine = np.einsum("ij,ij->i", vectors[items[part]], vectors[columns[part]])
+        scale = np.maximum(farthest[items[part]], np.finfo(np.float32).tiny)
+        weight[part] = np.exp(-np.maximum(2 - 2 * cosine, 0) / scale)
+    return weight / np.bincount(items, weight, minlength=len(vectors)).astype(np.float32)[items]
+
+
+@compiled
+def _neighbourhoods(nearest: NDArray[np.int64], half: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The expanded k-reciprocal neighbours of every item: columns, and where each item's begin, as in a CSR matrix."""
+    size, width = nearest.shape
+    short = min(half + 1, width)
+    columns = np.empty(size * 8, np.int64)
+    starts = np.zeros(size + 1, np.int64)
+    reciprocal_to = np.full(size, -1, np.int64)  # the item whose reciprocal neighbours hold it
+    expanded_to = np.full(size, -1, np.int64)  # the item whose expanded neighbours hold it
+    expanded = np.empty(width * (1 + short), np.int64)
+    reciprocal = np.empty(short, np.int64)
+    end = 0
+    for item in range(size):
+        count = 0
+        for other in nearest[item]:
+            if (nearest[other] == item).any():
+                reciprocal_to[other] = expanded_to[other] = item
+                expanded[count] = other
+                count += 1
+        for candidate in expanded[:count].copy():
+            found, shared = 0, 0
+            for other in nearest[candidate, :short]:
+                if (nearest[other, :short] == candidate).any():
+                    reciprocal[found] = other
+                    found += 1
+                    shared += reciprocal_to[other] == item
+            if 3 * shared > 2 * found:
+                for other in reciprocal[:found]:
+                    if expanded_to[other] != item:
+                        expanded_to[other] = item
+                        expanded[count] = other
+                        count += 1
+        while end + count > len(columns):
+            columns = np.concatenate((columns, np.empty_like(columns)))
+        columns[end : end + count] = expanded[:count]
+        end += count
+        starts[item + 1] = end
+    return columns[:end], starts
+
+
+@compiled
+def _overlap(
+    query_values: NDArray[np.float32],
+    query_columns: NDArray[np.int32],
+    query_starts: NDArray[np.int32],
+    gallery_values: NDArray[np.float32],
+    gallery_rows: NDArray[np.int32],
+    gallery_starts: NDArray[np.int32],
+    overlap: NDArray[np.float32],
+) -> None:
+    """overlap[q, g] = sum of the lesser of V_qj and V_gj, with the queries by rows and the gallery by columns."""
+    for query in range(len(overlap)):
+        for entry in range(query_starts[query], query_starts[query + 1]):
+            weight = query_values[entry]
+            column = query_columns[entry]
+            for other in range(gallery_starts[column], gallery_starts[column + 1]):
+                overlap[query, gallery_rows[other]] += min(weight, gallery_values[other])

@@ -1,0 +1,80 @@
+"""Embeddings in memory and on disk: what fits, what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from limbeck.errors import InputError
+from limbeck.retrieval.features import Features, load_features, save_features
+
+
+def test_goes_to_disk_and_back(tmp_path: Path) -> None:
+    given = Features.of(
+        np.eye(3, dtype=np.float32),
+        [4, -1, 6],
+        camera=[1, 2, 3],
+        modality=["visible", "infrared", "visible"],
+        path=["a", "ü", "c/d"],
+        query=[True, False, False],
+    )
+    save_features(given, tmp_path / "f.npz")
+    read = load_features(tmp_path / "f.npz")
+    for name in ("feature", "identity", "camera", "modality", "query"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(given, name))
+        assert getattr(read, name).dtype == getattr(given, name).dtype
+    assert read.path == given.path
+    save_features(Features.of(np.eye(2), [1, 2]), tmp_path / "f.npz")
+    bare = load_features(tmp_path / "f.npz")
+    assert (bare.camera, bare.modality, bare.path, bare.query) == (None, None, None, None)
+    assert bare.feature.dtype == np.float64
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.int32, np.uint8, bool])
+def test_other_numbers_become_float32(kind: type) -> None:
+    assert Features.of(np.eye(2).astype(kind), [0, 1]).feature.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"feature": np.zeros(3)}, "'feature' must be real numbers of shape"),
+        ({"feature": np.zeros((3, 2), complex)}, "'feature' must be real numbers"),
+        ({"feature": np.array([["a", "b"]] * 3)}, "'feature' must be real numbers"),
+        ({"feature": np.zeros((0, 2)), "identity": []}, "'feature' is empty"),
+        ({"feature": np.zeros((3, 0))}, "'feature' is empty"),
+        ({"feature": np.array([[0.0], [np.nan], [np.inf]])}, r"NaN or infinity in 2 rows \(first: 1\)"),
+        ({"identity": [1, 2]}, "'identity' has shape"),
+        ({"identity": [1.5, 2, 3]}, "'identity' must be integers"),
+        ({"identity": ["a", "b", "c"]}, "'identity' must be integers"),
+        ({"camera": [1]}, "'camera' has shape"),
+        ({"camera": [np.nan, 1, 2]}, "'camera' must be integers"),
+        ({"modality": ["visible", "thermal", "visible"]}, r"not 'thermal' \(row 1\)"),
+        ({"modality": [0, 1, 2]}, r"not 2 \(row 2\)"),
+        ({"path": ["a"]}, "1 of 'path'"),
+        ({"query": [0, 1, 2]}, "'query' must be booleans"),
+    ],
+)
+def test_what_does_not_fit_is_refused(changed: dict[str, Any], words: str) -> None:
+    given = {"feature": np.eye(3), "identity": [1, 2, 3]} | changed
+    with pytest.raises(InputError, match=f"mine: .*{words}"):
+        Features.of(**given, origin="mine")
+
+
+def test_files_that_are_not_usable_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "f.npz"
+    with pytest.raises(InputError, match="no such file"):
+        load_features(file)
+    np.savez(file, feature=np.eye(2))
+    with pytest.raises(InputError, match="the array 'identity' is missing; there are: feature"):
+        load_features(file)
+    np.savez(file, feature=np.eye(2), identity=np.array([1, None], object))
+    with pytest.raises(InputError, match="pickled"):
+        load_features(file)
+    np.savez(file, feature=np.eye(200), identity=np.arange(200))
+    file.write_bytes(file.read_bytes()[:5000])
+    with pytest.raises(InputError, match="damaged"):
+        load_features(file)
