@@ -1,4 +1,4 @@
-"""Run every benchmark: `python -m benchmarks [views] [splits] [loop]`."""
+"""Run every benchmark: `python -m benchmarks [views] [splits] [loop] [retrieval]`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import sys
 import torch
 from rich.console import Console
 
-from benchmarks import loop, splits, views
+from benchmarks import loop, retrieval, splits, views
 
-BENCHMARKS = {"views": views.run, "splits": splits.run, "loop": loop.run}
+BENCHMARKS = {"views": views.run, "splits": splits.run, "loop": loop.run, "retrieval": retrieval.run}
 
 
 def main() -> None:
