@@ -1,4 +1,4 @@
-"""Run every benchmark: `python -m benchmarks [views] [splits] [loop] [retrieval]`."""
+"""Run every benchmark: `python -m benchmarks [views] [splits] [loop] [retrieval] [people]`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ import sys
 import torch
 from rich.console import Console
 
-from benchmarks import loop, retrieval, splits, views
+from benchmarks import loop, people, retrieval, splits, views
 
-BENCHMARKS = {"views": views.run, "splits": splits.run, "loop": loop.run, "retrieval": retrieval.run}
+BENCHMARKS = {
+    "views": views.run,
+    "splits": splits.run,
+    "loop": loop.run,
+    "retrieval": retrieval.run,
+    "people": people.run,
+}
 
 
 def main() -> None:

@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from limbeck.cli import main
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -27,3 +30,22 @@ def shared_set(shared_data: Path) -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
+    """`refused(arguments, words...)`: exit code 2 and exactly one line on stderr, which holds the words."""
+
+    def check(arguments: list[Any], *words: str) -> None:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert caught.value.code == 2
+        assert out == ""
+        (line,) = err.splitlines()
+        assert line.startswith("limbeck: error: ")
+        for word in words:
+            assert word in line
+
+    return check

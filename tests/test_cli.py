@@ -33,25 +33,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
-    """`refused(arguments, words...)`: exit code 2 and exactly one line on stderr, which holds the words."""
-
-    def check(arguments: list[Any], *words: str) -> None:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        assert caught.value.code == 2
-        assert out == ""
-        (line,) = err.splitlines()
-        assert line.startswith("limbeck: error: ")
-        for word in words:
-            assert word in line
-
-    return check
-
-
 # -- happy paths ------------------------------------------------------------------------------------------------------
 
 
@@ -183,7 +164,7 @@ def test_another_seed_makes_another_model(run: Path, tmp_path: Path) -> None:
         (["train", "multiview", "--out", "o", "--device", "abacus", *TINY], ["abacus"]),
         (["train", "multiview", "--out", "o", "--data", "none.npz"], ["none.npz"]),
         (["train", "multiview", "--out", "o", "--config", "none.yaml"], ["none.yaml"]),
-        (["evaluate"], ["run"]),
+        (["evaluate"], ["inputs"]),
         (["evaluate", "nowhere"], ["nowhere"]),
         (["study", "ablation", "--splits", "-1"], ["splits"]),
         (["study", "ablation", "--rows", "[E+X]"], ["rows"]),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -75,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _choose(words: list[str]) -> tuple[str, list[str]]:
     """The verb that the words begin with, and the words after it."""
-    name = next((name for name in (" ".join(words[:2]), *words[:1]) if name in VERBS), None)
+    name = next((name for k in (3, 2, 1) if (name := " ".join(words[:k])) in VERBS), None)
     if name is None:
         family = [known for known in VERBS if words and known.split()[0] == words[0]] or list(VERBS)
         given = f"there is no verb {' '.join(words[:2])!r}" if words else "a verb is missing"
@@ -102,7 +104,18 @@ def _multiview_arguments(parser: ArgumentParser) -> None:
 
 
 def _evaluate_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("run", type=str, help="a folder that `limbeck train` wrote, or its model file")
+    parser.add_argument(
+        "inputs",
+        type=str,
+        nargs="+",
+        help="a folder that `limbeck train` wrote, or its model file; with --protocol: NPZ files of features, each a "
+        "trial of one evaluation",
+    )
+    parser.add_argument("--protocol", type=str | None, default=None, help="score features under this protocol (family)")
+    parser.add_argument("--similarity", type=str, default="cosine", help="of features: cosine, euclidean or dot")
+    parser.add_argument("--rerank", type=bool, default=False, help="re-rank with k-reciprocal neighbours (true, false)")
+    parser.add_argument("--permutations", type=str | None, default=None, help="SYSU-MM01's rand_perm_cam.mat")
+    parser.add_argument("--out", type=str | None, default=None, help="a JSON file for the figures of --protocol")
     _add_data(parser)
     parser.add_argument("--split", type=int, default=0, help="which stored split's part to score")
     parser.add_argument("--part", type=str, default="test", help="train, validation, test, or all samples")
@@ -126,8 +139,24 @@ def _no_arguments(parser: ArgumentParser) -> None:
     del parser
 
 
-def _one_set(parser: ArgumentParser) -> None:
-    parser.add_argument("data", type=str, help="an NPZ file, or the embedded set `digits`")
+def _set_or_people(parser: ArgumentParser) -> None:
+    parser.add_argument("data", type=str, help="an NPZ file, the embedded set `digits`, or sysu, regdb, llcm or csv")
+    parser.add_argument("place", type=str | None, nargs="?", default=None, help="where the set of people lies")
+
+
+def _check_arguments(parser: ArgumentParser) -> None:
+    _set_or_people(parser)
+    parser.add_argument("--decode", type=bool, default=True, help="open every picture of people too (true, false)")
+
+
+def _people_arguments(parser: ArgumentParser) -> None:
+    from limbeck.reid.people import PeopleSettings  # noqa: PLC0415
+
+    parser.add_argument("--config", action="config", help="a YAML file of settings; flags after it override its values")
+    parser.add_argument("directory", type=str, help="a new folder")
+    parser.add_argument("--layout", type=str, default="sysu", help="sysu, regdb or csv")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes; the result is the same")
+    parser.add_class_arguments(PeopleSettings, as_group=False)
 
 
 def _convert_arguments(parser: ArgumentParser) -> None:
@@ -165,9 +194,44 @@ def _train_multiview(parser: ArgumentParser, config: Namespace) -> None:
 
 def _evaluate(parser: ArgumentParser, config: Namespace) -> None:
     del parser
+    if config.protocol is not None:
+        _evaluate_features(config)
+        return
     from limbeck.multiview.runs import evaluate_run  # noqa: PLC0415
 
-    _print(evaluate_run(Path(config.run), config.data, split=config.split, part=config.part, device=config.device))
+    first, *others = config.inputs
+    if others or first.endswith(".npz"):
+        raise InputError(f"{others[0] if others else first}: features are scored under a protocol: add --protocol")
+    _print(evaluate_run(Path(first), config.data, split=config.split, part=config.part, device=config.device))
+
+
+def _evaluate_features(config: Namespace) -> None:
+    from limbeck.files import write_json  # noqa: PLC0415
+    from limbeck.retrieval.evaluation import evaluate  # noqa: PLC0415
+    from limbeck.retrieval.features import load_features  # noqa: PLC0415
+    from limbeck.retrieval.protocols import named_protocols  # noqa: PLC0415
+    from limbeck.retrieval.report import evaluations_as_json, format_evaluations  # noqa: PLC0415
+    from limbeck.retrieval.reranking import KReciprocal  # noqa: PLC0415
+
+    permutations = None
+    if config.permutations is not None:
+        from limbeck.reid.sysu import read_permutations  # noqa: PLC0415
+
+        permutations = read_permutations(Path(config.permutations))
+    protocols = named_protocols(config.protocol, permutations=permutations)
+    with _progress("queries") as progress:
+        evaluations = evaluate(
+            [load_features(path) for path in config.inputs],
+            protocols,
+            similarity=config.similarity,
+            reranking=KReciprocal() if config.rerank else None,
+            device=None if config.device == "cpu" else config.device,
+            progress=progress,
+        )
+    _print(format_evaluations(evaluations))
+    if config.out is not None:
+        write_json(config.out, evaluations_as_json(evaluations))
+        _print(f"Written: {config.out}")
 
 
 def _study_ablation(parser: ArgumentParser, config: Namespace) -> None:
@@ -197,6 +261,11 @@ def _data_list(parser: ArgumentParser, config: Namespace) -> None:
 
 def _data_describe(parser: ArgumentParser, config: Namespace) -> None:
     del parser
+    if config.place is not None:
+        from limbeck.reid.commands import describe_people  # noqa: PLC0415
+
+        _print(describe_people(config.data, Path(config.place)))
+        return
     from limbeck.multiview.commands import describe  # noqa: PLC0415
     from limbeck.multiview.data import load  # noqa: PLC0415
 
@@ -205,12 +274,28 @@ def _data_describe(parser: ArgumentParser, config: Namespace) -> None:
 
 def _data_check(parser: ArgumentParser, config: Namespace) -> None:
     del parser
+    if config.place is not None:
+        from limbeck.reid.commands import check_set  # noqa: PLC0415
+
+        with _progress("pictures") as progress:
+            _print(check_set(config.data, Path(config.place), decode=config.decode, progress=progress))
+        return
     from limbeck.multiview.commands import check  # noqa: PLC0415
 
     doubts = check(config.data)
     for doubt in doubts:
         _print(f"doubt: {doubt}")
     _print(f"{config.data}: usable, {len(doubts)} doubt{'s' * (len(doubts) != 1)}")
+
+
+def _data_make_people(parser: ArgumentParser, config: Namespace) -> None:
+    from limbeck.reid.people import PeopleSettings, make_people  # noqa: PLC0415
+
+    ready = parser.instantiate(config)
+    settings = PeopleSettings(**{field.name: ready[field.name] for field in fields(PeopleSettings)})
+    with _progress("pictures") as progress:
+        made = make_people(config.directory, settings, config.layout, workers=config.workers, progress=progress)
+    _print(f"Written: {made.directory}, {made.images} pictures of {made.identities} people")
 
 
 def _data_convert(parser: ArgumentParser, config: Namespace) -> None:
@@ -256,6 +341,22 @@ def _warn(message: Warning | str, *_: object) -> None:
     _tell(f"warning: {' '.join(str(message).split())}")
 
 
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr, fed with (done, in all); nothing where stderr is no terminal."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield advance
+
+
 def _tell(line: str) -> None:
     sys.stderr.write(f"limbeck: {line}\n")
 
@@ -271,15 +372,16 @@ def _fail(message: str) -> NoReturn:
 
 VERBS = {
     "train multiview": _Verb("train a classifier on several views", _multiview_arguments, _train_multiview),
-    "evaluate": _Verb("score a trained model", _evaluate_arguments, _evaluate),
+    "evaluate": _Verb("score a trained model, or anybody's features under a protocol", _evaluate_arguments, _evaluate),
     "study ablation": _Verb(
         "Table 7 and Figures 9 and 10 of Tian et al. 2022 on any multi-view set, beside plain baselines",
         _ablation_arguments,
         _study_ablation,
     ),
     "data list": _Verb("list the known sets", _no_arguments, _data_list),
-    "data describe": _Verb("say what a set holds", _one_set, _data_describe),
-    "data check": _Verb("look for what would spoil a result", _one_set, _data_check),
+    "data describe": _Verb("say what a set holds", _set_or_people, _data_describe),
+    "data check": _Verb("look for what would spoil a result; official counts", _check_arguments, _data_check),
+    "data make people": _Verb("draw visible and infrared pictures of people", _people_arguments, _data_make_people),
     "data convert": _Verb("make an NPZ of a .mat, .npz or .csv file", _convert_arguments, _data_convert),
     "data download": _Verb("fetch a known set and verify it", _download_arguments, _data_download),
 }

@@ -19,6 +19,7 @@ from sklearn.utils import Tags, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
+from limbeck.devices import check_device
 from limbeck.errors import InputError
 from limbeck.multiview import persistence
 from limbeck.multiview.evaluation import ViewAccount, cross_entropy_nats, probabilities
@@ -26,7 +27,7 @@ from limbeck.multiview.network import Predictions, ViewShape
 from limbeck.multiview.progress import epoch_progress
 from limbeck.multiview.recipe import Objective, Recipe
 from limbeck.multiview.tensors import TensorViews
-from limbeck.multiview.training import Part, Trained, check_device, gather, predict, train, view_shapes
+from limbeck.multiview.training import Part, Trained, gather, predict, train, view_shapes
 from limbeck.multiview.views import Matrix, ViewColumns, Views, concatenate, is_matrix, matrix_width, read_views, select
 
 

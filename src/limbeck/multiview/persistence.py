@@ -14,12 +14,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 
+from limbeck.devices import check_device
 from limbeck.errors import InputError
 from limbeck.files import atomic_writer
 from limbeck.multiview.evaluation import ViewAccount
 from limbeck.multiview.network import MultiViewNetwork, ViewShape
 from limbeck.multiview.recipe import Recipe
-from limbeck.multiview.training import Epoch, check_device
+from limbeck.multiview.training import Epoch
 
 if TYPE_CHECKING:
     from limbeck.multiview.classifier import MultiViewClassifier

@@ -13,6 +13,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn import functional as F
 
+from limbeck.devices import check_device
 from limbeck.errors import InputError
 from limbeck.multiview.loss import training_loss
 from limbeck.multiview.network import MultiViewNetwork, Predictions, ViewScaler, ViewShape
@@ -136,20 +137,6 @@ def train(
         if trained[0].interrupted and len(results) < len(parts):
             raise KeyboardInterrupt  # the others never began
     return [results[model] for model in range(len(parts))]
-
-
-def check_device(device: str | torch.device) -> torch.device:
-    """The device of that name, if it is there.
-
-    Raises:
-        InputError: there is no such device on this machine.
-    """
-    try:
-        found = torch.device(device)
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"device {str(device)!r} cannot be used here: {str(error).splitlines()[0]}") from None
-    return found
 
 
 def _train_together(

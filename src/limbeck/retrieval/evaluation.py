@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from limbeck.devices import check_device
 from limbeck.errors import InputError
 from limbeck.retrieval.features import Features
 from limbeck.retrieval.metrics import Metrics, summarise
@@ -98,12 +99,13 @@ def evaluate(
         One evaluation a protocol, in order.
 
     Raises:
-        InputError: labels are missing, a gallery is empty, or no query has a match.
+        InputError: labels are missing, a gallery is empty, no query has a match, or the device is not there.
     """
     runs = [features] if isinstance(features, Features) else list(features)
     chosen = [protocols] if isinstance(protocols, Protocol) else list(protocols)
     if not runs or not chosen:
         raise InputError("there is nothing to evaluate: give features and a protocol")
+    place = None if device is None else check_device(device)
     plans = [[_Plan(run, protocol) for protocol in chosen] for run in runs]
     total = sum(len(group[0].asked) for row in plans for group in _grouped(row))
     done = 0
@@ -117,9 +119,9 @@ def evaluate(
     for run, row in zip(runs, plans, strict=True):
         for group in _grouped(row):
             if reranking is None:
-                _rank_shared(run, group, similarity, device, memory, advance)
+                _rank_shared(run, group, similarity, place, memory, advance)
             else:
-                _rerank(run, group, reranking, device)
+                _rerank(run, group, reranking, place)
                 advance(len(group[0].asked))
     suffix = f"; {similarity} similarity; " + ("no re-ranking" if reranking is None else str(reranking))
     return [_gathered([row[index] for row in plans], suffix) for index in range(len(chosen))]
@@ -161,7 +163,7 @@ def _rank_shared(
     features: Features,
     plans: Sequence[_Plan],
     similarity: Similarity,
-    device: str | torch.device | None,
+    device: torch.device | None,
     memory: int,
     advance: Callable[[int], None],
 ) -> None:
@@ -196,9 +198,7 @@ def _rank_shared(
         advance(part.stop - part.start)
 
 
-def _rerank(
-    features: Features, plans: Sequence[_Plan], settings: KReciprocal, device: str | torch.device | None
-) -> None:
+def _rerank(features: Features, plans: Sequence[_Plan], settings: KReciprocal, device: torch.device | None) -> None:
     """Rank every trial by its own re-ranked similarities."""
     if device is not None:
         raise InputError("re-ranking is computed on the CPU only: leave the device out")

@@ -1,0 +1,142 @@
+"""A set of pictures of people: where each lies, who is on it, which camera took it, in which modality."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limbeck.errors import InputError
+from limbeck.retrieval.features import INFRARED, MODALITIES, VISIBLE
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of one person."""
+
+    path: str
+    identity: int
+    camera: int
+    modality: int
+
+
+@dataclass(frozen=True, eq=False)
+class PersonSet:
+    """Pictures of people.
+
+    Attributes:
+        name: what to call the set.
+        root: the folder that paths are relative to.
+        path: (pictures,) with forward slashes.
+        identity: (pictures,) int64.
+        camera: (pictures,) int64; None where nobody knows.
+        modality: (pictures,) int8, 0 visible and 1 infrared.
+        parts: name of a part -> positions of its pictures, ascending.
+        identity_names: where identities were given as words: the word of identity 0, 1, ...
+    """
+
+    name: str
+    root: Path
+    path: tuple[str, ...]
+    identity: NDArray[np.int64]
+    camera: NDArray[np.int64] | None
+    modality: NDArray[np.int8]
+    parts: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    identity_names: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.path)
+
+    def part(self, name: str) -> NDArray[np.int64]:
+        """Positions of the pictures of a part.
+
+        Raises:
+            InputError: there is no such part.
+        """
+        if name not in self.parts:
+            raise InputError(f"{self.name}: there is no part {name!r}; there are {', '.join(self.parts) or 'none'}")
+        return self.parts[name]
+
+
+def assemble(name: str, root: Path, parts: Mapping[str, Sequence[Picture]], *, cameras: bool = True) -> PersonSet:
+    """One set of the pictures of several parts, part after part.
+
+    Raises:
+        InputError: there is no picture at all.
+    """
+    pictures = [picture for part in parts.values() for picture in part]
+    if not pictures:
+        raise InputError(f"{root}: there are no pictures")
+    ends = np.cumsum([len(part) for part in parts.values()])
+    return PersonSet(
+        name,
+        root,
+        tuple(picture.path for picture in pictures),
+        np.array([picture.identity for picture in pictures], np.int64),
+        np.array([picture.camera for picture in pictures], np.int64) if cameras else None,
+        np.array([picture.modality for picture in pictures], np.int8),
+        {part: np.arange(end - len(held), end) for (part, held), end in zip(parts.items(), ends.tolist(), strict=True)},
+    )
+
+
+def read_identities(file: Path) -> list[int]:
+    """The identities of a file that lists them in one line, separated by commas, ascending.
+
+    Raises:
+        InputError: there is no such file, it holds something else, or an identity twice.
+    """
+    try:
+        words = file.read_text(encoding="ascii").replace("\n", ",").split(",")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot be read ({getattr(error, 'strerror', None) or 'not a text file'})") from None
+    words = [word.strip() for word in words if word.strip()]
+    wrong = next((word for word in words if not word.isdigit()), None)
+    if wrong is not None or not words:
+        raise InputError(f"{file}: must list identities as numbers separated by commas, not {wrong!r}")
+    identities = sorted(int(word) for word in words)
+    for first, second in itertools.pairwise(identities):
+        if first == second:
+            raise InputError(f"{file}: identity {first} is listed twice")
+    return identities
+
+
+def listed(folder: Path) -> list[Path]:
+    """The pictures of a folder, by name; other files are left out, as `strays` reports them."""
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and not _hidden(file))
+
+
+def strays(folder: Path) -> list[Path]:
+    """What lies in a folder of pictures and is none."""
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() not in IMAGE_SUFFIXES or _hidden(file))
+
+
+def _hidden(file: Path) -> bool:
+    return file.name.startswith(".")
+
+
+def describe(people: PersonSet) -> list[tuple[str, str, int, int, int]]:
+    """(part, camera and modality, identities, pictures, fewest pictures of an identity) for every cell of a set."""
+    rows = []
+    for part, members in (people.parts or {"all": np.arange(len(people))}).items():
+        camera = np.zeros(len(people), np.int64) if people.camera is None else people.camera
+        for modality in (VISIBLE, INFRARED):
+            for number in np.unique(camera[members][people.modality[members] == modality]).tolist():
+                chosen = members[(camera[members] == number) & (people.modality[members] == modality)]
+                sizes = np.unique(people.identity[chosen], return_counts=True)[1]
+                word = MODALITIES[modality] if people.camera is None else f"camera {number}, {MODALITIES[modality]}"
+                rows.append((part, word, len(sizes), len(chosen), int(sizes.min())))
+    return rows
+
+
+def one_sided(people: PersonSet, members: NDArray[np.int64]) -> Iterable[tuple[int, str]]:
+    """(identity, the only modality it has) for each identity that is seen in one modality alone."""
+    for identity in np.unique(people.identity[members]).tolist():
+        seen = np.unique(people.modality[members][people.identity[members] == identity])
+        if len(seen) == 1:
+            yield identity, MODALITIES[int(seen[0])]
