@@ -10,7 +10,7 @@ import pytest
 from limbeck.cli import main
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "CONTRIBUTING.md", "docs/equations.md", "docs/multiview.md", "docs/results.md", "docs/retrieval.md", "docs/people.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))]
 
 
 def shell_lines() -> list[str]:
