@@ -341,13 +341,35 @@ def test_patience_begins_at_the_first_milestone(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_model_that_stopped_is_not_changed_by_those_that_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     problem, parts = _problem(), EQUAL_PARTS[:2]
-    _falling_accuracy(monkeypatch, [[0.9, 0.1], [0.8, 0.2], [1.0, 0.3], [1.0, 0.4]])
+    _falling_accuracy(monkeypatch, [[0.9, 0.1], [0.8, 0.2], [0.3], [0.4]])
     early, late = _train(problem, parts, replace(TINY, epochs=4, patience=1, milestones=()))
     assert (early.best_epoch, len(early.history)) == (0, 2)
     assert (late.best_epoch, len(late.history)) == (3, 4)
     (first,) = _train(problem, [_part(parts[0].training)], replace(TINY, epochs=1))
     for one, two in zip(_state(early).values(), _state(first).values(), strict=True):
         torch.testing.assert_close(one, two, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["dense", "missing", "sparse"])
+@pytest.mark.parametrize("changes", [{}, {"objective": "cib"}, {"normalization": "none"}], ids=str)
+def test_models_that_go_on_do_so_as_if_alone(
+    monkeypatch: pytest.MonkeyPatch, kind: str, changes: dict[str, Any]
+) -> None:
+    """The first stops after two epochs and the third after four; what they leave is the second, with its own state."""
+    problem = _problem(**({} if kind == "dense" else {kind: True}))
+    recipe = replace(GENTLE, epochs=6, patience=1, milestones=(), **changes)
+    rising = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    _falling_accuracy(
+        monkeypatch,
+        [[0.9, 0.1, 0.1], [0.8, 0.2, 0.2], [0.3, 0.3], [0.4, 0.2], [0.5], [0.6]],
+    )
+    together = _train(problem, EQUAL_PARTS, recipe)
+    assert [len(model.history) for model in together] == [2, 6, 4]
+    _falling_accuracy(monkeypatch, [[accuracy] for accuracy in rising])
+    (alone,) = _train(problem, [EQUAL_PARTS[1]], recipe, seeds=[1])
+    losses = [[epoch.loss for epoch in model.history] for model in (together[1], alone)]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+    np.testing.assert_allclose(_probability(together[1], problem[0]), _probability(alone, problem[0]), atol=1e-3)
 
 
 def test_without_patience_all_epochs_are_trained(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,3 +196,15 @@ class MultiViewNetwork(nn.Module):
     def model_state(self, model: int) -> dict[str, Tensor]:
         """A copy of one model's parameters and buffers, shaped like the state of a network with that model alone."""
         return {name: tensor[model : model + 1].clone() for name, tensor in self.state_dict().items()}
+
+    def keep_models(self, models: list[int]) -> None:
+        """Drop all models but these, in place: parameters, buffers and generators."""
+        self.models = len(models)
+        for module in self.modules():
+            for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+                tensor.data = tensor.data[models].contiguous()
+                tensor.grad = None
+            if isinstance(module, (StackedDropout, Bottleneck)) and module.generators is not None:
+                module.generators = [module.generators[model] for model in models]
+            if isinstance(module, StackedLinear):
+                module.stack = (len(models), *module.stack[1:])

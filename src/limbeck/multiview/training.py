@@ -96,7 +96,7 @@ def train(
     """Train one model a part, all of them side by side in one batched program.
 
     What becomes of a model depends on its part, its seed and the recipe, not on the models beside it. All models step
-    together; one with fewer samples gets empty places at the end of an epoch.
+    together; one with fewer samples gets empty places at the end of an epoch, and one that stops early leaves the rest.
 
     Args:
         views: all samples of all parts.
@@ -173,7 +173,7 @@ def _train_together(
     results = []
     for model, part in enumerate(parts):
         single = MultiViewNetwork(shapes, classes, recipe, device=device)
-        single.load_state_dict(loop.snapshots.get(model) or network.model_state(model))
+        single.load_state_dict(loop.state(model))
         single.eval()
         trained = Trained(
             single, history=loop.histories[model], best_epoch=loop.best_epoch[model], interrupted=interrupted
@@ -256,6 +256,7 @@ class _Loop:
             fused=True,
         )
         models = len(parts)
+        self.active = list(range(models))  # which models the network still holds, in its order
         self.histories: list[list[Epoch]] = [[] for _ in range(models)]
         self.snapshots: dict[int, dict[str, Tensor]] = {}
         self.best_epoch = [-1] * models
@@ -272,12 +273,31 @@ class _Loop:
             loss, ranked = self._train_epoch()
             accuracy = self._validation_accuracies()
             entries = [Epoch(*values, rate) for values in zip(loss, ranked, accuracy, strict=True)]
-            for model, entry in enumerate(entries):
-                self._keep(model, entry, epoch)
+            for slot, entry in enumerate(entries):
+                self._keep(slot, entry, epoch)
             if progress is not None:
                 progress(epoch, entries)
-            if all(self.stopped):
+            going = [slot for slot, model in enumerate(self.active) if not self.stopped[model]]
+            if not going:
                 break
+            if len(going) < len(self.active):
+                self._retire_all_but(going)
+
+    def state(self, model: int) -> dict[str, Tensor]:
+        """The weights of a model at its best epoch, or as they are."""
+        return self.snapshots.get(model) or self.network.model_state(self.active.index(model))
+
+    def _retire_all_but(self, slots: list[int]) -> None:
+        """Take the models that have stopped out of the network, so that they cost nothing any more."""
+        self.network.keep_models(slots)
+        for parameter, state in self.optimizer.state.items():
+            for name, value in state.items():
+                if value.ndim == parameter.ndim:  # a running moment, not the count of steps
+                    state[name] = value[slots].contiguous()
+        self.active = [self.active[slot] for slot in slots]
+        self.training = [self.training[slot] for slot in slots]
+        self.validation = [self.validation[slot] for slot in slots]
+        self.shuffles = [self.shuffles[slot] for slot in slots]
 
     def _train_epoch(self) -> tuple[list[float], list[float]]:
         """One pass over every model's training part; mean loss and ranked share of each model."""
@@ -333,10 +353,9 @@ class _Loop:
             hits += (correct & valid[:, start : start + PREDICTION_BATCH]).sum(dim=1)
         return [hit / length if length else float("nan") for hit, length in zip(hits.tolist(), lengths, strict=True)]
 
-    def _keep(self, model: int, entry: Epoch, epoch: int) -> None:
+    def _keep(self, slot: int, entry: Epoch, epoch: int) -> None:
         """Record an epoch; remember its weights if it is the best so far. Ties go to the later epoch."""
-        if self.stopped[model]:
-            return
+        model = self.active[slot]
         self.histories[model].append(entry)
         if np.isnan(entry.validation_accuracy):
             self.best_epoch[model] = epoch  # nothing to choose by: the last epoch it is
@@ -345,7 +364,7 @@ class _Loop:
                 self.last_gain[model] = epoch
             self.best_accuracy[model] = entry.validation_accuracy
             self.best_epoch[model] = epoch
-            self.snapshots[model] = self.network.model_state(model)
+            self.snapshots[model] = self.network.model_state(slot)
         patience = self.recipe.patience
         if patience is not None and epoch - max(self.last_gain[model], self.first_decay) >= patience:
             self.stopped[model] = not np.isnan(entry.validation_accuracy)
