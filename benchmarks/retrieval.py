@@ -22,6 +22,7 @@ WIDTH = 512
 SYSU_CELLS = {1: (56, 1374), 2: (56, 1565), 3: (93, 1883), 4: (94, 1918), 5: (95, 1918), 6: (96, 1920)}
 MARKET = (3368, 15913, 750, 6)
 MILLION = (100_000, 1_000_000, 16)
+PEOPLE = 50_000
 
 
 def run() -> Table:
@@ -128,11 +129,14 @@ def _market() -> dict[str, Callable[[], object]]:
 def _million() -> None:
     generator = np.random.default_rng(2)
     queries, gallery, width = MILLION
-    labels = Labels(np.arange(gallery) % 50_000, np.arange(gallery) % 7)
+    labels = Labels(np.arange(gallery) % PEOPLE, np.arange(gallery) % 7)
     ranker = Ranker(labels, removal="identity-and-place")
-    found = generator.random((gallery, width), dtype=np.float32)
-    asked = generator.random((queries, width), dtype=np.float32)
-    identity, place = generator.integers(0, 50_000, queries), generator.integers(0, 7, queries)
+    centres = generator.normal(size=(PEOPLE, width)).astype(np.float32)
+    identity, place = generator.integers(0, PEOPLE, queries), generator.integers(0, 7, queries)
+    found, asked = (
+        centres[who] + 0.3 * generator.normal(size=(len(who), width)).astype(np.float32)
+        for who in (labels.identity, identity)
+    )
     for part, block in similarities(asked, found):
         ranker.rank(block, Labels(identity[part], place[part]))
 
