@@ -42,7 +42,7 @@ def write_report(result: AblationResult, folder: Path) -> list[Path]:
     return files
 
 
-def format_table(result: AblationResult, *, width: int = 170) -> str:
+def format_table(result: AblationResult, *, width: int = 150) -> str:
     """The comparison as text: a line a row, spreads, paired differences to MV2D, published figures."""
     text = io.StringIO()
     console = Console(width=width, file=text)
