@@ -86,7 +86,7 @@ def test_sysu_is_read(small_sysu: Path) -> None:
 
 
 def test_official_sysu_is_in_order(official_sysu: Path) -> None:
-    assert sysu.check_sysu(official_sysu) == []
+    assert sysu.check_sysu(sysu.load_sysu(official_sysu)) == []
     people = sysu.load_sysu(official_sysu)
     visible = people.modality == 0
     used = np.concatenate([people.part("train"), people.part("validation")])
@@ -117,9 +117,9 @@ def test_official_sysu_is_in_order(official_sysu: Path) -> None:
 )
 @pytest.mark.usefixtures("small_counts")
 def test_a_tampered_sysu_is_named(small_sysu: Path, tamper: Callable[[Path], None], words: str) -> None:
-    assert sysu.check_sysu(small_sysu) == []
+    assert sysu.check_sysu(sysu.load_sysu(small_sysu)) == []
     tamper(small_sysu)
-    wrong = sysu.check_sysu(small_sysu)
+    wrong = sysu.check_sysu(sysu.load_sysu(small_sysu))
     assert any(line.startswith(words) for line in wrong), wrong
     with pytest.raises(InputError, match=str(small_sysu)):
         check_set("sysu", small_sysu, decode=False)
@@ -130,7 +130,7 @@ def test_people_whom_no_list_names_are_no_fault_of_their_own(small_sysu: Path) -
     """The official set holds some: its README counts 30,071 + 15,792 images, its lists 29,033 + 15,712."""
     (small_sysu / "exp/rand_perm_cam.mat").unlink()
     picture(small_sysu / "cam1/0005/0001.jpg")
-    assert sysu.check_sysu(small_sysu) == []
+    assert sysu.check_sysu(sysu.load_sysu(small_sysu)) == []
     assert len(sysu.load_sysu(small_sysu)) == sum(SIZES.values())
 
 
@@ -248,7 +248,7 @@ def test_regdb_lists_that_do_not_fit_are_named(tmp_path: Path) -> None:
 
 
 def test_official_llcm_is_in_order(official_llcm: Path) -> None:
-    assert llcm.check_llcm(official_llcm) == []
+    assert llcm.check_llcm(llcm.load_llcm(official_llcm)) == []
     people = llcm.load_llcm(official_llcm)
     assert len(people) == 46767
     assert (len(people.part("train")), len(people.part("test"))) == (30921, 15846)
@@ -272,10 +272,10 @@ def test_a_tampered_llcm_is_named(
     monkeypatch.setattr(llcm, "OFFICIAL_IDENTITIES", identities)
     monkeypatch.setattr(llcm, "OFFICIAL_IMAGES", images)
     make_llcm(tmp_path, identities, images)
-    assert llcm.check_llcm(tmp_path) == []
+    assert llcm.check_llcm(llcm.load_llcm(tmp_path)) == []
     tamper(tmp_path)
     words = words.replace("8679", "19").replace("8680", "20")
-    assert any(words in line for line in llcm.check_llcm(tmp_path))
+    assert any(words in line for line in llcm.check_llcm(llcm.load_llcm(tmp_path)))
 
 
 def test_llcm_lists_that_do_not_fit_are_refused(tmp_path: Path) -> None:

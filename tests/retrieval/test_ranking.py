@@ -114,6 +114,18 @@ def test_an_identity_that_the_gallery_lacks_has_no_rank() -> None:
 
 
 @pytest.mark.parametrize("tensor", [False, True])
+def test_an_empty_gallery_ranks_nothing(tensor: bool) -> None:
+    empty = np.zeros((2, 0))
+    query = Labels(np.array([1, 2]), np.array([1, 1]))
+    for removal in ("none", "place", "identity-and-place"):
+        ranker = Ranker(Labels(np.zeros(0, np.int64), np.zeros(0, np.int64)), removal=removal)  # type: ignore[arg-type]
+        ranks = ranker.rank(torch.from_numpy(empty) if tensor else empty, query)
+        assert ranks.first.tolist() == ranks.matches.tolist() == [0, 0]
+        assert np.isnan(ranks.average_precision).all()
+        assert np.isnan(ranks.inverse_negative_penalty).all()
+
+
+@pytest.mark.parametrize("tensor", [False, True])
 @pytest.mark.parametrize("hidden", [0, 1, 4])
 def test_nan_is_refused(tensor: bool, hidden: int) -> None:
     scores = SCORES.copy()

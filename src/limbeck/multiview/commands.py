@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 from scipy import sparse
 
 from limbeck.multiview.catalogue import CATALOGUE
 from limbeck.multiview.data import PARTS, MultiViewData, View, load, missing_rows
+from limbeck.tables import rendered
 
-_WIDTH = 110
 _WILD = 1e3
 _SHOWN = 5
 
@@ -32,7 +30,7 @@ def list_sets() -> str:
         views = ", ".join(str(size) for size in entry.views.values()) or "photographs"
         how = "embedded" if entry.url is None else "download"
         table.add_row(entry.name, entry.what, str(entry.samples), str(entry.classes), views, how, entry.licence)
-    return _rendered(table)
+    return rendered(table)
 
 
 def describe(data: MultiViewData) -> str:
@@ -62,14 +60,14 @@ def describe(data: MultiViewData) -> str:
             str(figures.missing),
         )
     if not len(data.splits):
-        return _rendered(views) + "no splits stored\n"
+        return rendered(views) + "no splits stored\n"
     splits = Table(title="Splits", box=SIMPLE)
     splits.add_column("split")
     for part in PARTS:
         splits.add_column(part, justify="right")
     for index, codes in enumerate(data.splits):
         splits.add_row(str(index), *(str(int((codes == code).sum())) for code in range(len(PARTS))))
-    return _rendered(views) + _rendered(splits)
+    return rendered(views) + rendered(splits)
 
 
 def check(path: str | os.PathLike[str]) -> list[str]:
@@ -199,12 +197,3 @@ def _twin_doubts(data: MultiViewData, lacking: NDArray[np.bool_]) -> list[str]:
                 f"one part (first: samples {', '.join(map(str, across[0]))})"
             )
     return doubts
-
-
-def _rendered(table: Table) -> str:
-    """A table as text, at a fixed width and without colour."""
-    stream = io.StringIO()
-    # Names of views and classes are the user's: brackets and colons in them are no markup.
-    console = Console(file=stream, width=_WIDTH, color_system=None, force_terminal=False, markup=False, emoji=False)
-    console.print(table)
-    return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
 from limbeck.errors import InputError
@@ -18,6 +16,7 @@ from limbeck.reid.persons import PersonSet, describe
 from limbeck.reid.regdb import check_regdb, load_regdb
 from limbeck.reid.sysu import check_sysu, load_sysu
 from limbeck.reid.table import load_table
+from limbeck.tables import rendered
 
 Progress = Callable[[int, int], None]
 _SHOWN = 5  # findings that a message spells out
@@ -63,10 +62,8 @@ def describe_people(name: str, place: Path) -> str:
         table.add_column(heading, justify="left" if heading in {"part", "camera"} else "right")
     for part, cell, identities, pictures, fewest in describe(people):
         table.add_row(part, cell, str(identities), str(pictures), str(fewest))
-    stream = io.StringIO()
-    Console(file=stream, width=110, color_system=None).print(table)
     note = "split 1 of 10\n" if name == "regdb" else ""
-    return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines()) + note
+    return rendered(table) + note
 
 
 def check_set(name: str, place: Path, *, decode: bool = True, progress: Progress | None = None) -> str:
@@ -91,11 +88,11 @@ def check_set(name: str, place: Path, *, decode: bool = True, progress: Progress
     else:
         match name:
             case "sysu":
-                wrong = check_sysu(place)
+                wrong = check_sysu(people)
             case "regdb":
                 wrong = check_regdb(place)
             case "llcm":
-                wrong = check_llcm(place)
+                wrong = check_llcm(people)
             case _:
                 against, wrong = "its table", []
     if wrong:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from limbeck.errors import InputError
-from limbeck.reid.persons import PersonSet, Picture, assemble, listed, read_identities, strays
+from limbeck.reid.persons import PersonSet, Picture, assemble, listed, read_identities, read_list, strays
 from limbeck.retrieval.features import INFRARED, VISIBLE
 
 CAMERAS = range(1, 10)
@@ -44,23 +44,11 @@ def load_llcm(root: Path) -> PersonSet:
 
 def _train_pictures(root: Path, word: str) -> Iterator[Picture]:
     file = root / "idx" / f"train_{word}.txt"
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read ({getattr(error, 'strerror', None) or 'not a text file'})") from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        path, _, label = line.strip().rpartition(" ")
-        folders = path.split("/")
-        if len(folders) != 3 or folders[0] != word or not folders[1].isdigit() or not label.isdigit():
-            raise InputError(f"{file}: line {number} must be like '{word}/0001/name.jpg 0', not {line!r}")
+    for path, identity in read_list(file, word, f"{word}/0001/name.jpg 0"):
         if not (root / path).is_file():
-            raise InputError(
-                f"{root / path}: identity {int(folders[1])} is listed in {file.name}, but the file is missing"
-            )
-        camera = _CAMERA.search(folders[2])
-        yield Picture(path, int(folders[1]), int(camera.group(1)) if camera else UNKNOWN_CAMERA, WORDS[word])
+            raise InputError(f"{root / path}: identity {identity} is listed in {file.name}, but the file is missing")
+        camera = _CAMERA.search(path.rpartition("/")[2])
+        yield Picture(path, identity, int(camera.group(1)) if camera else UNKNOWN_CAMERA, WORDS[word])
 
 
 def _test_pictures(root: Path, word: str, members: list[int]) -> Iterator[Picture]:
@@ -72,16 +60,16 @@ def _test_pictures(root: Path, word: str, members: list[int]) -> Iterator[Pictur
                     yield Picture(file.relative_to(root).as_posix(), identity, camera, WORDS[word])
 
 
-def check_llcm(root: Path) -> list[str]:
+def check_llcm(people: PersonSet) -> list[str]:
     """What is wrong with a copy of the set, a line each; empty where its counts are the official ones.
 
     Looked for: identities and pictures of each part and modality; test folders that the list does not name and
     identities of the list without a folder; files that are no pictures; pictures that no list names.
 
-    Raises:
-        InputError: the set cannot be read at all (see `load_llcm`).
+    Args:
+        people: the set, as `load_llcm` read it.
     """
-    people = load_llcm(root)
+    root = people.root
     wrong = []
     for part, count in OFFICIAL_IDENTITIES.items():
         known = len(np.unique(people.identity[people.part(part)]))

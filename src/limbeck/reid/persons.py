@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,7 +64,7 @@ class PersonSet:
         return self.parts[name]
 
 
-def assemble(name: str, root: Path, parts: Mapping[str, Sequence[Picture]], *, cameras: bool = True) -> PersonSet:
+def assemble(name: str, root: Path, parts: Mapping[str, Sequence[Picture]]) -> PersonSet:
     """One set of the pictures of several parts, part after part.
 
     Raises:
@@ -79,7 +79,7 @@ def assemble(name: str, root: Path, parts: Mapping[str, Sequence[Picture]], *, c
         root,
         tuple(picture.path for picture in pictures),
         np.array([picture.identity for picture in pictures], np.int64),
-        np.array([picture.camera for picture in pictures], np.int64) if cameras else None,
+        np.array([picture.camera for picture in pictures], np.int64),
         np.array([picture.modality for picture in pictures], np.int8),
         {part: np.arange(end - len(held), end) for (part, held), end in zip(parts.items(), ends.tolist(), strict=True)},
     )
@@ -91,10 +91,7 @@ def read_identities(file: Path) -> list[int]:
     Raises:
         InputError: there is no such file, it holds something else, or an identity twice.
     """
-    try:
-        words = file.read_text(encoding="ascii").replace("\n", ",").split(",")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read ({getattr(error, 'strerror', None) or 'not a text file'})") from None
+    words = _text(file, "ascii").replace("\n", ",").split(",")
     words = [word.strip() for word in words if word.strip()]
     wrong = next((word for word in words if not word.isdigit()), None)
     if wrong is not None or not words:
@@ -104,6 +101,34 @@ def read_identities(file: Path) -> list[int]:
         if first == second:
             raise InputError(f"{file}: identity {first} is listed twice")
     return identities
+
+
+def read_list(file: Path, folder: str, example: str) -> Iterator[tuple[str, int]]:
+    """Yield (path, identity) of a file of lines like `folder/identity/name label`; labels are not unique, folders are.
+
+    Args:
+        file: the list.
+        folder: what every path begins with.
+        example: a line as it should be, for messages.
+
+    Raises:
+        InputError: there is no such file, or a line is another.
+    """
+    for number, line in enumerate(_text(file, "utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        path, _, label = line.strip().rpartition(" ")
+        parts = path.split("/")
+        if len(parts) != 3 or parts[0] != folder or not parts[1].isdigit() or not label.isdigit():
+            raise InputError(f"{file}: line {number} must be like {example!r}, not {line!r}")
+        yield path, int(parts[1])
+
+
+def _text(file: Path, encoding: str) -> str:
+    try:
+        return file.read_text(encoding=encoding)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot be read ({getattr(error, 'strerror', None) or 'not a text file'})") from None
 
 
 def listed(folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from limbeck.errors import InputError
-from limbeck.reid.persons import PersonSet, Picture, assemble, listed, strays
+from limbeck.reid.persons import PersonSet, Picture, assemble, listed, read_list, strays
 from limbeck.retrieval.features import INFRARED, VISIBLE
 
 SPLITS = 10
@@ -52,18 +52,8 @@ def load_regdb(root: Path, *, split: int = 1) -> PersonSet:
 
 def _listed_pictures(root: Path, part: str, word: str, split: int) -> Iterator[Picture]:
     file = root / "idx" / f"{part}_{word}_{split}.txt"
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read ({getattr(error, 'strerror', None) or 'not a text file'})") from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        path, _, label = line.strip().rpartition(" ")
-        folders = path.split("/")
-        if len(folders) != 3 or folders[0] != FOLDERS[word] or not folders[1].isdigit() or not label.isdigit():
-            raise InputError(f"{file}: line {number} must be like '{FOLDERS[word]}/1/name.bmp 0', not {line!r}")
-        yield Picture(path, int(folders[1]), 1 + MODALITY_WORDS[word], MODALITY_WORDS[word])
+    for path, identity in read_list(file, FOLDERS[word], f"{FOLDERS[word]}/1/name.bmp 0"):
+        yield Picture(path, identity, 1 + MODALITY_WORDS[word], MODALITY_WORDS[word])
 
 
 def check_regdb(root: Path, identities: int = OFFICIAL_IDENTITIES, images: int = OFFICIAL_IMAGES) -> list[str]:

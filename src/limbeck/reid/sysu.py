@@ -75,19 +75,21 @@ def _pictures(root: Path, members: list[int]) -> Iterator[Picture]:
                 yield Picture(file.relative_to(root).as_posix(), identity, camera, modality)
 
 
-def check_sysu(root: Path) -> list[str]:
+def check_sysu(people: PersonSet) -> list[str]:
     """What is wrong with a copy of the set, a line each; empty where its counts are the official ones.
 
     Looked for: identities listed without a folder; files that are no pictures; gaps in a folder's numbers; where
     `exp/rand_perm_cam.mat` is there, folders of another size than it says; identities a part and images a part and
     camera.
 
+    Args:
+        people: the set, as `load_sysu` read it.
+
     Raises:
-        InputError: the set cannot be read at all (see `load_sysu`).
+        InputError: `exp/rand_perm_cam.mat` is there but damaged.
     """
-    parts = identities(root)
+    root, parts = people.root, identities(people.root)
     wrong = list(_wrong_folders(root, parts))
-    people = load_sysu(root)
     assert people.camera is not None
     for part, cameras in OFFICIAL_IMAGES.items():
         members = people.part(part)

@@ -207,10 +207,6 @@ class Ranker:
             similarity = similarity[:, torch.from_numpy(self.columns).to(device)]
         if bool(similarity.isnan().any()):
             raise ValueError("similarity holds NaN")
-        if not len(self.codes):
-            rows = len(codes)
-            nothing = np.full(rows, np.nan)
-            return Ranks(np.zeros(rows, np.int64), nothing, nothing.copy(), np.zeros(rows, np.int64))
         found = _rank_rows_on_device(
             similarity,
             torch.from_numpy(codes).to(device),

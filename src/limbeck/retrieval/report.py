@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from typing import Any
 
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
 from limbeck.retrieval.evaluation import Evaluation, Spread
+from limbeck.tables import rendered
 
 SHOWN_RANKS = (1, 5, 10, 20)
 
@@ -33,9 +32,7 @@ def format_evaluations(evaluations: Sequence[Evaluation], *, width: int = 150) -
             _range([trial.unmatched for trial in one.trials]),
             _range(one.gallery),
         )
-    text = io.StringIO()
-    Console(width=width, file=text).print(table)
-    lines = [line.rstrip() for line in text.getvalue().splitlines() if line.strip()]
+    lines = [line for line in rendered(table, width=width).splitlines() if line]
     lines.append("Per cent: mean ± sd (standard error of the mean) over the trials; one trial has no spread.")
     lines += [f"{one.protocol}: {one.rules}" for one in evaluations]
     return "\n".join(lines) + "\n"

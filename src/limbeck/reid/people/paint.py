@@ -127,8 +127,8 @@ def _paint_strip(canvas: Array, grid: Grid, strip: Strip, palette: Palette, side
     aside = y * across - x * down  # to the right, going down
     steps = len(strip.radii) - 1
     radius = np.interp(along, np.linspace(0, length, steps + 1), strip.radii)
-    coverage = np.clip((radius - np.abs(aside)) / grid.pixel + 0.5, 0, 1)
-    coverage *= np.clip(along / grid.pixel + 0.5, 0, 1) * np.clip((length - along) / grid.pixel + 0.5, 0, 1)
+    coverage = soft_step(radius - np.abs(aside), grid.pixel)
+    coverage *= soft_step(along, grid.pixel) * soft_step(length - along, grid.pixel)
     place = np.clip(aside / np.maximum(radius, 1e-6), -1, 1)
     shade = _AMBIENT + _SHINE * np.sqrt(1 - place**2) + _SIDE * side * place
     colour = np.broadcast_to(palette[strip.material], (*shade.shape, canvas.shape[2]))
@@ -146,3 +146,8 @@ def _paint_strip(canvas: Array, grid: Grid, strip: Strip, palette: Palette, side
 
 def _between(rising: Array, low: float, high: float) -> slice:
     return slice(int(np.searchsorted(rising, low)), int(np.searchsorted(rising, high)))
+
+
+def soft_step(inside: Array, width: float) -> Array:
+    """1 where `inside` is positive, 0 where negative, with an edge of the given width."""
+    return np.clip(inside / width + 0.5, 0, 1)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from limbeck.reid.people.factors import Print
-from limbeck.reid.people.paint import Array, Field
+from limbeck.reid.people.paint import Array, Field, soft_step
 
 
 def printed(pattern: Print, radius: float, length: float) -> Field | None:
@@ -25,7 +25,7 @@ def printed(pattern: Print, radius: float, length: float) -> Field | None:
 
     def logo(along: Array, azimuth: Array, pixel: float) -> Array:
         aside = np.radians(_turned(azimuth, pattern.place)) * radius
-        return _step(pattern.width / 2 - np.abs(aside), pixel) * _step(
+        return soft_step(pattern.width / 2 - np.abs(aside), pixel) * soft_step(
             pattern.tall / 2 - np.abs(along - pattern.level * length), pixel
         )
 
@@ -33,11 +33,11 @@ def printed(pattern: Print, radius: float, length: float) -> Field | None:
         around = np.radians(azimuth) * radius
         rate = math.pi * frequency
         waves = np.sin(rate * along + 1.7 * np.sin(0.8 * rate * around)) + np.sin(rate * around + pattern.place)
-        return _step(waves / rate - (0.4 - pattern.duty) / frequency, pixel)
+        return soft_step(waves / rate - (0.4 - pattern.duty) / frequency, pixel)
 
     def block(along: Array, azimuth: Array, pixel: float) -> Array:
         del azimuth
-        return _step(along - pattern.level * length, pixel)
+        return soft_step(along - pattern.level * length, pixel)
 
     fields: dict[str, Field] = {"stripes": stripes, "checks": checks, "logo": logo, "patches": patches, "block": block}
     return fields.get(pattern.kind)
@@ -48,7 +48,7 @@ def opened(half_angle: float) -> Field:
 
     def front(along: Array, azimuth: Array, pixel: float) -> Array:
         del along, pixel
-        return _step(half_angle - np.abs(azimuth), 4.0)
+        return soft_step(half_angle - np.abs(azimuth), 4.0)
 
     return front
 
@@ -61,7 +61,7 @@ def hair_mask(fringe: float, tall: float) -> Field:
     def mask(along: Array, azimuth: Array, pixel: float) -> Array:
         behind = np.clip((np.abs(azimuth) - 45) / 60, 0, 1)
         line = front + (back - front) * behind
-        return _step(line - along, pixel)
+        return soft_step(line - along, pixel)
 
     return mask
 
@@ -70,8 +70,10 @@ def face_features(tall: float) -> Field:
     """The eyes and the mouth of a head of height `tall`."""
 
     def features(along: Array, azimuth: Array, pixel: float) -> Array:
-        eyes = _step(8 - np.abs(np.abs(azimuth) - 24), 4.0) * _step(0.035 * tall - np.abs(along - 0.48 * tall), pixel)
-        mouth = _step(14 - np.abs(azimuth), 4.0) * _step(0.02 * tall - np.abs(along - 0.76 * tall), pixel)
+        eyes = soft_step(8 - np.abs(np.abs(azimuth) - 24), 4.0) * soft_step(
+            0.035 * tall - np.abs(along - 0.48 * tall), pixel
+        )
+        mouth = soft_step(14 - np.abs(azimuth), 4.0) * soft_step(0.02 * tall - np.abs(along - 0.76 * tall), pixel)
         return 0.7 * np.maximum(eyes, mouth)
 
     return features
@@ -82,7 +84,7 @@ def top_mask(share: float, tall: float) -> Field:
 
     def mask(along: Array, azimuth: Array, pixel: float) -> Array:
         del azimuth
-        return _step(share * tall - along, pixel)
+        return soft_step(share * tall - along, pixel)
 
     return mask
 
@@ -90,13 +92,8 @@ def top_mask(share: float, tall: float) -> Field:
 def _bars(place: Array, frequency: float, duty: float, pixel: float) -> Array:
     """1 within bars, 0 between them, with edges one pixel wide."""
     from_centre = np.abs((place * frequency) % 1 - 0.5) / frequency
-    return _step(duty / 2 / frequency - from_centre, pixel)
+    return soft_step(duty / 2 / frequency - from_centre, pixel)
 
 
 def _turned(azimuth: Array, centre: float) -> Array:
     return (azimuth - centre + 180) % 360 - 180
-
-
-def _step(inside: Array, width: float) -> Array:
-    """1 where `inside` is positive, 0 where negative, with an edge of the given width."""
-    return np.clip(inside / width + 0.5, 0, 1)
