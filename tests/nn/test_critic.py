@@ -67,3 +67,32 @@ def test_learns_to_tell_dependent_pairs_from_independent_ones(dependent: bool) -
         assert information > -2 * math.log(2) + 0.4
     else:
         assert -2 * math.log(2) - 0.1 < information < -2 * math.log(2) + 0.05
+
+
+def test_size_with_batch_normalisation_is_that_of_the_published_table() -> None:
+    """(2560 + 1) 2048 + (2048 + 1) 512 + (512 + 1), and 2 (2048 + 512) of batch normalisation: "MIE", 2021 Table 4."""
+    critic = PairCritic(2048, 512, hidden=(2048, 512), normalization="batch")
+    assert sum(parameter.numel() for parameter in critic.parameters()) == 6_299_649
+
+
+def test_batch_normalisation_measures_both_kinds_of_pairs_by_the_same_moments() -> None:
+    generator = torch.Generator().manual_seed(2)
+    critic = PairCritic(2, 1, hidden=(8,), normalization="batch")
+    v, z = _normal(generator, 5, 2), _normal(generator, 5, 1)
+    scores = critic(v, z)
+    both = torch.cat([torch.cat([v, z], 1), torch.cat([v, z.roll(-1, 0)], 1)])
+    hidden = critic.score[0](both)
+    hidden = ((hidden - hidden.mean(0)) / (hidden.var(0, unbiased=False) + 1e-5).sqrt()).clamp(min=0)
+    torch.testing.assert_close(torch.cat(scores), critic.score[3](hidden).squeeze(-1))
+    assert critic.score[1].num_batches_tracked == 1
+
+
+def test_without_normalisation_the_names_of_the_state_are_as_ever() -> None:
+    assert list(PairCritic(2, 1, hidden=(4,)).state_dict()) == [
+        "score.0.weight",
+        "score.0.bias",
+        "score.2.weight",
+        "score.2.bias",
+    ]
+    with pytest.raises(ValueError, match="normalization must be 'none' or 'batch'"):
+        PairCritic(2, 1, normalization="layer")

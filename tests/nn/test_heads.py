@@ -1,11 +1,12 @@
-"""The additive head against a linear layer on the concatenation, and its leave-one-out logits against recomputation."""
+"""The additive head against a linear layer on the concatenation and its leave-one-out logits against recomputation;
+the classification head and the neck against their definitions."""
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from limbeck.nn import AdditiveHead
+from limbeck.nn import AdditiveHead, BNNeck, ClassificationHead
 
 VIEWS, BATCH, FEATURES, CLASSES = 4, 6, 5, 3
 STACKS = pytest.mark.parametrize("stack", [(), (2,), (2, 3)])
@@ -105,3 +106,73 @@ def test_a_stack_is_one_head_for_each_position(stack: tuple[int, ...]) -> None:
 def test_a_wrong_number_of_views_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"representations must be \(\.\.\., 4 views, batch, features\)"):
         _head()(torch.zeros(shape))
+
+
+# --- one vector a sample -------------------------------------------------------------------------------------------
+
+
+def test_classification_head_is_one_linear_layer() -> None:
+    head, x = ClassificationHead(FEATURES, CLASSES), _normal(20, BATCH, FEATURES)
+    torch.testing.assert_close(head(x), x @ head.classifier.weight.T + head.classifier.bias)
+    assert list(head.state_dict()) == ["classifier.weight", "classifier.bias"]
+
+
+def test_classification_head_with_a_hidden_layer_is_the_authors() -> None:
+    """(512 + 1) 256 + 2 · 256 + (256 + 1) 395 = 131 328 + 512 + 101 515 = 233 355."""
+    head = ClassificationHead(512, 395, hidden=256)
+    assert sum(parameter.numel() for parameter in head.parameters()) == 233_355
+    head = ClassificationHead(FEATURES, CLASSES, hidden=4, dropout=0.0).double()
+    x = _normal(21, BATCH, FEATURES).double()
+    first = head.hidden[0](x)
+    first = (first - first.mean(0)) / (first.var(0, unbiased=False) + 1e-5).sqrt()
+    first = torch.where(first > 0, first, 0.1 * first)
+    torch.testing.assert_close(head(x), first @ head.classifier.weight.T + head.classifier.bias)
+
+
+def test_classification_head_drops_out_in_training_only() -> None:
+    head, x = ClassificationHead(FEATURES, CLASSES, hidden=64, dropout=0.5), _normal(22, BATCH, FEATURES)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        assert not torch.equal(head(x), head(x))
+    head.eval()
+    assert torch.equal(head(x), head(x))
+
+
+@pytest.mark.parametrize("hidden", [None, 128])
+def test_classification_head_starts_with_the_deviation_asked_for(hidden: int | None) -> None:
+    head = ClassificationHead(256, 400, hidden=hidden, init_std=0.001)
+    weight = head.classifier.weight
+    assert abs(weight.std().item() / 0.001 - 1) < 5 / np.sqrt(2 * weight.numel())
+    assert (head.classifier.bias == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "match"),
+    [
+        ((0, 3), {}, "widths must be positive"),
+        ((3, 0), {}, "widths must be positive"),
+        ((3, 3), {"hidden": 0}, "widths must be positive"),
+        ((3, 3), {"dropout": 1.0}, "dropout must be in"),
+        ((3, 3), {"init_std": -1.0}, "init_std must not be negative"),
+    ],
+)
+def test_classification_head_refuses_what_makes_no_layer(arguments, options, match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        ClassificationHead(*arguments, **options)
+
+
+def test_neck_normalises_and_never_shifts() -> None:
+    neck, x = BNNeck(FEATURES), 3 + 2 * _normal(23, 64, FEATURES)
+    optimizer = torch.optim.SGD([p for p in neck.parameters() if p.requires_grad], lr=0.1)
+    target = _normal(24, 64, FEATURES) + 1
+    for _ in range(5):
+        loss = (neck(x) - target).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert (neck.bias == 0).all()
+    assert not torch.equal(neck.weight, torch.ones(FEATURES))
+    expected = neck.weight * (x - x.mean(0)) / (x.var(0, unbiased=False) + 1e-5).sqrt()
+    torch.testing.assert_close(neck(x), expected)
+    assert sum(p.numel() for p in neck.parameters() if p.requires_grad) == FEATURES
+    assert list(neck.state_dict()) == list(nn.BatchNorm1d(FEATURES).state_dict())

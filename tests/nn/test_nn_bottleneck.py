@@ -121,3 +121,57 @@ def test_widths_that_are_not_positive_are_refused(widths: tuple[int, tuple[int, 
 def test_without_hidden_layers_it_is_linear() -> None:
     bottleneck, v = Bottleneck(6, hidden=(), features=3), _normal(16, 5, 6)
     torch.testing.assert_close(bottleneck(v) + bottleneck(-v), 2 * bottleneck(torch.zeros(5, 6)))
+
+
+# --- batch normalisation, and no Gaussian --------------------------------------------------------------------------
+
+
+def test_size_is_that_of_the_authors_network() -> None:
+    """(2048 + 1) 1000 + (1000 + 1) 500 + (500 + 1) 512, and 2 (1000 + 500) of batch normalisation."""
+    bottleneck = Bottleneck(2048, hidden=(1000, 500), features=512, normalization="batch", gaussian=False)
+    assert sum(parameter.numel() for parameter in bottleneck.parameters()) == 2_809_012
+    assert bottleneck(torch.zeros(4, 2048)).shape == (4, 512)
+
+
+def test_the_papers_network_keeps_the_names_of_its_state() -> None:
+    assert list(Bottleneck(6, hidden=(8, 7), features=3).state_dict()) == [
+        "hidden.0.weight",
+        "hidden.0.bias",
+        "hidden.2.weight",
+        "hidden.2.bias",
+        "output.weight",
+        "output.bias",
+    ]
+
+
+@pytest.mark.parametrize("gaussian", [False, True])
+def test_batch_normalisation_stands_between_each_hidden_layer_and_its_relu(gaussian: bool) -> None:
+    bottleneck = Bottleneck(6, hidden=(8, 7), features=3, normalization="batch", gaussian=gaussian).double()
+    v = _normal(20, 5, 6).double()
+    hidden = v
+    for layer in (0, 3):
+        hidden = bottleneck.hidden[layer](hidden)
+        hidden = (hidden - hidden.mean(0)) / (hidden.var(0, unbiased=False) + 1e-5).sqrt()
+        hidden = hidden.clamp(min=0)
+    torch.testing.assert_close(bottleneck(v), bottleneck.output(hidden)[:, :3])
+
+
+def test_without_a_gaussian_there_is_nothing_to_sample() -> None:
+    bottleneck = Bottleneck(6, hidden=(8,), features=3, gaussian=False)
+    assert bottleneck.output.out_features == 3
+    with pytest.raises(ValueError, match="gaussian=False has no distribution"):
+        bottleneck.distribution(torch.zeros(2, 6))
+    with pytest.raises(ValueError, match="stochastic=True asks for a Gaussian"):
+        Bottleneck(6, gaussian=False, stochastic=True)
+
+
+def test_without_a_gaussian_stacks_still_work() -> None:
+    bottleneck = Bottleneck(6, hidden=(8,), features=3, gaussian=False, stack=(2,))
+    assert bottleneck(torch.zeros(2, 5, 6)).shape == (2, 5, 3)
+
+
+def test_batch_normalisation_of_a_stack_and_other_normalisations_are_refused() -> None:
+    with pytest.raises(ValueError, match="not made for a stack"):
+        Bottleneck(6, normalization="batch", stack=(2,))
+    with pytest.raises(ValueError, match="normalization must be 'none' or 'batch', not 'layer'"):
+        Bottleneck(6, normalization="layer")

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from limbeck.objectives import (
     js_divergence,
     kl_divergence,
+    mutual_learning,
     mv2d,
     released_2021_divergence,
     symmetric_kl,
@@ -457,3 +458,48 @@ def test_the_released_arithmetic_reaches_every_term() -> None:
     torch.testing.assert_close(
         vcd(v[0], v[1], z[0], z[1], arithmetic="released-2021"), released(v[1], z[0]) + released(v[0], z[1])
     )
+
+
+# --- mutual learning -----------------------------------------------------------------------------------------------
+
+
+def test_mutual_learning_is_the_sum_of_both_directions() -> None:
+    first, second = _logits(60, BATCH, CLASSES), _logits(61, BATCH, CLASSES)
+    expected = torch.tensor([_kl(b, a) + _kl(a, b) for a, b in zip(first, second, strict=True)], dtype=torch.float64)
+    torch.testing.assert_close(mutual_learning(first, second, reduction="none"), expected)
+    torch.testing.assert_close(mutual_learning(first, second, reduction="sum"), expected.sum())
+    torch.testing.assert_close(mutual_learning(first, second), symmetric_kl(first, second))
+    torch.testing.assert_close(mutual_learning(second, first), mutual_learning(first, second))
+    torch.testing.assert_close(mutual_learning(first, second, temperature=3.0), mutual_learning(first / 3, second / 3))
+    assert mutual_learning(first, first).item() == 0
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_in_mutual_learning_each_learns_from_its_own_term_alone(temperature: float) -> None:
+    first, second = (_logits(seed, BATCH, CLASSES).requires_grad_() for seed in (62, 63))
+    mutual_learning(first, second, temperature=temperature, reduction="sum").backward()
+    p, q = ((logits.detach() / temperature).softmax(-1) for logits in (first, second))
+    torch.testing.assert_close(first.grad, (p - q) / temperature)
+    torch.testing.assert_close(second.grad, (q - p) / temperature)
+
+
+def test_mutual_learning_with_gradients_into_the_teachers_is_the_symmetric_divergence() -> None:
+    first, second = (_logits(seed, BATCH, CLASSES).requires_grad_() for seed in (64, 65))
+    assert torch.autograd.gradcheck(lambda a, b: mutual_learning(a, b, detach_teacher=False), (first, second))
+    given = torch.autograd.grad(mutual_learning(first, second, detach_teacher=False), (first, second))
+    expected = torch.autograd.grad(symmetric_kl(first, second), (first, second))
+    torch.testing.assert_close(given, expected)
+
+
+def test_mutual_learning_is_finite_far_out_and_refuses_what_differs() -> None:
+    far = torch.tensor([[1e4, -1e4]], requires_grad=True)
+    loss = mutual_learning(far, -far.detach())
+    loss.backward()
+    assert loss.isfinite()
+    assert far.grad.isfinite().all()
+    with pytest.raises(ValueError, match="second_logits has shape"):
+        mutual_learning(torch.zeros(2, 3), torch.zeros(2, 4))
+    with pytest.raises(ValueError, match="first_logits is empty"):
+        mutual_learning(torch.zeros(0, 3), torch.zeros(0, 3))
+    with pytest.raises(ValueError, match="temperature must be positive"):
+        mutual_learning(torch.zeros(2, 3), torch.zeros(2, 3), temperature=0.0)

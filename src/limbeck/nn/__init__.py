@@ -1,20 +1,42 @@
-"""Building blocks without task knowledge: bottleneck, heads, critic, and layers that hold many copies of themselves."""
+"""Building blocks without task knowledge: encoders and their weights, bottleneck, heads, critic, stacks of layers."""
 
 from limbeck.nn.bottleneck import Bottleneck, Gaussian
 from limbeck.nn.critic import PairCritic, PairScores
-from limbeck.nn.heads import AdditiveHead, JointPrediction
+from limbeck.nn.encoders import Encoder, TimmEncoder, make_encoder
+from limbeck.nn.heads import AdditiveHead, BNNeck, ClassificationHead, JointPrediction
+from limbeck.nn.pooling import GeneralizedMean, Stripes, make_pooling
+from limbeck.nn.resnet import ResNet, resnet18, resnet50
+from limbeck.nn.reversal import reverse_gradient
+from limbeck.nn.small import SmallResNet
 from limbeck.nn.stacked import SparseRows, StackedBatchNorm, StackedDropout, StackedLinear, StackedSparseLinear
+from limbeck.nn.unet import UNet
+from limbeck.nn.weights import load_weights
 
 __all__ = [
     "AdditiveHead",
+    "BNNeck",
     "Bottleneck",
+    "ClassificationHead",
+    "Encoder",
     "Gaussian",
+    "GeneralizedMean",
     "JointPrediction",
     "PairCritic",
     "PairScores",
+    "ResNet",
+    "SmallResNet",
     "SparseRows",
     "StackedBatchNorm",
     "StackedDropout",
     "StackedLinear",
     "StackedSparseLinear",
+    "Stripes",
+    "TimmEncoder",
+    "UNet",
+    "load_weights",
+    "make_encoder",
+    "make_pooling",
+    "resnet18",
+    "resnet50",
+    "reverse_gradient",
 ]
