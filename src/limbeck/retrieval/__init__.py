@@ -4,6 +4,7 @@ from limbeck.retrieval.evaluation import Evaluation, evaluate
 from limbeck.retrieval.features import Features, load_features, save_features
 from limbeck.retrieval.metrics import Metrics, summarise
 from limbeck.retrieval.protocols import LLCM, SYSU, CrossModal, Market, Protocol, RegDB, named_protocols
+from limbeck.retrieval.ranked import RankedList, ranked_lists
 from limbeck.retrieval.ranking import Labels, Ranker, Ranks
 from limbeck.retrieval.reranking import k_reciprocal
 from limbeck.retrieval.similarity import similarities
@@ -18,6 +19,7 @@ __all__ = [
     "Market",
     "Metrics",
     "Protocol",
+    "RankedList",
     "Ranker",
     "Ranks",
     "RegDB",
@@ -25,6 +27,7 @@ __all__ = [
     "k_reciprocal",
     "load_features",
     "named_protocols",
+    "ranked_lists",
     "save_features",
     "similarities",
     "summarise",

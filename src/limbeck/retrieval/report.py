@@ -13,29 +13,35 @@ from limbeck.retrieval.evaluation import Evaluation, Spread
 from limbeck.tables import rendered
 
 SHOWN_RANKS = (1, 5, 10, 20)
+HEADINGS = ("protocol", *(f"R{k}" for k in SHOWN_RANKS), "mAP", "mINP", "trials", "queries", "unmatched", "gallery")
 
 
 def format_evaluations(evaluations: Sequence[Evaluation], *, width: int = 150) -> str:
     """Mean ± sd and, below it, the standard error over the trials in per cent; then each protocol's rules."""
     table = Table(box=SIMPLE)
-    table.add_column("protocol", no_wrap=True)
-    for heading in (*(f"R{k}" for k in SHOWN_RANKS), "mAP", "mINP", "trials", "queries", "unmatched", "gallery"):
+    table.add_column(HEADINGS[0], no_wrap=True)
+    for heading in HEADINGS[1:]:
         table.add_column(heading, justify="right")
     for one in evaluations:
-        figures = [one.cmc(k) for k in SHOWN_RANKS]
-        figures += [one.mean_average_precision, one.mean_inverse_negative_penalty]
-        table.add_row(
-            one.protocol,
-            *(_spread(figure) for figure in figures),
-            str(len(one.trials)),
-            _range([trial.queries for trial in one.trials]),
-            _range([trial.unmatched for trial in one.trials]),
-            _range(one.gallery),
-        )
+        table.add_row(*table_row(one))
     lines = [line for line in rendered(table, width=width).splitlines() if line]
     lines.append("Per cent: mean ± sd (standard error of the mean) over the trials; one trial has no spread.")
     lines += [f"{one.protocol}: {one.rules}" for one in evaluations]
     return "\n".join(lines) + "\n"
+
+
+def table_row(one: Evaluation) -> list[str]:
+    """What stands under `HEADINGS`: mean ± sd in per cent, and below it the standard error over the trials."""
+    figures = [one.cmc(k) for k in SHOWN_RANKS]
+    figures += [one.mean_average_precision, one.mean_inverse_negative_penalty]
+    return [
+        one.protocol,
+        *(_spread(figure) for figure in figures),
+        str(len(one.trials)),
+        _range([trial.queries for trial in one.trials]),
+        _range([trial.unmatched for trial in one.trials]),
+        _range(one.gallery),
+    ]
 
 
 def evaluations_as_json(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:

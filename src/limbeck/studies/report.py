@@ -14,13 +14,13 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.manifold import TSNE
 
-from limbeck.files import atomic_writer, write_json, write_text
+from limbeck.files import write_json, write_text
+from limbeck.plots import ACCENT, PAPER, PLAIN, save_plot
 from limbeck.studies.ablation import AblationResult, RowResult, as_json, published
 from limbeck.studies.statistics import Difference, Estimate, estimate
 
 # Classes shown in the t-SNE: more colours than this cannot be told apart.
 SHOWN_CLASSES = 10
-ACCENT, PLAIN, PAPER = "#b5402a", "#3b5b7a", "#7a7a7a"
 
 
 def write_report(result: AblationResult, folder: Path) -> list[Path]:
@@ -32,13 +32,13 @@ def write_report(result: AblationResult, folder: Path) -> list[Path]:
     files = [folder / "ablation.json", folder / "ablation.txt", folder / "comparison.png"]
     write_json(files[0], as_json(result))
     write_text(files[1], format_table(result))
-    _save(_comparison(result), files[2])
+    save_plot(_comparison(result), files[2])
     if any(row.embedding is not None for row in result.rows):
         files.append(folder / "tsne.png")
-        _save(_embeddings(result), files[-1])
+        save_plot(_embeddings(result), files[-1])
     if result.sweep:
         files.append(folder / "dimension.png")
-        _save(_sweep(result), files[-1])
+        save_plot(_sweep(result), files[-1])
     return files
 
 
@@ -119,11 +119,6 @@ def _interval(difference: Difference | None) -> str:
     if not np.isfinite(difference.low):
         return f"{100 * difference.mean:+.2f}"
     return f"{100 * difference.mean:+.2f} [{100 * difference.low:+.2f}, {100 * difference.high:+.2f}]"
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with atomic_writer(path) as stream:
-        figure.savefig(stream, format="png", dpi=120)
 
 
 def _comparison(result: AblationResult) -> Figure:

@@ -1,0 +1,159 @@
+"""The head of a query's ranked list: which items come first, and which of them are right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from limbeck.errors import InputError
+from limbeck.retrieval.features import Features
+from limbeck.retrieval.protocols import Protocol
+from limbeck.retrieval.ranking import Removal
+from limbeck.retrieval.reranking import KReciprocal, k_reciprocal
+from limbeck.retrieval.similarity import Similarity, similarities
+
+
+@dataclass(frozen=True, eq=False)
+class RankedList:
+    """What a query finds first.
+
+    Attributes:
+        query: its position among the features.
+        items: (found,) positions of the first items that it sees, nearest first; fewer than asked for where the
+            gallery, without the removed items, is smaller.
+        similarity: (found,) of each.
+        right: (found,) whether each shows the query's identity.
+        matched: whether the query sees any item of its identity, in the list or beyond it.
+    """
+
+    query: int
+    items: NDArray[np.int64]
+    similarity: NDArray[np.floating]
+    right: NDArray[np.bool_]
+    matched: bool
+
+    @property
+    def first(self) -> int:
+        """Rank, from 1 and counted in items, of the first right one; 0 where the list holds none."""
+        return int(self.right.argmax()) + 1 if self.right.any() else 0
+
+
+def ranked_lists(
+    features: Features,
+    protocol: Protocol,
+    *,
+    trial: int = 0,
+    queries: ArrayLike | None = None,
+    k: int = 10,
+    similarity: Similarity = "cosine",
+    reranking: KReciprocal | None = None,
+) -> list[RankedList]:
+    """The first k items of some queries' galleries, in the order and after the removal that the protocol rules.
+
+    Of two equal similarities the one that stands first in the trial's gallery comes first, as `Ranker` has it, so
+    `RankedList.first` is `Ranks.first` wherever the list is long enough and CMC counts pictures. Under a protocol of
+    unique identities the list still shows pictures, while `Ranks.first` counts identities and may be smaller.
+    Similarities are computed anew: two that differ by rounding alone may stand the other way round than in an
+    evaluation that multiplied larger blocks.
+
+    Args:
+        features: what is searched.
+        protocol: which rules.
+        trial: which of the protocol's trials, from 0.
+        queries: positions among the features, each a query of that trial; default: all its queries, ascending.
+        k: how many items.
+        similarity: "cosine", "euclidean" or "dot".
+        reranking: order by re-ranked similarities; all queries of the trial take part in them, as in `evaluate`.
+
+    Returns:
+        One list a query, in the order of `queries`.
+
+    Raises:
+        InputError: there is no such trial, a position is no query of it, k is below 1, or labels are missing.
+        ValueError: a similarity is NaN.
+
+    Example:
+        >>> import numpy as np
+        >>> from limbeck.retrieval import CrossModal, Features
+        >>> features = Features.of(
+        ...     [[1, 0], [0.8, 0.6], [0.6, 0.8], [0, 1]], [7, 8, 7, 9], modality=["infrared"] + ["visible"] * 3
+        ... )
+        >>> (found,) = ranked_lists(features, CrossModal("i2v"), k=2)
+        >>> found.items.tolist(), found.right.tolist(), found.first
+        ([1, 2], [False, True], 2)
+    """
+    if k < 1:
+        raise InputError(f"k must be at least 1, not {k}")
+    trials = protocol.trials(features)
+    if not 0 <= trial < len(trials):
+        raise InputError(f"{protocol.name} has trials 0 to {len(trials) - 1} on these features, not {trial}")
+    known, gallery = np.sort(trials[trial].queries), trials[trial].gallery
+    asked = known if queries is None else _positions(queries, known, protocol.name, trial)
+    people, place = features.identity[gallery], protocol.places(features)
+    there = None if place is None else place[gallery]
+    result = []
+    for row, scores in zip(
+        asked.tolist(), _scores(features, asked, known, gallery, similarity, reranking), strict=True
+    ):
+        if np.isnan(scores).any():
+            raise ValueError("similarity holds NaN")
+        same = people == features.identity[row]
+        seen = _seen(protocol.removal, same, None if place is None or there is None else there == place[row])
+        order = seen[_first(scores[seen], k)]
+        result.append(RankedList(row, gallery[order], scores[order], same[order], bool(same[seen].any())))
+    return result
+
+
+def _positions(queries: ArrayLike, known: NDArray[np.int64], name: str, trial: int) -> NDArray[np.int64]:
+    asked = np.asarray(queries)
+    if asked.size == 0:
+        return np.zeros(0, np.int64)
+    if asked.ndim != 1 or asked.dtype.kind not in "iu":
+        raise InputError(f"queries must be a row of positions, not {asked.dtype} {asked.shape}")
+    strange = ~np.isin(asked, known)
+    if strange.any():
+        raise InputError(f"item {asked[strange.argmax()]} is no query of {name}, trial {trial}")
+    return asked.astype(np.int64)
+
+
+def _scores(
+    features: Features,
+    asked: NDArray[np.int64],
+    known: NDArray[np.int64],
+    gallery: NDArray[np.int64],
+    similarity: Similarity,
+    reranking: KReciprocal | None,
+) -> Iterator[NDArray[np.floating]]:
+    """Similarities of each asked query to the gallery; a row is overwritten when later ones are asked for."""
+    if reranking is None:
+        for _, block in similarities(features.feature[asked], features.feature[gallery], similarity):
+            yield from block
+        return
+    again = k_reciprocal(
+        features.feature[known],
+        features.feature[gallery],
+        k1=reranking.k1,
+        k2=reranking.k2,
+        weight=reranking.weight,
+    )
+    yield from again[np.searchsorted(known, asked)]
+
+
+def _seen(removal: Removal, same: NDArray[np.bool_], here: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+    """Positions in the gallery that a query sees; `same` identity, `here` at the query's place."""
+    if here is None:
+        return np.arange(len(same))
+    return np.flatnonzero(~here if removal == "place" else ~(here & same))
+
+
+def _first(scores: NDArray[np.floating], k: int) -> NDArray[np.int64]:
+    """The k highest, highest first; of equals the first comes first."""
+    candidates = np.arange(len(scores))
+    if k < len(scores):
+        # Everything as high as the k-th, so that equals at the edge are chosen by position and not by chance.
+        edge = np.partition(scores, len(scores) - k)[len(scores) - k]
+        candidates = np.flatnonzero(scores >= edge)
+    return candidates[np.argsort(-scores[candidates], kind="stable")][:k]
