@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as safetensors_bytes
 
 from limbeck.devices import check_device
 from limbeck.errors import InputError
-from limbeck.files import atomic_writer
 from limbeck.multiview.evaluation import ViewAccount
 from limbeck.multiview.network import MultiViewNetwork, ViewShape
 from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.training import Epoch
+from limbeck.tensorfiles import DAMAGE, read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from limbeck.multiview.classifier import MultiViewClassifier
@@ -32,7 +27,6 @@ Classifier = TypeVar("Classifier", bound="MultiViewClassifier")
 def save(model: MultiViewClassifier, path: str | os.PathLike[str]) -> None:
     """Write a fitted classifier; an older file at `path` stays intact if anything fails."""
     description = {
-        "format": FORMAT,
         "options": _options(model),
         "recipe": dataclasses.asdict(model.recipe_),
         "classes": np.asarray(model.classes_).tolist(),
@@ -49,13 +43,7 @@ def save(model: MultiViewClassifier, path: str | os.PathLike[str]) -> None:
         "history": [_without_nan(dataclasses.asdict(epoch)) for epoch in model.history_],
         "account": [dataclasses.asdict(row) for row in model.account_],
     }
-    tensors = {name: tensor.contiguous().cpu() for name, tensor in model.network_.state_dict().items()}
-    text = json.dumps(description, default=_plain)
-    # One entry only: safetensors writes several in any order, and the same model should be the same bytes.
-    description["sha256"] = _checksum(text, tensors)
-    content = safetensors_bytes(tensors, {"limbeck": json.dumps(description, default=_plain)})
-    with atomic_writer(path) as stream:
-        stream.write(content)
+    write_tensors(path, model.network_.state_dict(), description, format=FORMAT)
 
 
 def load(cls: type[Classifier], path: str | os.PathLike[str], *, device: str) -> Classifier:
@@ -65,42 +53,12 @@ def load(cls: type[Classifier], path: str | os.PathLike[str], *, device: str) ->
         InputError: the file is not there, damaged, or something else.
     """
     check_device(device)
-    file = Path(path)
-    if not file.is_file():
-        raise InputError(f"{file}: there is no such file")
+    description, tensors = read_tensors(path, format=FORMAT, what="multi-view model", device=device)
     try:
-        with safe_open(file, framework="pt", device=device) as stream:
-            metadata = stream.metadata() or {}
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a mapping
-        description = json.loads(metadata["limbeck"])
-        if description["format"] != FORMAT:
-            raise InputError(f"written by another version of limbeck ({description['format']})")
-        checksum = description.pop("sha256")
-        if checksum != _checksum(json.dumps(description), tensors):
-            raise InputError("its checksum is wrong")
         return _restore(cls, description, tensors, device)
-    except (
-        SafetensorError,
-        LookupError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        RuntimeError,
-        OSError,
-        MemoryError,
-    ) as error:
+    except DAMAGE as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{file}: not a multi-view model, or damaged ({reason})") from None
-
-
-def _checksum(description: str, tensors: dict[str, torch.Tensor]) -> str:
-    """Over everything that decides the model: the description, and every tensor with its name, kind and shape."""
-    digest = hashlib.sha256(description.encode())
-    for name in sorted(tensors):
-        array = tensors[name].cpu().numpy()
-        digest.update(f"\0{name}\0{array.dtype}\0{array.shape}\0".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
+        raise InputError(f"{os.fspath(path)}: not a multi-view model, or damaged ({reason})") from None
 
 
 def _options(model: MultiViewClassifier) -> dict[str, Any]:
@@ -155,10 +113,3 @@ def _restore(
 def _without_nan(values: dict[str, float]) -> dict[str, float | None]:
     """JSON has no NaN: None instead."""
     return {name: value if np.isfinite(value) else None for name, value in values.items()}
-
-
-def _plain(value: Any) -> Any:
-    """NumPy numbers and arrays as JSON can hold them."""
-    if isinstance(value, (np.generic, np.ndarray)):
-        return value.tolist()
-    raise TypeError(f"{value!r} cannot be saved")
