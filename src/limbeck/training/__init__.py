@@ -1,0 +1,33 @@
+"""One way to train: a thin loop over plain PyTorch and torchrun, with checkpoints and exact resume."""
+
+from limbeck.training.batchnorm import GlobalBatchNorm, synchronised
+from limbeck.training.checkpoints import Checkpoint, latest
+from limbeck.training.distributed import barrier, gather, is_main, process_group, rank, world_size
+from limbeck.training.guard import Diverged
+from limbeck.training.keys import generator, seed_step
+from limbeck.training.loop import MODEL_FORMAT, Fitted, Task, fit
+from limbeck.training.settings import TrainingSettings, learning_rate
+from limbeck.training.steps import to_device
+
+__all__ = [
+    "MODEL_FORMAT",
+    "Checkpoint",
+    "Diverged",
+    "Fitted",
+    "GlobalBatchNorm",
+    "Task",
+    "TrainingSettings",
+    "barrier",
+    "fit",
+    "gather",
+    "generator",
+    "is_main",
+    "latest",
+    "learning_rate",
+    "process_group",
+    "rank",
+    "seed_step",
+    "synchronised",
+    "to_device",
+    "world_size",
+]

@@ -1,0 +1,274 @@
+"""Checkpoints: everything that a training needs to go on, in one checked file; written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.errors import InputError
+from limbeck.files import first_line
+from limbeck.tensorfiles import read_tensors, write_tensors
+
+FORMAT = "limbeck-checkpoint-1"
+_NAME = re.compile(r"step-(\d{9,})\.safetensors")
+_MOST_DIFFERENCES = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """One checkpoint, read.
+
+    Attributes:
+        path: of the file.
+        step: steps taken before it was written.
+        state: nested state, as it was given to `write`.
+        fingerprint: the recipe of its run, as plain values.
+    """
+
+    path: Path
+    step: int
+    state: dict[str, Any]
+    fingerprint: dict[str, Any]
+
+
+def write(folder: Path, step: int, state: Mapping[str, Any], fingerprint: Mapping[str, Any], *, keep: int) -> Path:
+    """Write a checkpoint atomically, then remove the oldest beyond `keep`.
+
+    Checkpoints of later steps are removed as well: they were damaged, or are of a course that was given up.
+
+    Args:
+        folder: of the checkpoints; made when absent.
+        step: steps taken so far.
+        state: nested dicts, lists and tuples of tensors and plain values; keys are strings or whole numbers.
+        fingerprint: the recipe as plain values.
+        keep: so many of the newest are left.
+
+    Raises:
+        OSError: the file cannot be written; all older checkpoints are as they were.
+    """
+    skeleton, tensors = flatten(state)
+    path = path_of(folder, step)
+    write_tensors(path, tensors, {"step": step, "fingerprint": fingerprint, "state": skeleton}, format=FORMAT)
+    earlier = [other for other, at in _listed(folder) if at < step]
+    later = [other for other, at in _listed(folder) if at > step]
+    for old in [*earlier[: max(0, len(earlier) + 1 - keep)], *later]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def path_of(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies."""
+    return folder / f"step-{step:09d}.safetensors"
+
+
+def read(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read one checkpoint.
+
+    Raises:
+        InputError: it is not there, damaged, or no checkpoint.
+    """
+    description, tensors = read_tensors(path, format=FORMAT, what="training checkpoint")
+    try:
+        state = unflatten(description["state"], tensors)
+        return Checkpoint(Path(path), int(description["step"]), dict(state), dict(description["fingerprint"]))
+    except (LookupError, TypeError, ValueError) as error:
+        raise InputError(f"{os.fspath(path)}: not a training checkpoint ({first_line(error)})") from None
+
+
+def latest(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint of a folder that can be read; None where there is none.
+
+    A damaged one is passed over with a warning, for the one before it.
+
+    Raises:
+        InputError: there are checkpoints, and all are damaged.
+    """
+    reason = ""
+    for path, _ in reversed(_listed(folder)):
+        try:
+            found = read(path)
+        except InputError as error:
+            reason = str(error)
+            # A file that is gone meanwhile, or a folder of that name, is passed over as well.
+            warnings.warn(f"{error}; the checkpoint before it is tried", stacklevel=2)
+            continue
+        return found
+    if reason:
+        raise InputError(f"{folder}: no checkpoint can be read; remove the folder to begin anew (the last: {reason})")
+    return None
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process left of files that it was writing."""
+    for pattern in (".*.safetensors.*.tmp", ".epochs.csv.*.tmp"):
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
+
+
+def _listed(folder: Path) -> list[tuple[Path, int]]:
+    """The checkpoints of a folder and their steps, the earliest first."""
+    if not folder.is_dir():
+        return []
+    found = [(path, _NAME.fullmatch(path.name)) for path in folder.iterdir()]
+    return sorted(((path, int(match[1])) for path, match in found if match), key=lambda pair: pair[1])
+
+
+def check_fingerprint(origin: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    """Compare the recipe of a run with the one at hand.
+
+    Args:
+        origin: names the run, for the message.
+        there: the run's recipe; nested mappings of plain values.
+        here: the recipe at hand.
+
+    Raises:
+        InputError: they differ; the line names what differs.
+    """
+    old, new = _dotted(there), _dotted(here)
+    differing = [name for name in {**new, **old} if old.get(name, _ABSENT) != new.get(name, _ABSENT)]
+    if not differing:
+        return
+    told = ", ".join(
+        f"{name} is {_shown(old.get(name, _ABSENT))} there and {_shown(new.get(name, _ABSENT))} here"
+        for name in differing[:_MOST_DIFFERENCES]
+    )
+    more = f", and {len(differing) - _MOST_DIFFERENCES} more" if len(differing) > _MOST_DIFFERENCES else ""
+    raise InputError(f"{origin} was begun with other settings: {told}{more}; use another folder or the same settings")
+
+
+_ABSENT = object()
+
+
+def _dotted(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dotted names; values as JSON gives them back."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _dotted(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = json.loads(json.dumps(value))
+    return flat
+
+
+def _shown(value: Any) -> str:
+    if value is _ABSENT:
+        return "absent"
+    text = value if isinstance(value, str) and value else json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def load_network(network: nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:
+    """Load weights into a network that has exactly these tensors.
+
+    Raises:
+        InputError: a tensor is missing, unexpected or of another shape; the line names the first.
+    """
+    expected = network.state_dict()
+    for name, tensor in expected.items():
+        if name not in weights:
+            raise InputError(f"{origin} does not fit this network: it has no {name}; give the network it was made by")
+        if weights[name].shape != tensor.shape:
+            raise InputError(
+                f"{origin} does not fit this network: {name} is {tuple(weights[name].shape)} there and "
+                f"{tuple(tensor.shape)} here; give the network it was made by"
+            )
+    for name in weights:
+        if name not in expected:
+            raise InputError(
+                f"{origin} does not fit this network, which has no {name}; give the network it was made by"
+            )
+    network.load_state_dict(dict(weights))
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any], origin: str) -> None:
+    """Load an optimiser's state, each tensor laid out in memory as its parameter.
+
+    Raises:
+        InputError: it is the state of another optimiser or of other parameters.
+    """
+    try:
+        optimizer.load_state_dict(state)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{origin} does not fit this optimiser ({first_line(error)})") from None
+    for parameter, entries in optimizer.state.items():
+        for name, value in entries.items():
+            if not isinstance(value, Tensor):
+                continue
+            # Memory of its own, because the file's may not be written to; in the order of the parameter, because
+            # fused optimisers run through both side by side (channels last).
+            like = parameter if value.shape == parameter.shape else value
+            entries[name] = torch.empty_like(like, dtype=value.dtype, device=value.device).copy_(value)
+
+
+def flatten(state: Any) -> tuple[Any, dict[str, Tensor]]:
+    """Nested state as what JSON can hold, and the tensors in it by name.
+
+    Args:
+        state: dicts (keys: strings, whole numbers), lists, tuples, tensors, numbers, strings, None.
+
+    Returns:
+        The skeleton, in which tensors are names, and the tensors.
+
+    Raises:
+        TypeError: something else is in it.
+
+    Example:
+        >>> skeleton, tensors = flatten({"a": {0: torch.ones(1), 1: (2, None)}})
+        >>> tensors
+        {'a/0': tensor([1.])}
+        >>> unflatten(skeleton, tensors)
+        {'a': {0: tensor([1.]), 1: (2, None)}}
+    """
+    tensors: dict[str, Tensor] = {}
+
+    def walk(value: Any, path: str) -> Any:
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        if isinstance(value, Tensor):
+            name = path
+            while name in tensors:  # {"a/b": ...} and {"a": {"b": ...}} have the same path
+                name += "'"
+            tensors[name] = value
+            return {"tensor": name}
+        if isinstance(value, Mapping):
+            pairs = []
+            for key, entry in value.items():
+                if not isinstance(key, str | int):
+                    raise TypeError(f"{path or 'state'}: a key must be a string or a whole number, not {key!r}")
+                pairs.append([key, walk(entry, f"{path}/{key}" if path else str(key))])
+            return {"dict": pairs}
+        if isinstance(value, list | tuple):
+            entries = [walk(entry, f"{path}/{place}") for place, entry in enumerate(value)]
+            return entries if isinstance(value, list) else {"tuple": entries}
+        raise TypeError(f"{path or 'state'}: {type(value).__name__} cannot be kept in a checkpoint")
+
+    return walk(state, ""), tensors
+
+
+def unflatten(skeleton: Any, tensors: Mapping[str, Tensor]) -> Any:
+    """The nested state again.
+
+    Raises:
+        KeyError, ValueError, TypeError: the skeleton is none.
+    """
+    if isinstance(skeleton, list):
+        return [unflatten(entry, tensors) for entry in skeleton]
+    if not isinstance(skeleton, dict):
+        return skeleton
+    ((kind, content),) = skeleton.items()
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "tuple":
+        return tuple(unflatten(entry, tensors) for entry in content)
+    if kind == "dict":
+        return {key: unflatten(entry, tensors) for key, entry in content}
+    raise ValueError(f"{kind!r} is no kind of state")

@@ -1,0 +1,102 @@
+"""What a run leaves to read: a line a step, a row an epoch, and curves for TensorBoard; none of it ever doubled."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from limbeck.files import write_text
+
+LOG, EPOCHS, CURVES = "log.jsonl", "epochs.csv", "tensorboard"
+
+
+class StepLog:
+    """`log.jsonl` of a run: one JSON object a line, one line a step.
+
+    Args:
+        folder: of the run.
+        step: lines of later steps are cut off, and so is a line that was not written to its end.
+        tensorboard: also write curves, into a folder `tensorboard`; one warning where it is not installed.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+
+    def __init__(self, folder: Path, *, step: int, tensorboard: bool = False) -> None:
+        self._path = folder / LOG
+        _cut(self._path, step)
+        self._stream: IO[str] = self._path.open("a", encoding="utf-8")
+        self._curves = _curves(folder / CURVES, step) if tensorboard else None
+
+    def write(self, entry: Mapping[str, float]) -> None:
+        """Add the line of one step; `entry` holds its number as `step`."""
+        # Infinity and NaN are no JSON: null instead.
+        plain = {name: value if math.isfinite(value) else None for name, value in entry.items()}
+        self._stream.write(json.dumps(plain) + "\n")
+        self._stream.flush()
+        self.curve("training", entry)
+
+    def curve(self, group: str, entry: Mapping[str, float]) -> None:
+        """Draw the values of a step on TensorBoard, where it is wanted."""
+        if self._curves is not None:
+            for name, value in entry.items():
+                if name not in {"step", "epoch"}:
+                    self._curves.add_scalar(f"{group}/{name}", value, int(entry["step"]))
+
+    def settle(self) -> None:
+        """Force what was written to the disk, so that the log is never behind a checkpoint."""
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        if self._curves is not None:
+            self._curves.flush()
+
+    def close(self) -> None:
+        self._stream.close()
+        if self._curves is not None:
+            self._curves.close()
+
+
+def write_epochs(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Write `epochs.csv` whole and atomically; a figure that a row does not have is left empty."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    table = csv.DictWriter(text, columns, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    write_text(folder / EPOCHS, text.getvalue())
+
+
+def _cut(path: Path, step: int) -> None:
+    """Leave the lines up to a step, and whole ones only."""
+    if not path.exists():
+        return
+    place = 0
+    with path.open("rb") as stream:
+        for line in stream:
+            try:
+                entry = json.loads(line)
+                if not line.endswith(b"\n") or entry["step"] > step:
+                    break
+            except (ValueError, LookupError, TypeError):
+                break
+            place += len(line)
+    os.truncate(path, place)
+
+
+def _curves(folder: Path, step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - heavy, and often not installed
+    except ImportError:
+        warnings.warn(
+            "tensorboard is not installed, so that no curves are drawn for it; log.jsonl and epochs.csv hold them all",
+            stacklevel=4,
+        )
+        return None
+    return SummaryWriter(str(folder), purge_step=step + 1)

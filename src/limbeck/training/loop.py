@@ -1,0 +1,465 @@
+"""One way to train: a thin loop over plain PyTorch, which any interruption leaves exactly where it was."""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from limbeck.devices import check_device
+from limbeck.errors import InputError
+from limbeck.files import first_line
+from limbeck.progress import progress_bar
+from limbeck.tensorfiles import write_tensors
+from limbeck.training import checkpoints, guard
+from limbeck.training.batchnorm import synchronised
+from limbeck.training.distributed import barrier, from_main, is_main, rank, world_size
+from limbeck.training.interruption import StopRequest, stop_signals
+from limbeck.training.keys import seed_step
+from limbeck.training.logs import StepLog, write_epochs
+from limbeck.training.settings import TrainingSettings, decisive, learning_rate
+from limbeck.training.steps import autocast, make_optimizer, to_device, total_of
+
+CHECKPOINTS, MODEL, BEST = "checkpoints", "model.safetensors", "best.safetensors"
+MODEL_FORMAT = "limbeck-network-1"
+Batch = TypeVar("Batch")
+
+
+class Task(Protocol[Batch]):
+    """What is trained: a network, its batches, its loss, and its figures on held-out data."""
+
+    @property
+    def network(self) -> nn.Module:
+        """What is trained. Begun from the seed alone, so that every start begins alike."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in one pass over the training part."""
+
+    def batches(self, start: int, stop: int) -> Iterable[Batch]:
+        """This process's share of the global steps [start, stop), one batch a step, on the CPU.
+
+        Iterated over once, for all that is left of the training. A batch must depend on its step alone: draw with
+        `generator` and keys such as (seed, epoch, place).
+        """
+
+    def terms(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The named terms of the loss, single numbers and already weighted; their sum is minimised.
+
+        All of it runs under autocast where the precision asks for it. Compute the terms themselves in float32, as
+        `with torch.autocast(device, enabled=False)` and `.float()` do. `network` is the task's own, or
+        DistributedDataParallel around it: call it, so that gradients are shared.
+        """
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Figures on held-out data; the first decides where the best network is selected, larger being better.
+
+        Called in the main process alone, without gradients, with the bare network in evaluation mode: do not gather.
+        {} where there is nothing held out.
+        """
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training came to.
+
+    Attributes:
+        step: steps taken.
+        epoch: whole epochs taken.
+        best_step: the step of the best figures on held-out data; None where they do not select.
+        best: these figures.
+        history: all figures on held-out data, each with its "epoch" and "step".
+        stopped: SIGTERM or Ctrl-C ended the training early; the same call goes on.
+    """
+
+    step: int
+    epoch: int
+    best_step: int | None = None
+    best: dict[str, float] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+    stopped: bool = False
+
+
+def fit(
+    task: Task[Batch],
+    settings: TrainingSettings,
+    folder: Path,
+    *,
+    device: str | torch.device = "cpu",
+    fingerprint: Mapping[str, Any] | None = None,
+    description: Mapping[str, Any] | None = None,
+    say: Callable[[str], None] | None = None,
+    progress: bool = False,
+) -> Fitted:
+    """Train a task's network in a folder, or go on with a training that was interrupted there.
+
+    On the CPU an interrupted and resumed training gives bit for bit the network of an uninterrupted one, whatever ended
+    it and whatever the number of loader processes, on the same machine with the same number of threads (with another
+    number torch adds in another order). Inside `process_group` the processes train together; where the loss
+    is computed from `gather`ed tensors they follow the course of a single process.
+
+    In `folder` are then `checkpoints/step-000000120.safetensors` (all that is needed to go on), `log.jsonl` (a line a
+    step), `epochs.csv` (means of every epoch, figures on held-out data), `model.safetensors` at the end (the selected
+    network's weights and `description`), and `best.safetensors` while the best is selected.
+
+    The network is trained in place. Every step runs in training mode: a network with parts that must not (frozen
+    normalisation) overrides its `train`. It is left with the weights of `model.safetensors`, in evaluation mode, unless
+    the training was stopped.
+
+    Args:
+        task: what is trained.
+        settings: how.
+        folder: of the run; made when absent.
+        device: where; the network is moved there.
+        fingerprint: whatever else decides the result, as nested mappings of plain values. Going on with others is
+            refused. `settings` and the steps per epoch are compared anyway.
+        description: goes with the weights in `model.safetensors`; its "format", if any, becomes the file's format.
+        say: takes one line of news at a time.
+        progress: draw a bar on stderr, or a line every tenth of the way where that is no terminal.
+
+    Raises:
+        InputError: the folder or its checkpoints cannot be used, or are of other settings or of another network.
+        Diverged: a term of the loss or its gradient became infinite or NaN; no checkpoint is written of that.
+        OSError: a file cannot be written; the last checkpoint stands.
+    """
+    run = _Run(task, settings, Path(folder), check_device(device), fingerprint or {}, description or {}, say)
+    with stop_signals(run.standing) as stop, ExitStack() as stack:
+        run.begin()
+        if is_main():
+            run.log = StepLog(run.folder, step=run.step, tensorboard=settings.tensorboard)
+            stack.callback(run.log.close)
+            if progress and run.step < run.total:
+                bar = progress_bar(run.total, label="training", unit="step", start=run.step)
+                run.show = stack.enter_context(bar)
+        stopped = run.train(stop)
+        if not stopped:
+            run.finish()
+    return run.fitted(stopped)
+
+
+class _Run:
+    """A training under way: everything that changes from step to step."""
+
+    def __init__(
+        self,
+        task: Task[Any],
+        settings: TrainingSettings,
+        folder: Path,
+        device: torch.device,
+        fingerprint: Mapping[str, Any],
+        description: Mapping[str, Any],
+        say: Callable[[str], None] | None,
+    ) -> None:
+        self.per_epoch = operator.index(task.steps_per_epoch)
+        if self.per_epoch < 1:
+            raise InputError(f"an epoch must have at least one step, not {self.per_epoch}; give more samples")
+        if "training" in description:
+            raise ValueError("description must not have the key 'training', which is the loop's own")
+        if world_size() == 1 and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            # Each would train alone, and all would write the same files.
+            raise InputError("WORLD_SIZE asks for several processes; call fit inside limbeck.training.process_group")
+        self.task, self.settings, self.folder = task, settings, folder
+        self.device = device
+        self.description, self._say = dict(description), say
+        self.total = self.per_epoch * settings.epochs
+        self.fingerprint = {
+            **fingerprint,
+            "steps_per_epoch": self.per_epoch,
+            "training": decisive(settings),
+        }
+        self.network = task.network.to(device)
+        if world_size() > 1:
+            self.network = synchronised(self.network, device)
+        self.parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        self.optimizer = make_optimizer(settings, self.parameters, device)
+        self.scaler = torch.amp.GradScaler(device.type) if settings.precision == "fp16" else None
+        self.module = self.network
+        self.log: StepLog | None = None
+        self.show: Callable[[int, str], None] | None = None
+        # What a checkpoint holds beside network, optimiser and scaler.
+        self.step = 0
+        self.closed = 0  # epochs whose row is written and whose validation is done
+        self.sums: dict[str, list[float]] = {}  # of this epoch: sum and number of each value
+        self.overflows = 0  # in a row
+        self.rows: list[dict[str, float]] = []
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, Any] | None = None
+        self._last: Path | None = None  # checkpoint
+
+    # -- beginning ----------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Prepare the folder, and go on from its latest checkpoint if there is one."""
+        found, error = None, ""
+        if is_main():
+            try:
+                self._prepare()
+                found = checkpoints.latest(self.folder / CHECKPOINTS)
+                if found is not None:
+                    checkpoints.check_fingerprint(str(self.folder), found.fingerprint, self.fingerprint)
+            except InputError as caught:
+                error = str(caught)
+        # All processes fail alike, and all go on from the same file.
+        told = from_main({"path": found and str(found.path), "error": error}, self.device)
+        if told["error"]:
+            raise InputError(told["error"])
+        if told["path"] is not None:
+            self._restore(found or checkpoints.read(told["path"]))
+            self.say(f"{self.folder}: going on from step {self.step} of {self.total}")
+        if world_size() > 1:
+            together = DistributedDataParallel(self.network)
+            # Sent once, now. To send buffers before every call would change them between two calls in one step. (The
+            # constructor's option for it has another name in every other release of torch.)
+            together.broadcast_buffers = False
+            self.module = together
+        self.network.train()
+
+    def _prepare(self) -> None:
+        inside = self.folder / CHECKPOINTS
+        try:
+            inside.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{self.folder}: cannot be made the folder of a run ({first_line(error)})") from None
+        for folder in (self.folder, inside):
+            checkpoints.remove_leftovers(folder)
+
+    def _restore(self, checkpoint: checkpoints.Checkpoint) -> None:
+        state, origin = checkpoint.state, str(checkpoint.path)
+        try:
+            checkpoints.load_network(self.network, state["network"], origin)
+            checkpoints.load_optimizer(self.optimizer, state["optimizer"], origin)
+            if self.scaler is not None:
+                self.scaler.load_state_dict(state["scaler"])
+            self.closed, self.sums, self.overflows = state["closed"], state["sums"], state["overflows"]
+            self.rows, self.history, self.best = state["rows"], state["history"], state["best"]
+        except KeyError as error:
+            raise InputError(f"{origin}: written by another version of limbeck (it has no {error})") from None
+        self.step, self._last = checkpoint.step, checkpoint.path
+        if self.best is not None:
+            # Memory of its own: the file's may be gone when it is read.
+            self.best["weights"] = {name: tensor.clone() for name, tensor in self.best["weights"].items()}
+            self._write_network(BEST)
+
+    # -- training -----------------------------------------------------------------------------------------------------
+
+    def train(self, stop: StopRequest) -> bool:
+        """Take all steps that are left; whether a signal ended them early."""
+        if self.step and self.step == (self.closed + 1) * self.per_epoch:  # left before its validation
+            self._close_epoch()
+            self._save()
+        # Rather now than after many epochs.
+        if not self.step and self.settings.select == "best" and not self._figures():
+            raise InputError("select must be 'last': the task holds out no data to select the best network by")
+        batches = iter(self.task.batches(self.step, self.total)) if self.step < self.total else iter(())
+        alone = world_size() == 1
+        while self.step < self.total:
+            started = time.perf_counter()
+            try:
+                batch = self._next(batches)
+            except RuntimeError:
+                if not stop.requested:
+                    raise
+                # The signal went to the whole group, and the loader processes died of it: nothing was begun.
+                return self._stopped()
+            stopping = self._take(batch, stop, started)
+            if stopping or (alone and stop.requested):
+                return self._stopped()
+            self._after_step()
+            if alone and stop.requested and self.step < self.total:
+                return self._stopped()
+        return False
+
+    def _next(self, batches: Iterator[Any]) -> Any:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            raise ValueError(f"the task's batches ended at step {self.step} of {self.total}") from None
+        return to_device(batch, self.device)
+
+    def _take(self, batch: Any, stop: StopRequest, started: float) -> bool:
+        """One step; whether any process was asked to stop."""
+        settings, number = self.settings, self.step + 1
+        seed_step(settings.seed, self.step, rank())
+        rate = learning_rate(settings, self.step, self.per_epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        with autocast(settings, self.device):
+            terms = self.task.terms(self.module, batch)
+        total = total_of(terms)
+        (total if self.scaler is None else self.scaler.scale(total)).backward()
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
+        norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        *values, total_value, norm_value, asked = self._exchanged([*terms.values(), total, norm], stop)
+        named = dict(zip(terms, values, strict=True))
+        guard.check_terms(named, self.network, batch, step=number, standing=self._last)
+        guard.check_terms({"total": total_value}, self.network, batch, step=number, standing=self._last)
+        if self.scaler is None or math.isfinite(norm_value):
+            guard.check_gradient(norm_value, self.network, step=number, standing=self._last)
+            self.overflows = 0
+            if settings.clip_norm is not None:
+                torch.nn.utils.clip_grads_with_norm_(self.parameters, settings.clip_norm, norm)
+            if self.scaler is None:
+                self.optimizer.step()
+            else:
+                self.scaler.step(self.optimizer)
+        else:  # the scale was too large: it is halved, and the step left out
+            self.overflows += 1
+            guard.check_overflows(self.overflows, step=number, standing=self._last)
+        if self.scaler is not None:
+            self.scaler.update()
+        self.step = number
+        self._record({"learning_rate": rate, "total": total_value, **named, "gradient_norm": norm_value}, started)
+        return asked > 0
+
+    def _exchanged(self, values: list[Tensor], stop: StopRequest) -> list[float]:
+        """Means over the processes, and how many of them were asked to stop: one message, and one wait for the GPU."""
+        wide = torch.float32 if self.device.type == "mps" else torch.float64
+        vector = torch.stack([value.detach().reshape(()).to(self.device, wide) for value in values])
+        if world_size() == 1:
+            return [*vector.tolist(), float(stop.requested)]
+        vector = torch.cat([vector / world_size(), vector.new_tensor([float(stop.requested)])])
+        dist.all_reduce(vector)
+        return vector.tolist()
+
+    def _record(self, values: dict[str, float], started: float) -> None:
+        epoch = (self.step - 1) // self.per_epoch + 1
+        for name, value in values.items():
+            if math.isfinite(value):
+                entry = self.sums.setdefault(name, [0.0, 0])
+                entry[0] += value
+                entry[1] += 1
+        if self.log is not None:
+            seconds = round(time.perf_counter() - started, 6)
+            self.log.write({"step": self.step, "epoch": epoch, **values, "seconds": seconds})
+        if self.show is not None:
+            self.show(self.step, f"epoch {epoch}/{self.settings.epochs}, loss {values['total']:.4g}")
+
+    def _after_step(self) -> None:
+        every, ended = self.settings.checkpoint_steps, self.step % self.per_epoch == 0
+        if ended:
+            if self._validates(self.step // self.per_epoch):
+                self._save()  # validation may take long, and be killed
+            self._close_epoch()
+        due = ended if every is None else self.step % every == 0
+        if due or self.step == self.total:
+            self._save()
+
+    def _validates(self, epoch: int) -> bool:
+        every = self.settings.validate_epochs
+        return every > 0 and (epoch % every == 0 or epoch == self.settings.epochs)
+
+    def _close_epoch(self) -> None:
+        """Look at held-out data where it is time, and write the epoch's row."""
+        epoch = self.step // self.per_epoch
+        row: dict[str, float] = {"epoch": epoch, "step": self.step}
+        row |= {name: total / count for name, (total, count) in self.sums.items()}
+        row["learning_rate"] = learning_rate(self.settings, self.step - 1, self.per_epoch)
+        figures = self._figures() if self._validates(epoch) else {}
+        if figures:
+            self.history.append({"epoch": epoch, "step": self.step, **figures})
+            row |= {f"validation_{name}": value for name, value in figures.items()}
+            self.say(f"epoch {epoch}: " + ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+            if self.settings.select == "best":
+                self._consider(epoch, figures)
+        self.rows.append(row)
+        self.sums, self.closed = {}, epoch
+        if self.log is not None:
+            write_epochs(self.folder, self.rows)
+            self.log.curve("validation", {"step": self.step, **figures})
+
+    def _figures(self) -> dict[str, float]:
+        """The task's figures on held-out data, from the main process, in all."""
+        figures: dict[str, float] = {}
+        if is_main():
+            seed_step(self.settings.seed, self.step)
+            self.network.eval()
+            with torch.no_grad():
+                figures = {name: float(value) for name, value in self.task.validate(self.network).items()}
+            self.network.train()
+        found: dict[str, float] = from_main(figures, self.device)
+        return found
+
+    def _consider(self, epoch: int, figures: dict[str, float]) -> None:
+        """Keep the network if it is better than the best so far; NaN is better than nothing only."""
+        value = next(iter(figures.values()))
+        if self.best is not None:
+            held = next(iter(self.best["figures"].values()))
+            if not (value > held or (math.isnan(held) and not math.isnan(value))):
+                return
+        weights = {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
+        self.best = {"step": self.step, "epoch": epoch, "figures": figures, "weights": weights}
+        self._write_network(BEST)
+
+    # -- files --------------------------------------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        guard.check_network(self.network, step=self.step, standing=self._last)
+        folder = self.folder / CHECKPOINTS
+        if self.log is not None:
+            self.log.settle()
+            state = {
+                "network": self.network.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": None if self.scaler is None else self.scaler.state_dict(),
+                "closed": self.closed,
+                "sums": self.sums,
+                "overflows": self.overflows,
+                "rows": self.rows,
+                "history": self.history,
+                "best": self.best,
+            }
+            checkpoints.write(folder, self.step, state, self.fingerprint, keep=self.settings.keep)
+        self._last = checkpoints.path_of(folder, self.step)
+
+    def _stopped(self) -> bool:
+        self._save()
+        self.say(f"stopped at step {self.step} of {self.total}; {self.standing()} stands, the same command goes on")
+        return True
+
+    def finish(self) -> None:
+        """Write the selected network, and leave the task with it."""
+        if self.best is not None:
+            self.network.load_state_dict(self.best["weights"])
+        self._write_network(MODEL)
+        self.network.eval()
+        barrier()
+
+    def _write_network(self, name: str) -> None:
+        if not is_main():
+            return
+        best = self.best or {"step": self.step, "epoch": self.closed, "figures": {}}
+        if self.best is None and self.history and self.history[-1]["step"] == self.step:
+            best["figures"] = {k: v for k, v in self.history[-1].items() if k not in {"epoch", "step"}}
+        plain = {name: value for name, value in self.description.items() if name != "format"}
+        trained = {key: best[key] for key in ("step", "epoch", "figures")} | {"settings": decisive(self.settings)}
+        weights = best.get("weights") or self.network.state_dict()
+        form = str(self.description.get("format", MODEL_FORMAT))
+        write_tensors(self.folder / name, weights, {**plain, "training": trained}, format=form)
+
+    # -- words --------------------------------------------------------------------------------------------------------
+
+    def say(self, line: str) -> None:
+        if self._say is not None and is_main():
+            self._say(line)
+
+    def standing(self) -> str:
+        return str(self._last) if self._last is not None else "no checkpoint"
+
+    def fitted(self, stopped: bool) -> Fitted:
+        best = self.best or {"step": None, "figures": {}}
+        return Fitted(
+            self.step, self.step // self.per_epoch, best["step"], dict(best["figures"]), list(self.history), stopped
+        )

@@ -1,0 +1,164 @@
+"""Two processes give the gradient, the course and the files of one."""
+
+import json
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.training.nursery import Nursery
+from tests.training.processes import LOSSES, gradients
+from tests.training.toytask import STEPS, train, weights
+from torch import nn
+
+from limbeck.errors import InputError
+from limbeck.training import GlobalBatchNorm, gather, is_main, process_group, rank, synchronised, world_size
+
+
+def _start(nursery: Nursery, call: str, folder: Path, errors: Path, **options: Any) -> list[int]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return [
+        nursery.start(
+            f"tests.training.processes:{call}",
+            folder,
+            environment=common | {"RANK": str(number), "LOCAL_RANK": str(number)},
+            errors=errors,
+            **options,
+        )
+        for number in range(2)
+    ]
+
+
+def _run(nursery: Nursery, call: str, folder: Path, errors: Path, code: int = 0, **options: Any) -> None:
+    found = [nursery.wait(child) for child in _start(nursery, call, folder, errors, **options)]
+    assert found == [code, code], errors.read_text()
+
+
+@pytest.fixture(scope="module")
+def shared(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two processes computed for every loss."""
+    folder = tmp_path_factory.mktemp("gradients")
+    _run(nursery, "all_gradients", folder, folder / "errors")
+    return folder
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_two_processes_give_the_gradient_of_one(shared: Path, name: str) -> None:
+    expected = gradients(name)
+    for number in range(2):
+        found = load_file(shared / f"{name}-{number}.safetensors")
+        assert found.keys() == expected.keys()
+        assert sum(value.abs().sum() > 0 for key, value in expected.items() if key.startswith("gradient")) > 10
+        for key, value in expected.items():
+            torch.testing.assert_close(found[key], value, rtol=1e-6, atol=1e-10, msg=lambda text, key=key: key + text)
+
+
+def test_small_collectives(nursery: Nursery, tmp_path: Path) -> None:
+    _run(nursery, "small_things", tmp_path, tmp_path / "errors")
+    assert sorted(path.name for path in tmp_path.glob("done*")) == ["done-0", "done-1"]
+
+
+def test_two_processes_train_as_one(nursery: Nursery, tmp_path: Path) -> None:
+    # Not by Adam: a bias before batch normalisation has no gradient but rounding, which Adam scales up to full steps.
+    train(tmp_path / "one", dropout=0, optimizer="sgd")
+    _run(nursery, "train_together", tmp_path / "two", tmp_path / "errors", optimizer="sgd")
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-5, atol=1e-5)
+    logs = [
+        [json.loads(line) for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+        for name in ("one", "two")
+    ]
+    assert [line["step"] for line in logs[1]] == list(range(1, 3 * STEPS + 1))
+    for key in ("total", "size", "gradient_norm"):
+        assert [line[key] for line in logs[1]] == pytest.approx([line[key] for line in logs[0]], rel=1e-5, abs=1e-5)
+
+
+def test_sigterm_to_one_stops_both_and_they_go_on(nursery: Nursery, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"epochs": 15, "select": "best"}
+    _run(nursery, "train_together", tmp_path / "one go", tmp_path / "errors", **options)
+    folder = tmp_path / "two"
+    children = _start(nursery, "train_together", folder, tmp_path / "errors", **options)
+    for _ in range(3000):
+        if (folder / "log.jsonl").exists() and (folder / "log.jsonl").stat().st_size > 500:
+            break
+        time.sleep(0.01)
+    os.kill(children[1], signal.SIGTERM)
+    codes = [nursery.wait(child) for child in children]
+    assert codes == [143, 143], (tmp_path / "errors").read_text()
+    _run(nursery, "train_together", folder, tmp_path / "errors", **options)
+    expected = weights(tmp_path / "one go")
+    assert all(torch.equal(value, expected[name]) for name, value in weights(folder).items())
+    steps = [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert steps == list(range(1, 15 * STEPS + 1))
+
+
+def test_other_settings_end_both_processes_with_the_same_line(nursery: Nursery, tmp_path: Path) -> None:
+    train(tmp_path / "run", epochs=1)
+    _run(nursery, "train_together", tmp_path / "run", tmp_path / "errors", code=1, epochs=2)
+    lines = [line for line in (tmp_path / "errors").read_text().splitlines() if "InputError: " in line]
+    assert len(lines) == 2
+    assert all("training.epochs is 1 there and 2 here" in line for line in lines)
+
+
+# -- one process -------------------------------------------------------------------------------------------------------
+
+
+def test_one_process_needs_no_group() -> None:
+    with process_group("cpu") as place:
+        assert place == torch.device("cpu")
+        assert (rank(), world_size(), is_main()) == (0, 1, True)
+        tensor = torch.ones(2)
+        assert gather(tensor) is tensor
+
+
+def test_an_environment_that_is_not_whole_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(InputError, match="RANK is not; start several processes with torchrun"), process_group("cpu"):
+        pass
+    with pytest.raises(InputError, match="process_group"):
+        train(tmp_path)
+
+
+def test_synchronised_keeps_names_tensors_and_flags() -> None:
+    shared_norm = nn.BatchNorm1d(4, affine=False)
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3),
+        nn.BatchNorm2d(4, eps=1e-3, momentum=0.3),
+        nn.Flatten(),
+        shared_norm,
+        nn.Sequential(nn.BatchNorm1d(4, track_running_stats=False), shared_norm),
+    )
+    network[1].bias.requires_grad_(False)
+    network[1].eval()
+    state = {name: (value.data_ptr(), value.shape) for name, value in network.state_dict().items()}
+    parameters = dict(network.named_parameters())
+    assert synchronised(network, "cpu") is network
+    assert {name: (value.data_ptr(), value.shape) for name, value in network.state_dict().items()} == state
+    assert all(parameters[name] is parameter for name, parameter in network.named_parameters())
+    kinds = [type(module) for module in network.modules() if "Norm" in type(module).__name__]
+    assert kinds == [GlobalBatchNorm] * 3
+    assert network[3] is network[4][1]
+    assert (network[1].eps, network[1].momentum, network[1].training) == (1e-3, 0.3, False)
+    assert not network[1].bias.requires_grad
+    assert [type(module) for module in synchronised(nn.Sequential(nn.BatchNorm1d(2)), "cuda")] == [nn.SyncBatchNorm]
+    assert type(synchronised(nn.BatchNorm1d(2), "cpu")) is GlobalBatchNorm
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_global_batch_normalisation_of_one_process_is_torch_s(training: bool) -> None:
+    expected, images = nn.BatchNorm2d(3).train(training), torch.rand(4, 3, 5, 5)
+    found = synchronised(nn.BatchNorm2d(3), "cpu").train(training)
+    assert torch.equal(found(images), expected(images))
+    assert torch.equal(found.running_var, expected.running_var)
+    with pytest.raises(ValueError, match="input must be"):
+        found(torch.rand(3))
