@@ -1,0 +1,303 @@
+"""How much of a label can be read from features: a held-out lower bound on their mutual information."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from limbeck.errors import InputError
+from limbeck.information.fitting import Training, fit_linear, fit_mlp, recording
+from limbeck.information.folds import assign_folds
+
+Probe = Literal["linear", "mlp"]
+
+_INNER_PARTS = 3
+_TEMPERATURES = (0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 3.0, 5.0)
+_MIXTURES = (1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.3)
+_RESAMPLES = 1000
+_FITS = {"linear": fit_linear, "mlp": fit_mlp}
+
+
+@dataclass(frozen=True, eq=False)
+class ReadableInformation:
+    """What a probe reads of a label, on samples it was not fitted to. Nats, unless said otherwise.
+
+    Attributes:
+        nats: entropy - cross_entropy, a lower bound on the mutual information; negative where the probe does worse than
+            the frequencies. Nothing is clamped.
+        low: lower end of the interval.
+        high: upper end of the interval.
+        entropy: of the labels' frequencies.
+        cross_entropy: of the probe.
+        accuracy: share of the samples whose most probable class is right.
+        majority: share of the most frequent class.
+        samples: how many there are.
+        per_sample: `(samples,)` log q(y|z) - log p(y), whose mean is `nats`.
+    """
+
+    nats: float
+    low: float
+    high: float
+    entropy: float
+    cross_entropy: float
+    accuracy: float
+    majority: float
+    samples: int
+    per_sample: NDArray[np.float64]
+
+
+def cross_fitted_information(
+    features: ArrayLike,
+    labels: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    folds: int = 5,
+    probe: Probe = "linear",
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> ReadableInformation:
+    r"""A lower bound on the mutual information of features and a discrete label, by a cross-fitted probe.
+
+    .. math:: I(z; y) \ge H(y) - CE, \quad CE = -\frac1n \sum_i \log q_{-f(i)}(y_i | z_i)
+
+    where :math:`z_i` and :math:`y_i` are features and label of sample i, n is the number of samples, :math:`f(i)` the
+    fold of i and :math:`q_{-f}` the probe fitted without that fold. :math:`H(y)` is the plug-in entropy of the labels'
+    frequencies, which is too low by about (classes - 1) / 2n: with very many classes of few samples the figure is about
+    the labels at hand. The bound holds for the expectation; a figure has the noise that the interval shows.
+
+    The prediction is :math:`q(y|z) \propto p(y) e^{\tau s_y(z)}`, mixed with a share :math:`\epsilon` of p, where p are
+    the frequencies in training (one added to each count, so that a class that is absent there does not cost infinitely
+    much) and s the probe's scores. The linear probe (logistic regression on features standardised in training) chooses
+    its L2 strength, :math:`\tau` and :math:`\epsilon` by three-fold cross-validation inside the training part; where
+    the gain over p there is not above its standard error it predicts p. So features that say nothing give about zero,
+    and features that say very little may give zero. The network (256 hidden units) is stopped early on the same inner
+    parts.
+
+    Folds are stratified by label. Samples of a group stay together, in the inner parts too: with the person as group,
+    a probe must read a factor from people it has not seen, and cannot look up who it is.
+
+    The interval is the percentile bootstrap of the mean of `per_sample`, over samples, or over groups where there are.
+    It tells how the figure would vary over other held-out samples, not over other probes.
+
+    Args:
+        features: `(samples, features)` finite real numbers; a constant column says nothing.
+        labels: `(samples,)` integers, booleans or strings.
+        groups: `(samples,)` integers, booleans or strings, or None.
+        folds: how many.
+        probe: `linear` or `mlp`.
+        seed: of folds, networks and resamples; the same seed gives the same figures.
+        confidence: of the interval.
+
+    Returns:
+        The bound and what it is made of, in nats.
+
+    Raises:
+        InputError: a shape, type or value does not fit; there is one class, a class of its own for every sample, or
+            fewer samples or groups than folds.
+
+    Source: Barber and Agakov 2003, the bound; Xu et al. 2020, "A theory of usable information under computational
+    constraints", its reading as what a family of probes can use.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> y = np.arange(400) % 2
+        >>> read = cross_fitted_information(y[:, None] + 0.05 * rng.normal(size=(400, 1)), y)
+        >>> f"{read.nats:.2f} of {read.entropy:.2f}"
+        '0.69 of 0.69'
+    """
+    x = _features(features)
+    y = _codes(labels, "labels", len(x))
+    members = None if groups is None else _codes(groups, "groups", len(x))
+    _check_options(y, members, folds, probe, seed, confidence)
+    counts = np.bincount(y)
+    generator = np.random.default_rng(seed)
+    fold = assign_folds(y, members, int(folds), generator)
+    log_likelihood, right = np.empty(len(x)), np.empty(len(x), dtype=bool)
+    for number in range(int(folds)):
+        test = fold == number
+        predicted = _predict(x, y, members, test, len(counts), probe, (int(seed), number))
+        log_likelihood[test] = predicted[np.arange(len(predicted)), y[test]]
+        right[test] = predicted.argmax(axis=1) == y[test]
+    share = counts / len(y)
+    per_sample = log_likelihood - np.log(share[y])
+    low, high = _bootstrap(per_sample, members, confidence, generator)
+    return ReadableInformation(
+        nats=float(per_sample.mean()),
+        low=low,
+        high=high,
+        entropy=float(-(share * np.log(share)).sum()),
+        cross_entropy=float(-log_likelihood.mean()),
+        accuracy=float(right.mean()),
+        majority=float(share.max()),
+        samples=len(y),
+        per_sample=per_sample,
+    )
+
+
+def _predict(
+    x: NDArray[np.float64],
+    y: NDArray[np.int64],
+    groups: NDArray[np.int64] | None,
+    test: NDArray[np.bool_],
+    classes: int,
+    probe: Probe,
+    seed: tuple[int, ...],
+) -> NDArray[np.float64]:
+    """Log-probabilities `(test, classes)` of one fold."""
+    train = ~test
+    labels = y[train]
+    base = _log_frequencies(labels, classes)
+    members = None if groups is None else np.unique(groups[train], return_inverse=True)[1]
+    units = len(labels) if members is None else int(members.max()) + 1
+    plain = np.tile(base, (int(test.sum()), 1))
+    if units < 2:  # nothing is left to choose a probe by
+        return plain
+    parts = min(_INNER_PARTS, units)
+    part = assign_folds(labels, members, parts, np.random.default_rng(seed))
+    bases = np.stack([_log_frequencies(labels[part != one], classes) for one in range(parts)])
+    inside, outside = _standardised(x[train], x[test])
+    with recording():
+        inner, final = _FITS[probe](
+            Training(
+                torch.from_numpy(inside),
+                torch.from_numpy(labels),
+                torch.from_numpy(part),
+                torch.from_numpy(base.astype(inside.dtype)),
+                torch.from_numpy(bases.astype(inside.dtype)),
+                torch.from_numpy(outside),
+                seed,
+            )
+        )
+        chosen = _choose(inner, bases[part], labels, members)
+        if chosen is None:
+            return plain
+        setting, temperature, mixture = chosen
+        return _log_mixture(final(setting), torch.from_numpy(base), temperature, mixture).numpy()
+
+
+def _choose(
+    settings: list[Tensor], base: NDArray[np.float64], labels: NDArray[np.int64], groups: NDArray[np.int64] | None
+) -> tuple[int, float, float] | None:
+    """The setting, temperature and mixture of the least inner cross-entropy; None: the frequencies do as well."""
+    frequencies, own = torch.from_numpy(base), torch.from_numpy(labels)[:, None]
+    plain = frequencies.gather(1, own)[:, 0]
+    best, chosen, gains = -np.inf, None, plain
+    for setting, scores in enumerate(settings):
+        for temperature in _TEMPERATURES:
+            sharp = torch.log_softmax(frequencies + temperature * scores, dim=1).gather(1, own)[:, 0]
+            for mixture in _MIXTURES:
+                gain = torch.logaddexp(sharp + np.log1p(-mixture), plain + np.log(mixture)) - plain
+                mean = float(gain.mean())
+                if mean > best:
+                    best, chosen, gains = mean, (setting, temperature, mixture), gain
+    return chosen if best > _standard_error(gains.numpy(), groups) else None
+
+
+def _log_mixture(scores: Tensor, base: Tensor, temperature: float, mixture: float) -> Tensor:
+    sharp = torch.log_softmax(base + temperature * scores, dim=1)
+    return torch.logaddexp(sharp + np.log1p(-mixture), base + np.log(mixture))
+
+
+def _standard_error(values: NDArray[np.float64], groups: NDArray[np.int64] | None) -> float:
+    """Of the mean, over groups as wholes."""
+    sums, sizes = _totals(values, groups)
+    deviations = sums - sizes * values.mean()
+    units = len(sums)
+    return float(np.sqrt((deviations**2).sum() * units / (units - 1)) / len(values))
+
+
+def _bootstrap(
+    values: NDArray[np.float64], groups: NDArray[np.int64] | None, confidence: float, generator: np.random.Generator
+) -> tuple[float, float]:
+    sums, sizes = _totals(values, groups)
+    rows = max(1, 2_000_000 // len(sums))  # a chunk's draws stay small
+    means = []
+    for start in range(0, _RESAMPLES, rows):
+        drawn = generator.integers(len(sums), size=(min(rows, _RESAMPLES - start), len(sums)))
+        means.append(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
+    low, high = np.quantile(np.concatenate(means), [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def _totals(
+    values: NDArray[np.float64], groups: NDArray[np.int64] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if groups is None:
+        return values, np.ones(len(values), dtype=np.float64)
+    return np.bincount(groups, weights=values).astype(np.float64), np.bincount(groups).astype(np.float64)
+
+
+def _log_frequencies(labels: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
+    counts = np.bincount(labels, minlength=classes) + 1.0
+    return np.asarray(np.log(counts / counts.sum()))
+
+
+def _standardised(
+    train: NDArray[np.float64], test: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    mean, deviation = train.mean(axis=0), train.std(axis=0)
+    scale = np.where(deviation > 0, deviation, 1.0)
+    # A column that hardly varies in training may be thousands of deviations away elsewhere, which float32 must hold.
+    inside, outside = (np.where(deviation > 0, (part - mean) / scale, 0.0) for part in (train, test))
+    limit = 100 * np.sqrt(len(train))
+    return inside.astype(np.float32), np.clip(outside, -limit, limit).astype(np.float32)
+
+
+def _features(values: ArrayLike) -> NDArray[np.float64]:
+    array = np.asarray(values)
+    if array.ndim != 2 or array.dtype.kind not in "fiub" or 0 in array.shape:
+        raise InputError(f"features must be real numbers of shape (samples, features), not {array.dtype} {array.shape}")
+    broken = ~np.isfinite(array).all(axis=1)
+    if broken.any():
+        raise InputError(
+            f"features must be finite: {int(broken.sum())} rows hold NaN or infinity (first: {int(broken.argmax())})"
+        )
+    coarse = float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else 0.0
+    exact = array.astype(np.float64)
+    # In units of each column's largest value, so that no square overflows; what differs by rounding alone is constant.
+    exact /= np.maximum(np.abs(exact).max(axis=0), np.finfo(np.float64).tiny)
+    exact[:, np.ptp(exact, axis=0) <= 4 * coarse] = 0.0
+    return exact
+
+
+def _codes(values: ArrayLike, name: str, samples: int) -> NDArray[np.int64]:
+    array = np.asarray(values)
+    if array.shape != (samples,):
+        raise InputError(f"{name} must have shape ({samples},), one for each row of features, not {array.shape}")
+    if array.dtype.kind not in "iubUS":
+        raise InputError(
+            f"{name} must be integers, booleans or strings, not {array.dtype}; cut real values into classes"
+        )
+    return np.unique(array, return_inverse=True)[1].astype(np.int64)
+
+
+def _check_options(
+    labels: NDArray[np.int64],
+    groups: NDArray[np.int64] | None,
+    folds: object,
+    probe: object,
+    seed: object,
+    confidence: float,
+) -> None:
+    classes, samples = int(labels.max()) + 1, len(labels)
+    for name, value, least in (("folds", folds, 2), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+            raise InputError(f"{name} must be a whole number from {least}, not {value!r}")
+    assert isinstance(folds, int | np.integer)
+    if probe not in get_args(Probe):
+        raise InputError(f"probe must be one of {', '.join(get_args(Probe))}, not {probe!r}")
+    if not 0 < confidence < 1:
+        raise InputError(f"confidence must be between 0 and 1, not {confidence!r}")
+    if samples < folds:
+        raise InputError(f"folds must be at most the number of samples, {samples}, not {folds}")
+    if classes == 1:
+        raise InputError("labels must be of at least two classes: all are the same")
+    if classes >= samples:
+        raise InputError(f"labels must be fewer classes than samples: there are {classes} of {samples}")
+    if groups is not None and groups.max() + 1 < folds:
+        raise InputError(f"folds must be at most the number of groups, {int(groups.max()) + 1}, not {folds}")
