@@ -14,6 +14,10 @@ setup: .venv/stamp
 
 demo: .venv/stamp
 	$(BIN)/limbeck study ablation --config recipes/multiview/demo.yaml --out runs/demo
+	test -d runs/demo-people || $(BIN)/limbeck data make people runs/demo-people --difficulty easy \
+		--train_identities 80 --validation_identities 0 --test_identities 30
+	$(BIN)/limbeck train reid --config recipes/reid/demo.yaml --data.root runs/demo-people --out runs/demo-reid
+	$(BIN)/limbeck evaluate runs/demo-reid --protocol sysu-all-single
 
 test: .venv/stamp
 	$(BIN)/python -m pytest

@@ -1,4 +1,4 @@
-"""Run every benchmark: `python -m benchmarks [views] [splits] [loop] [retrieval] [people]`."""
+"""Run every benchmark: `python -m benchmarks [views] [splits] [loop] [retrieval] [people] [reid]`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import torch
 from rich.console import Console
 
-from benchmarks import loop, people, retrieval, splits, views
+from benchmarks import loop, people, reid, retrieval, splits, views
 
 BENCHMARKS = {
     "views": views.run,
@@ -15,6 +15,7 @@ BENCHMARKS = {
     "loop": loop.run,
     "retrieval": retrieval.run,
     "people": people.run,
+    "reid": reid.run,
 }
 
 

@@ -20,6 +20,7 @@ def shell_lines() -> list[str]:
 
 def test_limbeck_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
     commands = [line for line in shell_lines() if line.startswith("limbeck ")]
     assert commands
     for command in commands:
@@ -50,10 +51,36 @@ def test_every_function_of_the_equations_exists() -> None:
         assert hasattr(importlib.import_module(module), attribute), name
 
 
-@pytest.mark.parametrize("recipe", sorted((ROOT / "recipes").rglob("*.yaml")), ids=lambda path: path.stem)
+RECIPES = sorted((ROOT / "recipes").rglob("*.yaml"))
+
+
+def checked_by(recipe: Path) -> list[str]:
+    """The command that reads a recipe; one that changes another is laid over it."""
+    if recipe.parent.name == "multiview":
+        return ["study", "ablation", "--config", str(recipe)]
+    over = {"table3-2021": "sysu-vd-2021", "table4-2022": "sysu-mv2d-2view", "reid": ""}[recipe.parent.name]
+    base = "sysu-mv2d-2view" if recipe.stem == "cam" else over
+    configs = [ROOT / "recipes" / "reid" / f"{base}.yaml"] * bool(base) + [recipe]
+    return ["train", "reid", "--out", "run", *(word for file in configs for word in ("--config", str(file)))]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_recipes_have_a_run_card_and_are_valid(recipe: Path) -> None:
     card = [line for line in recipe.read_text().splitlines() if line.startswith("#")]
     assert all(any(word in line for line in card) for word in ("what", "command", "time", "expect"))
     with pytest.raises(SystemExit) as stop:
-        main(["study", "ablation", "--config", str(recipe), "--print_config"])
+        main([*checked_by(recipe), "--print_config"])
     assert stop.value.code in (None, 0)
+
+
+def test_the_ablation_rows_are_the_papers() -> None:
+    """Rows build the branches and objectives that they say."""
+    counts = {}
+    for table in ("table3-2021", "table4-2022"):
+        rows = sorted((ROOT / "recipes" / "reid" / table).glob("row-*.yaml"))
+        counts[table] = len(rows)
+        for row in rows:
+            card, body = row.read_text().split("\nnetwork:\n")
+            assert ("conventional bottleneck" in card) == ("objective: cib" in body)
+            assert ("bottleneck: true" in body) == any(word in card.splitlines()[1] for word in ("+ B", "bottleneck"))
+    assert counts == {"table3-2021": 12, "table4-2022": 12}

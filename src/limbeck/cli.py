@@ -10,13 +10,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 
 from limbeck.errors import InputError
 
-USAGE_ERROR, INTERRUPTED = 2, 130
+if TYPE_CHECKING:
+    from limbeck.retrieval.protocols import Permutations
+
+USAGE_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
 
 
 @dataclass(frozen=True)
@@ -103,22 +106,58 @@ def _multiview_arguments(parser: ArgumentParser) -> None:
     parser.add_class_arguments(Recipe, "recipe")
 
 
+def _reid_arguments(parser: ArgumentParser) -> None:
+    from limbeck.reid.recipe import ReidRecipe  # noqa: PLC0415
+
+    parser.add_argument(
+        "--config", action="config", help="a YAML recipe, or several; later ones and flags after them override it"
+    )
+    parser.add_argument("--device", type=str, default="cpu", help="where to compute; with torchrun: cuda or cpu")
+    parser.add_argument("--out", type=str, required=True, help="the run's folder; a training begun there goes on")
+    parser.add_class_arguments(ReidRecipe, as_group=False)
+
+
+def _rank_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--model", type=str, required=True, help="a folder that `limbeck train reid` wrote")
+    parser.add_argument("--query", type=str, required=True, help="a picture of a person")
+    parser.add_argument("--gallery", type=str, required=True, help="a folder of pictures")
+    parser.add_argument("--first", type=int, default=10, help="how many to show")
+    parser.add_argument(
+        "--query_modality", type=str, default="auto", help="visible, infrared, or auto: grey is infrared"
+    )
+    parser.add_argument("--gallery_modality", type=str, default="auto", help="the same, of every picture")
+    parser.add_argument("--feature", type=str, default="v", help="what is compared: v, z or v+z")
+    parser.add_argument("--out", type=str | None, default=None, help="folder for a page that shows the pictures")
+    parser.add_argument("--device", type=str, default="cpu", help="where to compute")
+
+
 def _evaluate_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "inputs",
         type=str,
         nargs="+",
-        help="a folder that `limbeck train` wrote, or its model file; with --protocol: NPZ files of features, each a "
-        "trial of one evaluation",
+        help="folders that `limbeck train` wrote, or their model files; with --protocol also NPZ files of features; "
+        "several are trials of one evaluation",
     )
-    parser.add_argument("--protocol", type=str | None, default=None, help="score features under this protocol (family)")
+    parser.add_argument("--protocol", type=str | None, default=None, help="score under this protocol (or family)")
+    parser.add_argument("--feature", type=str, default="v", help="of re-identification models: v, z or v+z")
     parser.add_argument("--similarity", type=str, default="cosine", help="of features: cosine, euclidean or dot")
     parser.add_argument("--rerank", type=bool, default=False, help="re-rank with k-reciprocal neighbours (true, false)")
     parser.add_argument("--permutations", type=str | None, default=None, help="SYSU-MM01's rand_perm_cam.mat")
-    parser.add_argument("--out", type=str | None, default=None, help="a JSON file for the figures of --protocol")
-    _add_data(parser)
-    parser.add_argument("--split", type=int, default=0, help="which stored split's part to score")
-    parser.add_argument("--part", type=str, default="test", help="train, validation, test, or all samples")
+    parser.add_argument(
+        "--out", type=str | None, default=None, help="a JSON file for figures of features; a folder for those of models"
+    )
+    parser.add_argument(
+        "--data",
+        type=str | None,
+        default=None,
+        help="an NPZ file, `digits`, or the folder of people; default: `digits`, or where they lay in training",
+    )
+    parser.add_argument("--split", type=int, default=0, help="which stored split's part of a multi-view set to score")
+    parser.add_argument(
+        "--part", type=str | None, default=None, help="train, validation, test, all or held_out; default: test"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of what a report's pictures show")
     parser.add_argument("--device", type=str, default="cpu", help="where to compute")
 
 
@@ -129,6 +168,39 @@ def _ablation_arguments(parser: ArgumentParser) -> None:
     _add_data(parser)
     parser.add_argument("--out", type=str, default="runs/ablation", help="folder for the report")
     parser.add_class_arguments(AblationSettings, as_group=False)
+
+
+def _table4_arguments(parser: ArgumentParser) -> None:
+    from limbeck.studies.table4 import Table4Settings  # noqa: PLC0415
+
+    parser.add_argument("--config", action="config", help="a YAML file of settings; flags after it override its values")
+    parser.add_argument("--out", type=str, default="runs/table4", help="folder for people, runs and the report")
+    parser.add_class_arguments(Table4Settings, as_group=False)
+
+
+def _factors_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("runs", type=str, nargs="+", help="run folders of models trained on procedural people")
+    parser.add_argument("--data", type=str | None, default=None, help="the people; default: where they lay in training")
+    parser.add_argument("--part", type=str, default="test", help="of the people: train, validation or test")
+    parser.add_argument(
+        "--representations",
+        type=list[str],
+        default=["v specific", "z specific", "v shared", "z shared"],
+        help="which of the networks'",
+    )
+    parser.add_argument("--names", type=list[str] | None, default=None, help="which factors; default: all")
+    parser.add_argument("--probe", type=str, default="linear", help="linear or mlp")
+    parser.add_argument("--folds", type=int, default=5, help="of the cross-fitting")
+    parser.add_argument("--seed", type=int, default=0, help="of folds and probes")
+    parser.add_argument("--out", type=str, default="runs/factors", help="folder for the report")
+
+
+def _table5_arguments(parser: ArgumentParser) -> None:
+    from limbeck.studies.table5 import Table5Settings  # noqa: PLC0415
+
+    parser.add_argument("--config", action="config", help="a YAML file of settings; flags after it override its values")
+    parser.add_argument("--out", type=str, default="runs/table5", help="folder for the report")
+    parser.add_class_arguments(Table5Settings, as_group=False)
 
 
 def _add_data(parser: ArgumentParser) -> None:
@@ -192,17 +264,115 @@ def _train_multiview(parser: ArgumentParser, config: Namespace) -> None:
     )
 
 
+def _train_reid(parser: ArgumentParser, config: Namespace) -> None:
+    from limbeck.reid.recipe import ReidRecipe  # noqa: PLC0415
+    from limbeck.reid.runs import MODEL, train_run  # noqa: PLC0415
+
+    ready = parser.instantiate(config)
+    folder = Path(config.out)
+    fitted = train_run(
+        ReidRecipe(**{field.name: ready[field.name] for field in fields(ReidRecipe)}),
+        folder,
+        device=config.device,
+        resolved=parser.dump(config, skip_unset=False),
+        say=_tell,
+        bar=_progress,
+    )
+    if fitted.stopped:
+        _tell(f"stopped at step {fitted.step}; the same command goes on from there")
+        raise SystemExit(TERMINATED)
+    _print(f"Written: {folder / MODEL}")
+
+
+def _reid_rank(parser: ArgumentParser, config: Namespace) -> None:
+    del parser
+    from limbeck.reid.runs import load_run  # noqa: PLC0415
+    from limbeck.reid.search import format_found, rank_folder, write_found  # noqa: PLC0415
+
+    _among("query_modality", config.query_modality, ("auto", "visible", "infrared"))
+    _among("gallery_modality", config.gallery_modality, ("auto", "visible", "infrared"))
+    _among("feature", config.feature, ("v", "z", "v+z"))
+    model = load_run(Path(config.model), device=config.device)
+    with _progress("pictures") as progress:
+        found = rank_folder(
+            model,
+            Path(config.query),
+            Path(config.gallery),
+            first=config.first,
+            query_modality=config.query_modality,
+            gallery_modality=config.gallery_modality,
+            feature=config.feature,
+            progress=progress,
+        )
+    for line in found.skipped:
+        _tell(f"warning: left out: {line}")
+    _print(format_found(found))
+    if config.out is not None:
+        _print(f"Written: {write_found(found, Path(config.out))}")
+
+
 def _evaluate(parser: ArgumentParser, config: Namespace) -> None:
     del parser
-    if config.protocol is not None:
-        _evaluate_features(config)
-        return
+    kinds = {_kind(Path(given)) for given in config.inputs}
+    if len(kinds) > 1:
+        raise InputError(f"{config.inputs[0]} and {config.inputs[-1]} are of different kinds: evaluate them apart")
+    match kinds.pop():
+        case "reid":
+            _evaluate_reid(config)
+        case "multiview":
+            _evaluate_multiview(config)
+        case _:
+            _evaluate_features(config)
+
+
+def _kind(given: Path) -> str:
+    """Which task's model lies in a folder or file; "features" for any other file."""
+    from limbeck.tensorfiles import read_description  # noqa: PLC0415
+
+    file = given / "model.safetensors" if given.is_dir() else given
+    if file.suffix == ".npz":
+        return "features"
+    return "reid" if read_description(file)["format"].startswith("limbeck-reid") else "multiview"
+
+
+def _evaluate_multiview(config: Namespace) -> None:
     from limbeck.multiview.runs import evaluate_run  # noqa: PLC0415
 
     first, *others = config.inputs
-    if others or first.endswith(".npz"):
-        raise InputError(f"{others[0] if others else first}: features are scored under a protocol: add --protocol")
-    _print(evaluate_run(Path(first), config.data, split=config.split, part=config.part, device=config.device))
+    if others or config.protocol is not None:
+        raise InputError(f"{others[0] if others else first}: a multi-view model is scored alone, without --protocol")
+    data, part = config.data or "digits", config.part or "test"
+    _print(evaluate_run(Path(first), data, split=config.split, part=part, device=config.device))
+
+
+def _evaluate_reid(config: Namespace) -> None:
+    from limbeck.reid.evaluation import evaluate_runs  # noqa: PLC0415
+
+    _among("feature", config.feature, ("v", "z", "v+z"))
+    _print(
+        evaluate_runs(
+            [Path(run) for run in config.inputs],
+            protocol=config.protocol,
+            root=config.data,
+            part=config.part,
+            feature=config.feature,
+            out=None if config.out is None else Path(config.out),
+            device=config.device,
+            permutations=_permutations(config),
+            similarity=config.similarity,
+            rerank=config.rerank,
+            seed=config.seed,
+            bar=_progress,
+        )
+    )
+
+
+def _permutations(config: Namespace) -> Permutations | None:
+    if config.permutations is None:
+        return None
+    from limbeck.reid.sysu import read_permutations  # noqa: PLC0415
+
+    return read_permutations(Path(config.permutations))
 
 
 def _evaluate_features(config: Namespace) -> None:
@@ -213,12 +383,9 @@ def _evaluate_features(config: Namespace) -> None:
     from limbeck.retrieval.report import evaluations_as_json, format_evaluations  # noqa: PLC0415
     from limbeck.retrieval.reranking import KReciprocal  # noqa: PLC0415
 
-    permutations = None
-    if config.permutations is not None:
-        from limbeck.reid.sysu import read_permutations  # noqa: PLC0415
-
-        permutations = read_permutations(Path(config.permutations))
-    protocols = named_protocols(config.protocol, permutations=permutations)
+    if config.protocol is None:
+        raise InputError(f"{config.inputs[0]}: features are scored under a protocol: add --protocol")
+    protocols = named_protocols(config.protocol, permutations=_permutations(config))
     with _progress("queries") as progress:
         evaluations = evaluate(
             [load_features(path) for path in config.inputs],
@@ -232,6 +399,54 @@ def _evaluate_features(config: Namespace) -> None:
     if config.out is not None:
         write_json(config.out, evaluations_as_json(evaluations))
         _print(f"Written: {config.out}")
+
+
+def _study_table4(parser: ArgumentParser, config: Namespace) -> None:
+    from limbeck.files import write_text  # noqa: PLC0415
+    from limbeck.studies.table4 import Table4Settings, run_table4  # noqa: PLC0415
+    from limbeck.studies.table4_report import format_table4, write_table4  # noqa: PLC0415
+
+    ready = parser.instantiate(config)
+    settings = Table4Settings(**{field.name: ready[field.name] for field in fields(Table4Settings)})
+    folder = Path(config.out)
+    write_text(folder / "settings.yaml", parser.dump(config, skip_unset=False))
+    trained = run_table4(settings, folder, say=_tell)
+    files = write_table4(trained, settings, folder)
+    _print(format_table4(trained, settings))
+    _print("Written: " + ", ".join(str(file) for file in files))
+
+
+def _study_factors(parser: ArgumentParser, config: Namespace) -> None:
+    del parser
+    from limbeck.studies.factors import run_factors  # noqa: PLC0415
+    from limbeck.studies.factors_report import format_factors, write_factors  # noqa: PLC0415
+
+    _among("probe", config.probe, ("linear", "mlp"))
+    rows = run_factors(
+        [Path(run) for run in config.runs],
+        root=config.data,
+        part=config.part,
+        representations=config.representations,
+        names=config.names,
+        probe=config.probe,
+        folds=config.folds,
+        seed=config.seed,
+        say=_tell,
+    )
+    files = write_factors(rows, Path(config.out))
+    _print(format_factors(rows))
+    _print("Written: " + ", ".join(str(file) for file in files))
+
+
+def _study_table5(parser: ArgumentParser, config: Namespace) -> None:
+    from limbeck.studies.table5 import Table5Settings, format_table5, run_table5, write_table5  # noqa: PLC0415
+
+    ready = parser.instantiate(config)
+    settings = Table5Settings(**{field.name: ready[field.name] for field in fields(Table5Settings)})
+    costs = run_table5(settings, say=_tell)
+    files = write_table5(costs, settings, Path(config.out))
+    _print(format_table5(costs, settings))
+    _print("Written: " + ", ".join(str(file) for file in files))
 
 
 def _study_ablation(parser: ArgumentParser, config: Namespace) -> None:
@@ -324,6 +539,11 @@ def _data_download(parser: ArgumentParser, config: Namespace) -> None:
     _print(f"Written: {result.path} (sha256 of the archive {result.sha256}; {result.verified})")
 
 
+def _among(name: str, value: str, options: tuple[str, ...]) -> None:
+    if value not in options:
+        raise InputError(f"{name} must be one of {', '.join(options)}, not {value!r}")
+
+
 def _underscored(word: str) -> str:
     """Flags may be typed with hyphens, as shells like them, or underscores, as recipes write them."""
     flag, equals, value = word.partition("=")
@@ -372,11 +592,30 @@ def _fail(message: str) -> NoReturn:
 
 VERBS = {
     "train multiview": _Verb("train a classifier on several views", _multiview_arguments, _train_multiview),
+    "train reid": _Verb(
+        "train a re-identification model on visible and infrared pictures", _reid_arguments, _train_reid
+    ),
+    "reid rank": _Verb("search a folder of pictures with one picture", _rank_arguments, _reid_rank),
     "evaluate": _Verb("score a trained model, or anybody's features under a protocol", _evaluate_arguments, _evaluate),
     "study ablation": _Verb(
         "Table 7 and Figures 9 and 10 of Tian et al. 2022 on any multi-view set, beside plain baselines",
         _ablation_arguments,
         _study_ablation,
+    ),
+    "study table4": _Verb(
+        "Table 4 of Tian et al. 2022 on procedural people: the bottleneck and every objective, over several seeds",
+        _table4_arguments,
+        _study_table4,
+    ),
+    "study factors": _Verb(
+        "nats of identity, colour, light and pose read from v and z: what was kept and what was thrown away",
+        _factors_arguments,
+        _study_factors,
+    ),
+    "study table5": _Verb(
+        "Table 5 of Tian et al. 2022: what every objective costs in time and parameters",
+        _table5_arguments,
+        _study_table5,
     ),
     "data list": _Verb("list the known sets", _no_arguments, _data_list),
     "data describe": _Verb("say what a set holds", _set_or_people, _data_describe),

@@ -1,7 +1,5 @@
 """Laplacian pyramids and reconstruction against loops over pixels, closed forms and identities."""
 
-from functools import partial
-
 import pytest
 import torch
 from torch import Tensor

@@ -13,6 +13,7 @@ import json
 import math
 import os
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ FORMAT = 1
 INDEX = "cache.json"
 # Pictures decoded between two reports of progress; what is held in memory.
 _BATCH = 256
+_ABANDONED = 3600.0  # seconds after which nobody writes to a temporary file any more
 Progress = Callable[[int, int], None]
 
 
@@ -178,8 +180,10 @@ def _map(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def _remove(folder: Path, *, keep: str | None) -> None:
-    """Delete arrays that nothing names: older ones, and what an interrupted build left."""
+    """Delete arrays that nothing names: older ones, and what a build left that was interrupted long ago."""
     for file in folder.glob("images-*"):
-        if file.name != keep:
-            with contextlib.suppress(OSError):  # another process may still map it, or have been quicker
+        with contextlib.suppress(OSError):  # another process may still map it, or have been quicker
+            # A fresh temporary file may be what another process is just building.
+            abandoned = file.suffix != ".tmp" or time.time() - file.stat().st_mtime > _ABANDONED
+            if file.name != keep and abandoned:
                 file.unlink()

@@ -86,15 +86,15 @@ def assemble(name: str, root: Path, parts: Mapping[str, Sequence[Picture]]) -> P
 
 
 def read_identities(file: Path) -> list[int]:
-    """The identities of a file that lists them in one line, separated by commas, ascending.
+    """The identities of a file that lists them in one line, separated by commas, ascending; an empty line lists none.
 
     Raises:
         InputError: there is no such file, it holds something else, or an identity twice.
     """
-    words = _text(file, "ascii").replace("\n", ",").split(",")
-    words = [word.strip() for word in words if word.strip()]
+    text = _text(file, "ascii")
+    words = [word.strip() for word in text.replace("\n", ",").split(",") if word.strip()]
     wrong = next((word for word in words if not word.isdigit()), None)
-    if wrong is not None or not words:
+    if wrong is not None or not text:  # a file without even a line was cut off
         raise InputError(f"{file}: must list identities as numbers separated by commas, not {wrong!r}")
     identities = sorted(int(word) for word in words)
     for first, second in itertools.pairwise(identities):

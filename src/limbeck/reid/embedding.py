@@ -1,0 +1,76 @@
+"""From pictures to representations, with a trained network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from limbeck.errors import InputError
+from limbeck.reid.augmentation import unchanged
+from limbeck.reid.network import ReidNetwork
+
+Feature = Literal["v", "z", "v+z"]
+Progress = Callable[[int, int], None]
+_BATCH = 128  # pictures a forward pass takes at once
+
+
+def represent(
+    network: ReidNetwork,
+    images: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    modality: NDArray[np.int8],
+    *,
+    device: torch.device | None = None,
+    progress: Progress | None = None,
+) -> dict[str, NDArray[np.float32]]:
+    """All representations of some pictures, see `ReidNetwork.embed`.
+
+    Args:
+        network: it is put into evaluation mode, and back.
+        images: (pictures, height, width, 3) uint8.
+        rows: (items,) rows of `images`.
+        modality: (items,) 0 visible, 1 infrared.
+        device: of the network; default: the processor.
+        progress: called with (pictures done, pictures in all).
+
+    Returns:
+        name -> (items, features) float32, rows of length 1.
+    """
+    found: dict[str, NDArray[np.float32]] = {}
+    was_training = network.training
+    network.eval()
+    done = 0
+    with torch.inference_mode():
+        for code in np.unique(modality).tolist():
+            members = np.flatnonzero(modality == code)
+            for start in range(0, len(members), _BATCH):
+                chosen = members[start : start + _BATCH]
+                pictures = unchanged(images[rows[chosen]]).to(device or torch.device("cpu"))
+                for name, vectors in network.embed(pictures, code).items():
+                    if name not in found:
+                        found[name] = np.empty((len(rows), vectors.shape[1]), np.float32)
+                    found[name][chosen] = vectors.cpu().numpy()
+                done += len(chosen)
+                if progress is not None:
+                    progress(done, len(rows))
+    network.train(was_training)
+    return found
+
+
+def search_feature(representations: Mapping[str, NDArray[np.float32]], kind: Feature) -> NDArray[np.float32]:
+    """The concatenation of every branch's v, z, or both: what is compared in a search.
+
+    Source: Tian et al. 2021, Table 3 ("observation v or representation z alone").
+
+    Raises:
+        InputError: the network has no bottleneck, so that there is no z.
+    """
+    words: Sequence[str] = kind.split("+")
+    parts = [vectors for name, vectors in representations.items() if name.split()[0] in words]
+    if not parts or ("z" in words and not any(name.startswith("z ") for name in representations)):
+        raise InputError(f"the network has no bottleneck, so feature {kind!r} does not exist: use v")
+    return np.concatenate(parts, axis=1) / np.float32(np.sqrt(len(parts)))

@@ -1,0 +1,296 @@
+"""Everything that decides how a re-identification model is built and trained, in one frozen object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self, get_args
+
+from limbeck.errors import InputError
+from limbeck.training import TrainingSettings
+
+Branch = Literal["visible", "infrared", "shared"]
+Routing = Literal["modality", "grey"]
+Objective = Literal["vd", "released-2021", "cib", "none"]
+SETS = ("sysu", "regdb", "llcm", "csv")
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """What is learned from, and how a batch is drawn.
+
+    Attributes:
+        set: "sysu", "regdb", "llcm" or "csv".
+        root: its folder; the file for "csv". Procedural people lie in these layouts too.
+        split: of RegDB, from 1 to 10.
+        parts: whose pictures are used; those a set does not have are left out. "all" of a CSV.
+        held_out: identities taken out of these parts, by the training seed, to select and to watch; never test ones.
+        height: pictures are resized to this many pixels.
+        width: see above.
+        identities: a batch holds so many people,
+        pictures: and so many pictures of each in each modality.
+        steps_per_epoch: None: as many as it takes to see every person once.
+        cache: folder for decoded pictures; None: a hidden one beside the run.
+        skip_corrupt: leave unreadable pictures out instead of refusing.
+    """
+
+    set: str = "sysu"
+    root: str = "."
+    split: int = 1
+    parts: tuple[str, ...] = ("train", "validation", "all")
+    held_out: int = 0
+    height: int = 288
+    width: int = 144
+    identities: int = 8
+    pictures: int = 4
+    steps_per_epoch: int | None = None
+    cache: str | None = None
+    skip_corrupt: bool = False
+
+    def __post_init__(self) -> None:
+        _choice("data.set", self.set, SETS)
+        for name in ("split", "height", "width", "pictures"):
+            _count(f"data.{name}", getattr(self, name))
+        _count("data.identities", self.identities, least=2)
+        _count("data.held_out", self.held_out, least=0)
+        if self.steps_per_epoch is not None:
+            _count("data.steps_per_epoch", self.steps_per_epoch)
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """The three-branch network of Tian et al. 2021, Fig. 3, and what it leaves open.
+
+    Attributes:
+        encoder: "resnet50", "resnet18", "small" (for processors and small pictures) or "timm:NAME".
+        weights: where the encoders start: a local .safetensors or .pth file, the name of a published weight, or "none"
+            for random weights. There is no silent choice: what was loaded is printed.
+        branches: any of "visible", "infrared", "shared"; the two specific ones only together.
+        routing: "modality": the visible branch sees visible pictures, the infrared one infrared pictures, the shared
+            one both (the papers' words; two encoder passes a picture). "grey": as in the authors' code every picture
+            goes in colour through the visible and shared branches and in grey through the infrared and shared ones.
+        normalization: of pictures: "imagenet" takes off the mean colour of ImageNet, as published weights expect;
+            "picture" gives every picture mean 0 and deviation 1, so that no brightness or contrast is left.
+        pooling: "average", "gem", or "stripesN": average and maximum of N horizontal stripes.
+        last_stride: of the last stage of a ResNet.
+        bottleneck: put an information bottleneck behind every encoder.
+        hidden: widths of its hidden layers.
+        representation: width of z.
+        gaussian: the bottleneck gives a mean and a variance, and z is the mean at inference; otherwise z is its whole
+            output.
+        bottleneck_normalization: "batch" or "none", before every ReLU of the bottleneck.
+        head_hidden: width of the hidden layer of the heads on z; None: they are linear, as those on v always are.
+        dropout: in the heads on z, where they have a hidden layer.
+        critic_hidden: widths of the critics' hidden layers, where the objective has critics.
+        uniform: give the shared branch a third view, a picture of one channel that a U-Net makes of either modality
+            (Tian et al. 2022, B.1).
+        uniform_widths: of the U-Net's levels.
+    """
+
+    encoder: str = "resnet50"
+    weights: str = "resnet50-imagenet-v1"
+    branches: tuple[Branch, ...] = ("visible", "infrared", "shared")
+    routing: Routing = "modality"
+    normalization: Literal["imagenet", "picture"] = "imagenet"
+    pooling: str = "average"
+    last_stride: int = 1
+    bottleneck: bool = True
+    hidden: tuple[int, ...] = (1024, 512)
+    representation: int = 256
+    gaussian: bool = True
+    bottleneck_normalization: Literal["none", "batch"] = "batch"
+    head_hidden: int | None = 256
+    dropout: float = 0.5
+    critic_hidden: tuple[int, ...] = (2048, 512)
+    uniform: bool = False
+    uniform_widths: tuple[int, ...] = (16, 32, 64)
+
+    def __post_init__(self) -> None:
+        _choice("network.routing", self.routing, get_args(Routing))
+        for branch in self.branches:
+            _choice("network.branches", branch, get_args(Branch))
+        if len(set(self.branches)) != len(self.branches) or not self.branches:
+            raise InputError(f"network.branches must name each branch once, not {', '.join(self.branches) or 'none'}")
+        if ("visible" in self.branches) != ("infrared" in self.branches):
+            raise InputError("network.branches must hold visible and infrared together, or neither")
+        if self.uniform and ("shared" not in self.branches or self.routing != "modality"):
+            raise InputError("network.uniform needs the shared branch and network.routing modality")
+        _choice("network.normalization", self.normalization, ("imagenet", "picture"))
+        _count("network.last_stride", self.last_stride)
+        _count("network.representation", self.representation)
+        _share("network.dropout", self.dropout)
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    r"""The weights of the training objective, see `limbeck.reid.loss.training_terms`.
+
+    Attributes:
+        objective: "vd": VSD on the specific branches, VCD and VML (or VMD, or MV2D) on the shared one. "released-2021":
+            VSD and VCD under the arithmetic of the authors' code, which has no VML. "cib": the conventional information
+            bottleneck, which lowers I(v; z) as a critic of I_JS sees it. "none": nothing.
+        vsd: use VSD on the specific branches.
+        consistency: on the shared branch: "vcd+vml" (2021), "vcd+vmd" (2022), "mv2d" (2022, eq. 9; any number of views)
+            or "none".
+        pairs: which pictures of a person count as two views of one thing: "matched": the k-th visible one of the batch
+            with the k-th infrared one; "all": every one with every one.
+        distillation_weight: β.
+        detach_teacher: no gradient flows into the teacher of a divergence.
+        temperature: of the divergences.
+        classification_weight: of cross-entropy.
+        label_smoothing: mass moved from the true class to all classes.
+        ranking_weight: of the ranked list loss.
+        margin: of the ranked list loss.
+        boundary: of the ranked list loss.
+        ranking_temperature: of the ranked list loss.
+        mutual_weight: α, of deep mutual learning between the specific branches' predictions from v.
+        compression_weight: of I_JS ("cib" only).
+        supervise_observation: classify and rank v too. The papers' conventional bottleneck does not.
+        reconstruction_weight: ω of eq. 43, where there is a uniform view.
+    """
+
+    objective: Objective = "vd"
+    vsd: bool = True
+    consistency: Literal["vcd+vml", "vcd+vmd", "mv2d", "none"] = "vcd+vmd"
+    pairs: Literal["matched", "all"] = "matched"
+    distillation_weight: float = 2.0
+    detach_teacher: bool = True
+    temperature: float = 1.0
+    classification_weight: float = 1.0
+    label_smoothing: float = 0.1
+    ranking_weight: float = 1.0
+    margin: float = 0.4
+    boundary: float = 1.2
+    ranking_temperature: float = 10.0
+    mutual_weight: float = 0.0
+    compression_weight: float = 1.0
+    supervise_observation: bool = True
+    reconstruction_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        _choice("loss.objective", self.objective, get_args(Objective))
+        _choice("loss.consistency", self.consistency, ("vcd+vml", "vcd+vmd", "mv2d", "none"))
+        _choice("loss.pairs", self.pairs, ("matched", "all"))
+        _share("loss.label_smoothing", self.label_smoothing)
+        for name in ("distillation", "classification", "ranking", "mutual", "compression", "reconstruction"):
+            _weight(f"loss.{name}_weight", getattr(self, f"{name}_weight"))
+        if not self.temperature > 0:
+            raise InputError(f"loss.temperature must be above 0, not {self.temperature!r}")
+        if not 0 < self.margin < self.boundary:
+            raise InputError(f"loss.margin must lie between 0 and loss.boundary, not {self.margin!r}")
+
+
+@dataclass(frozen=True)
+class AugmentationSettings:
+    """Changes that every drawn picture undergoes in training, each by its own chance.
+
+    Attributes:
+        flip: chance of a mirror image.
+        pad: pixels added on every side before a crop of the picture's size is taken at random.
+        erase: chance that a rectangle of 2 to 40 % of the picture becomes its mean colour.
+        channels: chance that a visible picture loses its colours.
+        channel_mode: what it becomes: "exchange": one of its channels, or its grey, in all three channels (Ye et al.
+            2021, channel augmentation); "mix": a random mixture of its channels, with weights that may be negative.
+        tone: strength of a random curve of tones, on pictures of either modality; 0 is none.
+    """
+
+    flip: float = 0.5
+    pad: int = 0
+    erase: float = 0.0
+    channels: float = 0.0
+    channel_mode: Literal["exchange", "mix"] = "exchange"
+    tone: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "erase", "channels"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 <= value <= 1:
+                raise InputError(f"augmentation.{name} must be a chance in [0, 1], not {value!r}")
+        _count("augmentation.pad", self.pad, least=0)
+        _choice("augmentation.channel_mode", self.channel_mode, ("exchange", "mix"))
+        _weight("augmentation.tone", self.tone)
+
+
+@dataclass(frozen=True)
+class ReidRecipe:
+    """A whole recipe.
+
+    Attributes:
+        data: what is learned from.
+        network: what learns.
+        loss: what is asked of it.
+        augmentation: how pictures vary.
+        training: how long, how fast, how exactly.
+    """
+
+    data: DataSettings = field(default_factory=DataSettings)
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
+    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+
+    def __post_init__(self) -> None:
+        if self.loss.objective != "none" and not self.network.bottleneck:
+            raise InputError(
+                f"loss.objective {self.loss.objective} needs a bottleneck: set it to none, "
+                "or network.bottleneck to true"
+            )
+        if self.loss.objective == "cib" and not self.network.gaussian:
+            raise InputError("loss.objective cib samples z: set network.gaussian to true")
+        if not self.loss.supervise_observation:
+            if not self.network.bottleneck:
+                raise InputError("loss.supervise_observation false leaves nothing to learn from without a bottleneck")
+            if self.loss.objective not in ("cib", "none"):
+                raise InputError(
+                    f"loss.objective {self.loss.objective} learns from the predictions of v: "
+                    "set loss.supervise_observation to true"
+                )
+        if self.network.uniform and self.loss.objective == "vd" and self.loss.consistency not in ("mv2d", "none"):
+            raise InputError("network.uniform makes three views: set loss.consistency to mv2d")
+
+    def plain(self) -> dict[str, Any]:
+        """As nested plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """The recipe of `plain`'s values; lists become tuples.
+
+        Raises:
+            InputError: a value is unknown or does not fit.
+        """
+        try:
+            groups = {
+                "data": DataSettings,
+                "network": NetworkSettings,
+                "loss": LossSettings,
+                "augmentation": AugmentationSettings,
+                "training": TrainingSettings,
+            }
+            return cls(**{name: _read(groups[name], held) for name, held in values.items()})
+        except (TypeError, KeyError) as error:
+            raise InputError(f"the recipe is not of this version ({error})") from None
+
+
+def _read(kind: Callable[..., Any], values: Mapping[str, Any]) -> Any:
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+def _choice(name: str, value: object, options: tuple[str, ...]) -> None:
+    if value not in options:
+        raise InputError(f"{name} must be one of {', '.join(options)}, not {value!r}")
+
+
+def _count(name: str, value: object, *, least: int = 1) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputError(f"{name} must be a whole number of at least {least}, not {value!r}")
+
+
+def _share(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise InputError(f"{name} must be a number in [0, 1), not {value!r}")
+
+
+def _weight(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise InputError(f"{name} must be a number of at least 0, not {value!r}")

@@ -1,0 +1,205 @@
+"""A run folder of re-identification: training into it, and the trained model out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from limbeck.devices import check_device
+from limbeck.errors import InputError
+from limbeck.files import write_text
+from limbeck.reid.cache import decoded_images
+from limbeck.reid.commands import load_people
+from limbeck.reid.embedding import Feature, represent, search_feature
+from limbeck.reid.network import ReidNetwork
+from limbeck.reid.persons import PersonSet
+from limbeck.reid.recipe import DataSettings, ReidRecipe
+from limbeck.reid.task import ReidTask
+from limbeck.retrieval import Features
+from limbeck.tensorfiles import read_tensors
+from limbeck.training import Fitted, fit, is_main, process_group
+
+MODEL, FORMAT = "model.safetensors", "limbeck-reid-1"
+Progress = Callable[[int, int], None]
+Bar = Callable[[str], AbstractContextManager[Progress]]
+
+
+@dataclass(frozen=True, eq=False)
+class ReidModel:
+    """A trained model.
+
+    Attributes:
+        network: in evaluation mode.
+        recipe: that it was made by.
+        identities: of its classes.
+        device: where it lies.
+    """
+
+    network: ReidNetwork
+    recipe: ReidRecipe
+    identities: NDArray[np.int64]
+    device: torch.device
+
+    def represent(
+        self, images: NDArray[np.uint8], modality: NDArray[np.int8], progress: Progress | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """All representations of pictures (pictures, height, width, 3) of the recipe's size: `ReidNetwork.embed`."""
+        rows = np.arange(len(images))
+        return represent(self.network, images, rows, modality, device=self.device, progress=progress)
+
+
+def train_run(
+    recipe: ReidRecipe,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    resolved: str = "",
+    say: Callable[[str], None] | None = None,
+    bar: Bar | None = None,
+    progress: bool = True,
+) -> Fitted:
+    """Train, or go on with a training that was interrupted, in a folder.
+
+    Args:
+        recipe: everything that decides the result.
+        folder: made when absent; gets `recipe.yaml`, `model.safetensors`, `checkpoints/`, `log.jsonl`, `epochs.csv`.
+        device: where to train; under torchrun each process takes its own.
+        resolved: the recipe and all other options as YAML, to be kept with the run.
+        say: takes one line of news at a time.
+        bar: makes a progress bar for the decoding of pictures.
+        progress: show a bar, or lines, of the training.
+
+    Raises:
+        InputError: the set or the weights cannot be used, a checkpoint is of another recipe, or the loss diverges.
+        OSError: the folder cannot be written.
+    """
+    with process_group(check_device(device)) as place:
+        task = make_task(recipe, folder, bar=bar if is_main() else None)
+        if is_main():
+            if resolved:
+                write_text(folder / "recipe.yaml", resolved)
+            if say is not None:
+                for line in [*task.told, _counted(task)]:
+                    say(line)
+        return fit(
+            task,
+            recipe.training,
+            folder,
+            device=place,
+            fingerprint=_fingerprint(recipe),
+            description={"format": FORMAT, "recipe": recipe.plain(), "identities": task.identities.tolist()},
+            say=say,
+            progress=progress,
+        )
+
+
+def make_task(recipe: ReidRecipe, folder: Path, *, bar: Bar | None = None) -> ReidTask:
+    """The task of a recipe: its set read and decoded."""
+    people = load_people(recipe.data.set, Path(recipe.data.root), split=recipe.data.split)
+    images, kept = decoded(people, recipe.data, folder, bar=bar)
+    return ReidTask(recipe, people, images, kept)
+
+
+def decoded(
+    people: PersonSet, settings: DataSettings, folder: Path, *, bar: Bar | None = None
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The pictures of a set at the recipe's size, from the cache, and their positions in the set."""
+    cache = Path(settings.cache) if settings.cache else folder / "pictures"
+    options: dict[str, Any] = {"size": (settings.height, settings.width), "skip_corrupt": settings.skip_corrupt}
+    if bar is None:
+        found = decoded_images(people.root, people.path, cache, **options)
+    else:
+        with bar("pictures") as progress:
+            found = decoded_images(people.root, people.path, cache, progress=progress, **options)
+    return found.images, found.kept
+
+
+def load_run(run: Path, *, device: str = "cpu") -> ReidModel:
+    """The trained model of a run folder, or of its model file.
+
+    Raises:
+        InputError: there is none, it is damaged, or it is something else.
+    """
+    file = run / MODEL if run.is_dir() else run
+    if run.is_dir() and not file.is_file():
+        raise InputError(f"{run}: holds no {MODEL}; let `limbeck train reid --out {run}` end first")
+    place = check_device(device)
+    description, tensors = read_tensors(file, format=FORMAT, what="re-identification model", device=device)
+    try:
+        recipe = ReidRecipe.of(description["recipe"])
+        identities = np.array(description["identities"], np.int64)
+        network = ReidNetwork(recipe, len(identities)).to(place)
+        network.load_state_dict(tensors)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise InputError(f"{file}: not a model of this version ({' '.join(str(error).split())[:200]})") from None
+    return ReidModel(network.eval(), recipe, identities, place)
+
+
+def features_of(
+    model: ReidModel,
+    people: PersonSet,
+    images: NDArray[np.uint8],
+    kept: NDArray[np.int64],
+    members: NDArray[np.int64],
+    *,
+    feature: Feature = "v",
+    progress: Progress | None = None,
+) -> tuple[Features, dict[str, NDArray[np.float32]]]:
+    """Embeddings of some pictures of a set for a search, and all representations behind them.
+
+    Args:
+        model: trained.
+        people: the set.
+        images: its decoded pictures.
+        kept: positions in the set of the rows of `images`.
+        members: positions in the set of the pictures to embed; those without a row are left out.
+        feature: what is compared: v, z or both.
+        progress: called with (pictures done, pictures in all).
+    """
+    row = np.full(len(people), -1)
+    row[kept] = np.arange(len(kept))
+    chosen = members[row[members] >= 0]
+    modality = people.modality[chosen]
+    found = represent(model.network, images, row[chosen], modality, device=model.device, progress=progress)
+    features = Features.of(
+        search_feature(found, feature),
+        people.identity[chosen],
+        camera=None if people.camera is None else people.camera[chosen],
+        modality=modality,
+        path=[people.path[place] for place in chosen],
+        origin=people.name,
+    )
+    return features, found
+
+
+def relocated(recipe: ReidRecipe, root: str | None, split: int | None = None) -> DataSettings:
+    """The recipe's set, or the same set in another place."""
+    changes: dict[str, Any] = {}
+    if root is not None:
+        changes["root"] = root
+    if split is not None:
+        changes["split"] = split
+    return replace(recipe.data, **changes)
+
+
+def _fingerprint(recipe: ReidRecipe) -> dict[str, Any]:
+    """What may not change when a training goes on: everything but where things lie."""
+    values = recipe.plain()
+    del values["training"]  # the loop knows which of its settings matter
+    for name in ("root", "cache"):
+        del values["data"][name]
+    return {f"{group}.{name}": value for group, entries in values.items() for name, value in entries.items()}
+
+
+def _counted(task: ReidTask) -> str:
+    parameters = sum(parameter.numel() for parameter in task.network.parameters())
+    return (
+        f"{len(task.identities)} people to learn from, {task.steps_per_epoch} steps an epoch, {parameters:,} parameters"
+    )

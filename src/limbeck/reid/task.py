@@ -1,0 +1,135 @@
+"""What the training loop needs to know of re-identification: batches, terms, figures on held-out people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from limbeck.errors import InputError
+from limbeck.nn import load_weights
+from limbeck.reid.batches import Batch, Batches, CrossModalSampler, relabelled
+from limbeck.reid.embedding import represent, search_feature
+from limbeck.reid.loss import row_labels, training_terms
+from limbeck.reid.network import Branch, ReidNetwork
+from limbeck.reid.persons import PersonSet
+from limbeck.reid.recipe import DataSettings, ReidRecipe
+from limbeck.retrieval import CrossModal, Features, evaluate
+from limbeck.training import gather, generator, rank, world_size
+
+_HELD_OUT = 4  # first entry of the key that draws held-out people
+
+
+@dataclass(frozen=True, eq=False)
+class Division:
+    """Positions, in a set, of the pictures that are learned from and of those of the people held out."""
+
+    training: NDArray[np.int64]
+    held_out: NDArray[np.int64]
+
+
+def divide(people: PersonSet, settings: DataSettings, seed: int) -> Division:
+    """Take `settings.held_out` people, drawn by the seed, out of the chosen parts of a set.
+
+    Raises:
+        InputError: the set has none of the parts, or too few people.
+    """
+    chosen = [name for name in settings.parts if name in people.parts]
+    if not chosen or "test" in chosen:
+        raise InputError(
+            f"data.parts must name parts to learn from, not test: {people.name} has {', '.join(people.parts)}"
+        )
+    members = np.concatenate([people.part(name) for name in chosen])
+    identities = np.unique(people.identity[members])
+    if settings.held_out >= len(identities):
+        raise InputError(f"data.held_out must be below the {len(identities)} people there are, not {settings.held_out}")
+    kept_apart = generator(seed, _HELD_OUT).permutation(identities)[: settings.held_out]
+    apart = np.isin(people.identity[members], kept_apart)
+    return Division(members[~apart], members[apart])
+
+
+class ReidTask:
+    """Training of a three-branch network, as `limbeck.training.fit` runs it.
+
+    Args:
+        recipe: everything that decides the result.
+        people: the set.
+        images: its decoded pictures, (pictures, height, width, 3) uint8.
+        kept: positions in the set of the rows of `images`; None: all, in order.
+
+    Attributes:
+        network: what is trained.
+        steps_per_epoch: batches an epoch.
+        identities: of the set, the one of class 0, 1, ...
+        told: a line for each encoder: which weights it began with.
+    """
+
+    def __init__(
+        self, recipe: ReidRecipe, people: PersonSet, images: NDArray[np.uint8], kept: NDArray[np.int64] | None = None
+    ) -> None:
+        self.recipe, self.people, self.images = recipe, people, images
+        row = np.full(len(people), -1)
+        row[np.arange(len(people)) if kept is None else kept] = np.arange(len(images))
+        division = divide(people, recipe.data, recipe.training.seed)
+        training, self._held_out = (part[row[part] >= 0] for part in (division.training, division.held_out))
+        self.identities, labels = relabelled(people.identity[training])
+        self.sampler = CrossModalSampler(
+            labels,
+            people.modality[training],
+            identities=recipe.data.identities,
+            pictures=recipe.data.pictures,
+            steps_per_epoch=recipe.data.steps_per_epoch,
+            seed=recipe.training.seed,
+        )
+        self.steps_per_epoch = self.sampler.steps_per_epoch
+        self._training_rows, self._row = row[training], row
+        torch.manual_seed(recipe.training.seed)
+        self.network = ReidNetwork(recipe, len(self.identities))
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.told = [
+            f"{name} encoder: {load_weights(cast(Branch, branch).encoder, recipe.network.weights)}"
+            for name, branch in self.network.branches.items()
+        ]
+
+    def batches(self, start: int, stop: int) -> Iterable[Batch]:
+        share = rank(), world_size()
+        data = Batches(self.images, self.sampler, self._training_rows, self.recipe.augmentation, share=share)
+        workers = self.recipe.training.workers
+        # One batch a key: nothing is collated, and any number of workers gives the same batches in the same order.
+        return DataLoader(
+            data,
+            batch_size=None,
+            sampler=range(start, stop),
+            num_workers=workers,
+            pin_memory=torch.cuda.is_available(),
+            prefetch_factor=4 if workers else None,
+        )
+
+    def terms(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        outputs = network(batch.visible, batch.infrared)
+        with torch.autocast(batch.labels.device.type, enabled=False):
+            labels = gather(row_labels(outputs, batch.labels))
+            return training_terms(outputs.each(gather), labels, self.recipe.loss, network=self.network)
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """mAP and rank-1 of infrared pictures of held-out people that search visible ones; {} where nobody is."""
+        if not len(self._held_out):
+            return {}
+        modality = self.people.modality[self._held_out]
+        bare = cast(ReidNetwork, network)
+        device = next(bare.parameters()).device
+        found = represent(bare, self.images, self._row[self._held_out], modality, device=device)
+        features = Features.of(
+            search_feature(found, "v"),
+            self.people.identity[self._held_out],
+            modality=modality,
+            origin="held-out people",
+        )
+        (figures,) = evaluate(features, CrossModal("i2v"))
+        return {"mAP": figures.mean_average_precision.mean, "rank-1": figures.cmc(1).mean}

@@ -1,0 +1,56 @@
+"""Recipes: what they refuse, and that nothing is lost on the way to JSON and back."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from limbeck.errors import InputError
+from limbeck.reid.recipe import AugmentationSettings, DataSettings, LossSettings, NetworkSettings, ReidRecipe
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: DataSettings(set="market"), "data.set"),
+        (lambda: DataSettings(identities=1), "data.identities"),
+        (lambda: DataSettings(held_out=-1), "data.held_out"),
+        (lambda: DataSettings(steps_per_epoch=0), "data.steps_per_epoch"),
+        (lambda: NetworkSettings(branches=("visible",)), "together"),
+        (lambda: NetworkSettings(branches=("shared", "shared")), "once"),
+        (lambda: NetworkSettings(branches=("sideways",)), "network.branches"),  # type: ignore[arg-type]
+        (lambda: NetworkSettings(uniform=True, branches=("visible", "infrared")), "network.uniform"),
+        (lambda: NetworkSettings(uniform=True, routing="grey"), "network.uniform"),
+        (lambda: NetworkSettings(dropout=1.0), "network.dropout"),
+        (lambda: LossSettings(objective="vib"), "loss.objective"),  # type: ignore[arg-type]
+        (lambda: LossSettings(distillation_weight=-1.0), "loss.distillation_weight"),
+        (lambda: LossSettings(temperature=0.0), "loss.temperature"),
+        (lambda: LossSettings(margin=2.0), "loss.margin"),
+        (lambda: AugmentationSettings(flip=1.5), "augmentation.flip"),
+        (lambda: AugmentationSettings(channel_mode="swap"), "augmentation.channel_mode"),  # type: ignore[arg-type]
+        (lambda: ReidRecipe(network=NetworkSettings(bottleneck=False)), "loss.objective vd needs a bottleneck"),
+        (
+            lambda: ReidRecipe(network=NetworkSettings(gaussian=False), loss=LossSettings(objective="cib")),
+            "network.gaussian",
+        ),
+        (lambda: ReidRecipe(network=NetworkSettings(uniform=True)), "loss.consistency"),
+        (lambda: ReidRecipe(loss=LossSettings(supervise_observation=False)), "loss.supervise_observation"),
+    ],
+)
+def test_unusable_values_are_named(make: Callable[[], object], words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        make()
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_recipe_survives_json() -> None:
+    recipe = replace(ReidRecipe(), network=NetworkSettings(hidden=(7, 5), branches=("shared",)))
+    assert ReidRecipe.of(json.loads(json.dumps(recipe.plain()))) == recipe
+
+
+def test_an_unknown_key_is_refused() -> None:
+    values = ReidRecipe().plain()
+    values["network"]["depth"] = 3
+    with pytest.raises(InputError, match="not of this version"):
+        ReidRecipe.of(values)

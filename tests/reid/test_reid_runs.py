@@ -1,0 +1,202 @@
+"""Runs: trained, interrupted, resumed, loaded, embedded, evaluated."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from limbeck.errors import InputError
+from limbeck.reid.commands import load_people
+from limbeck.reid.evaluation import embed_part, evaluate_runs
+from limbeck.reid.recipe import ReidRecipe
+from limbeck.reid.runs import decoded, load_run, make_task, train_run
+from limbeck.reid.task import ReidTask, divide
+from limbeck.retrieval import SYSU, Features, evaluate
+from limbeck.tensorfiles import read_tensors
+from limbeck.training import Diverged
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return read_tensors(run / "model.safetensors", format="limbeck-reid-1", what="model")[1]
+
+
+def test_a_run_leaves_its_recipe_its_log_and_its_model(small_run: Path, small_recipe: ReidRecipe) -> None:
+    lines = [json.loads(line) for line in (small_run / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, 7))
+    assert {"classification", "ranking", "vsd", "vcd", "vml"} < set(lines[0])
+    with (small_run / "epochs.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 3
+    assert 0 <= float(rows[-1]["validation_mAP"]) <= 1
+    model = load_run(small_run)
+    assert model.recipe == small_recipe
+    assert len(model.identities) == 6
+
+
+@pytest.mark.parametrize("step", [1, 3, 5])
+def test_a_training_that_breaks_off_goes_on_exactly(
+    small_recipe: ReidRecipe, small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    class PowerCutError(Exception):
+        pass
+
+    whole = ReidTask.terms
+    taken = iter(range(100))
+
+    def broken(self: ReidTask, *given: Any) -> Any:
+        if next(taken) == step:
+            raise PowerCutError
+        return whole(self, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ReidTask, "terms", broken)
+        with pytest.raises(PowerCutError):
+            train_run(small_recipe, tmp_path, progress=False)
+    other_workers = replace(small_recipe, training=replace(small_recipe.training, workers=2))
+    train_run(other_workers, tmp_path, progress=False)
+    ended, uninterrupted = weights(tmp_path), weights(small_run)
+    assert all(torch.equal(ended[name], uninterrupted[name]) for name in uninterrupted)
+
+
+def test_another_recipe_or_architecture_is_refused(small_recipe: ReidRecipe, small_run: Path) -> None:
+    for group, change, words in (
+        ("network", {"representation": 9}, "network.representation"),
+        ("loss", {"objective": "none"}, "loss.objective"),
+        ("training", {"seed": 5}, "seed"),
+    ):
+        other = replace(small_recipe, **{group: replace(getattr(small_recipe, group), **change)})
+        with pytest.raises(InputError, match=words) as caught:
+            train_run(other, small_run, progress=False)
+        assert len(str(caught.value).splitlines()) == 1
+
+
+def test_held_out_people_are_never_learned_from(small_recipe: ReidRecipe, small_people: Path) -> None:
+    people = load_people("sysu", small_people)
+    first, again, other = (divide(people, small_recipe.data, seed) for seed in (0, 0, 1))
+    held = set(people.identity[first.held_out].tolist())
+    assert len(held) == 3
+    assert not held & set(people.identity[first.training].tolist())
+    assert not held & set(people.identity[people.part("test")].tolist())
+    assert np.array_equal(first.held_out, again.held_out)
+    assert held != set(people.identity[other.held_out].tolist())
+    with pytest.raises(InputError, match=r"data\.parts"):
+        divide(people, replace(small_recipe.data, parts=("train", "test")), 0)
+    with pytest.raises(InputError, match=r"data\.held_out"):
+        divide(people, replace(small_recipe.data, held_out=9), 0)
+
+
+def test_embedding_does_not_depend_on_the_batch(small_run: Path, small_people: Path) -> None:
+    model = load_run(small_run)
+    people = load_people("sysu", small_people)
+    images, _ = decoded(people, model.recipe.data, small_run)
+    modality = people.modality[:10]
+    together = model.represent(np.asarray(images[:10]), modality)
+    alone = model.represent(np.asarray(images[4:5]), modality[4:5])
+    assert set(together) == {"v specific", "z specific", "v shared", "z shared"}
+    for name, vectors in together.items():
+        assert np.allclose(vectors[4], alone[name][0], atol=1e-5)
+
+
+def test_a_report_says_what_evaluate_says(small_run: Path, tmp_path: Path) -> None:
+    table = evaluate_runs([small_run], out=tmp_path / "report")
+    embedded = embed_part(load_run(small_run), small_run)
+    (figures,) = evaluate(embedded.features, SYSU())
+    assert f"{100 * figures.cmc(1).mean:.2f}" in table
+    held = json.loads((tmp_path / "report" / "figures.json").read_text())
+    assert held["evaluations"][0]["cmc"]["1"]["mean"] == pytest.approx(figures.cmc(1).mean)
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert page.count("<img") == 4
+    assert "z shared" in page
+
+
+def test_features_differ_and_join(small_run: Path) -> None:
+    model = load_run(small_run)
+    found: dict[str, Features] = {
+        kind: embed_part(model, small_run, feature=kind).features  # type: ignore[arg-type]
+        for kind in ("v", "z", "v+z")
+    }
+    sizes = {kind: one.feature.shape[1] for kind, one in found.items()}
+    assert sizes == {"v": 384, "z": 16, "v+z": 400}
+    for one in found.values():
+        assert np.allclose(np.linalg.norm(one.feature, axis=1), 1, atol=1e-5)
+
+
+def test_several_runs_are_trials(small_run: Path, tmp_path: Path) -> None:
+    table = evaluate_runs([small_run, small_run], out=tmp_path / "report")
+    assert " 20 " in table.splitlines()[2]
+
+
+def test_held_out_people_can_be_scored(small_run: Path, tmp_path: Path) -> None:
+    table = evaluate_runs([small_run], part="held_out", protocol="cross-i2v", out=tmp_path / "report")
+    assert "cross-i2v" in table
+
+
+def test_fewer_people_than_a_batch_asks_for(small_recipe: ReidRecipe, tmp_path: Path) -> None:
+    greedy = replace(small_recipe, data=replace(small_recipe.data, identities=7))
+    with pytest.raises(InputError, match="asks for 7 people in a batch, but there are 6"):
+        train_run(greedy, tmp_path, progress=False)
+
+
+def test_weights_with_missing_keys(small_recipe: ReidRecipe, tmp_path: Path) -> None:
+    encoder = make_task(small_recipe, tmp_path).network.branches["shared"].encoder
+    state = encoder.state_dict()
+    state.pop(next(iter(state)))
+    torch.save(state, tmp_path / "encoder.pth")
+    network = replace(small_recipe.network, weights=str(tmp_path / "encoder.pth"))
+    with pytest.raises(InputError, match=r"encoder\.pth.*missing"):
+        train_run(replace(small_recipe, network=network), tmp_path / "run", progress=False)
+
+
+def test_weights_from_a_file_are_where_all_encoders_start(small_recipe: ReidRecipe, tmp_path: Path) -> None:
+    state = make_task(small_recipe, tmp_path).network.branches["shared"].encoder.state_dict()
+    torch.save(state, tmp_path / "encoder.pth")
+    network = replace(small_recipe.network, weights=str(tmp_path / "encoder.pth"))
+    task = make_task(replace(small_recipe, network=network), tmp_path)
+    assert len(task.told) == 3
+    for branch in task.network.branches.values():
+        assert all(torch.equal(value, branch.encoder.state_dict()[name]) for name, value in state.items())
+
+
+def test_a_diverging_loss_names_step_and_term(small_recipe: ReidRecipe, tmp_path: Path) -> None:
+    wild = replace(small_recipe, training=replace(small_recipe.training, learning_rate=1e25))
+    with pytest.raises(Diverged, match=r"step \d+") as caught:
+        train_run(wild, tmp_path, progress=False)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_what_is_no_run_is_one_line(tmp_path: Path, small_run: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no model\.safetensors"):
+        load_run(tmp_path)
+    damaged = tmp_path / "model.safetensors"
+    damaged.write_bytes((small_run / "model.safetensors").read_bytes()[:-40])
+    with pytest.raises(InputError, match="damaged"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"network": {"uniform": True}, "loss": {"consistency": "mv2d"}},
+        {"network": {"routing": "grey"}},
+        {"loss": {"objective": "cib"}},
+        {"loss": {"objective": "cib", "supervise_observation": False}},
+        {"loss": {"objective": "released-2021"}},
+        {"loss": {"consistency": "vcd+vml", "pairs": "all", "mutual_weight": 8.0}},
+        {"network": {"bottleneck": False, "branches": ("shared",)}, "loss": {"objective": "none"}},
+        {"training": {"precision": "bf16", "select": "best"}},
+    ],
+)
+def test_every_objective_trains_and_loads(small_recipe: ReidRecipe, tmp_path: Path, change: dict[str, Any]) -> None:
+    groups = {name: replace(getattr(small_recipe, name), **values) for name, values in change.items()}
+    recipe = replace(small_recipe, **groups)
+    short = replace(recipe, training=replace(recipe.training, epochs=1))
+    fitted = train_run(short, tmp_path, progress=False)
+    assert fitted.step == 2
+    model = load_run(tmp_path)
+    found = embed_part(model, tmp_path).features.feature
+    assert np.isfinite(found).all()
