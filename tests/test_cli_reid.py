@@ -197,6 +197,14 @@ def test_sigterm_saves_and_the_same_command_goes_on(place: Path, tmp_path: Path)
     assert lines == list(range(1, steps + 1))
 
 
+def test_a_refused_command_changes_nothing(place: Path, stopped: Callable[..., None]) -> None:
+    before = (place / "run" / "recipe.yaml").read_bytes()
+    stopped(command(place, place / "run", "--network.representation", "9"), "network.representation")
+    stopped(command(place, place / "run", "--data.height", "48"), "data.height")
+    assert (place / "run" / "recipe.yaml").read_bytes() == before
+    assert len(list((place / "run" / "pictures").glob("images-*"))) == 1
+
+
 def test_training_twice_gives_the_same_weights(place: Path, tmp_path: Path) -> None:
     assert train(place, tmp_path / "again", "--training.workers", "2") == 0
     one, other = (
@@ -250,5 +258,9 @@ def test_two_processes_train_like_one(place: Path, tmp_path: Path) -> None:
     )
     for name, value in one.items():
         assert torch.allclose(value.double(), two[name].double(), atol=1e-5), name
-    lines = (tmp_path / "two" / "log.jsonl").read_text().splitlines()
-    assert len(lines) == 1
+    (first,), (second,) = (
+        [json.loads(line) for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+        for name in ("one", "two")
+    )
+    for name in set(first) - {"seconds"}:
+        assert first[name] == pytest.approx(second[name], rel=1e-4), name

@@ -52,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after `limbeck`; default: those of the process.
 
     Returns:
-        0. Wrong usage or input prints one line and exits with 2, Ctrl-C with 130.
+        0. Wrong usage or input prints one line and exits with 2, Ctrl-C with 130; a re-identification training that a
+        signal stopped exits with 143, its checkpoint written.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words == ["--version"]:
@@ -266,7 +267,8 @@ def _train_multiview(parser: ArgumentParser, config: Namespace) -> None:
 
 def _train_reid(parser: ArgumentParser, config: Namespace) -> None:
     from limbeck.reid.recipe import ReidRecipe  # noqa: PLC0415
-    from limbeck.reid.runs import MODEL, train_run  # noqa: PLC0415
+    from limbeck.reid.runs import train_run  # noqa: PLC0415
+    from limbeck.training.loop import MODEL  # noqa: PLC0415
 
     ready = parser.instantiate(config)
     folder = Path(config.out)
@@ -279,9 +281,9 @@ def _train_reid(parser: ArgumentParser, config: Namespace) -> None:
         bar=_progress,
     )
     if fitted.stopped:
-        _tell(f"stopped at step {fitted.step}; the same command goes on from there")
         raise SystemExit(TERMINATED)
-    _print(f"Written: {folder / MODEL}")
+    if os.environ.get("RANK", "0") == "0":
+        _print(f"Written: {folder / MODEL}")
 
 
 def _reid_rank(parser: ArgumentParser, config: Namespace) -> None:
@@ -332,6 +334,8 @@ def _kind(given: Path) -> str:
     file = given / "model.safetensors" if given.is_dir() else given
     if file.suffix == ".npz":
         return "features"
+    if given.is_dir() and not file.is_file():
+        raise InputError(f"{given}: holds no {file.name}; give the folder of a training that has ended")
     return "reid" if read_description(file)["format"].startswith("limbeck-reid") else "multiview"
 
 
@@ -341,6 +345,9 @@ def _evaluate_multiview(config: Namespace) -> None:
     first, *others = config.inputs
     if others or config.protocol is not None:
         raise InputError(f"{others[0] if others else first}: a multi-view model is scored alone, without --protocol")
+    for name in ("out", "permutations"):
+        if getattr(config, name) is not None:
+            raise InputError(f"--{name} is for re-identification and for features: leave it out for {first}")
     data, part = config.data or "digits", config.part or "test"
     _print(evaluate_run(Path(first), data, split=config.split, part=part, device=config.device))
 
@@ -349,6 +356,8 @@ def _evaluate_reid(config: Namespace) -> None:
     from limbeck.reid.evaluation import evaluate_runs  # noqa: PLC0415
 
     _among("feature", config.feature, ("v", "z", "v+z"))
+    if config.split:
+        raise InputError("--split is for multi-view sets: a run of RegDB knows its own split")
     _print(
         evaluate_runs(
             [Path(run) for run in config.inputs],

@@ -36,6 +36,7 @@ def test_parameters_of_the_published_configuration() -> None:
     assert ours + IMAGENET_HEAD == 29_412_850
     critic = PairCritic(2048, 512, hidden=(2048, 512), normalization="batch")
     assert ours + IMAGENET_HEAD + sum(p.numel() for p in critic.parameters()) == 35_712_499
+    assert count_parameters(row_recipe(settings, "CIB"), 395) + IMAGENET_HEAD == 35_712_499 - 589_824
     three = replace(published_recipe(), network=replace(published_recipe().network, branches=BRANCHES))
     assert count_parameters(three, 395) == 82_091_550
     assert count_parameters(three, 395) + 3 * IMAGENET_HEAD == 88_238_550

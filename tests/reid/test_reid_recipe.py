@@ -35,6 +35,12 @@ from limbeck.reid.recipe import AugmentationSettings, DataSettings, LossSettings
             "network.gaussian",
         ),
         (lambda: ReidRecipe(network=NetworkSettings(uniform=True)), "loss.consistency"),
+        (lambda: NetworkSettings(hidden=(0,)), "network.hidden"),
+        (lambda: NetworkSettings(head_hidden=0), "network.head_hidden"),
+        (lambda: NetworkSettings(uniform_widths=()), "network.uniform_widths"),
+        (lambda: NetworkSettings(critic_hidden=(0,)), "network.critic_hidden"),
+        (lambda: LossSettings(ranking_temperature=-1.0), "loss.ranking_temperature"),
+        (lambda: LossSettings(consistency="mv2d", pairs="all"), "loss.pairs"),
         (lambda: ReidRecipe(loss=LossSettings(supervise_observation=False)), "loss.supervise_observation"),
     ],
 )

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.reid.conftest import PEOPLE
 
 from limbeck.errors import InputError
 from limbeck.reid.commands import load_people
 from limbeck.reid.evaluation import embed_part, evaluate_runs
+from limbeck.reid.people import PeopleSettings, make_people
 from limbeck.reid.recipe import ReidRecipe
 from limbeck.reid.runs import decoded, load_run, make_task, train_run
 from limbeck.reid.task import ReidTask, divide
@@ -93,7 +95,7 @@ def test_held_out_people_are_never_learned_from(small_recipe: ReidRecipe, small_
 def test_embedding_does_not_depend_on_the_batch(small_run: Path, small_people: Path) -> None:
     model = load_run(small_run)
     people = load_people("sysu", small_people)
-    images, _ = decoded(people, model.recipe.data, small_run)
+    images, _ = decoded(people, model.recipe.data, small_run / "pictures")
     modality = people.modality[:10]
     together = model.represent(np.asarray(images[:10]), modality)
     alone = model.represent(np.asarray(images[4:5]), modality[4:5])
@@ -126,9 +128,90 @@ def test_features_differ_and_join(small_run: Path) -> None:
         assert np.allclose(np.linalg.norm(one.feature, axis=1), 1, atol=1e-5)
 
 
-def test_several_runs_are_trials(small_run: Path, tmp_path: Path) -> None:
-    table = evaluate_runs([small_run, small_run], out=tmp_path / "report")
+def test_several_runs_are_trials(small_recipe: ReidRecipe, small_run: Path, tmp_path: Path) -> None:
+    other = replace(small_recipe, training=replace(small_recipe.training, seed=1))
+    train_run(other, tmp_path / "other", progress=False)
+    table = evaluate_runs([small_run, tmp_path / "other"], out=tmp_path / "report")
     assert " 20 " in table.splitlines()[2]
+    assert "seeds 0, 1" in table
+    with pytest.raises(InputError, match="same split and seed"):
+        evaluate_runs([small_run, small_run], out=tmp_path / "report")
+    shorter = replace(small_recipe, training=replace(small_recipe.training, epochs=1))
+    train_run(shorter, tmp_path / "shorter", progress=False)
+    with pytest.raises(InputError, match="another recipe"):
+        evaluate_runs([small_run, tmp_path / "shorter"], out=tmp_path / "report")
+
+
+def test_a_report_says_whom_the_model_knows(small_recipe: ReidRecipe, small_run: Path, tmp_path: Path) -> None:
+    unseen, known, chosen = "Nothing was learned from, or selected on", "learned from people of this part", "optimistic"
+    options = {"protocol": "cross-i2v", "out": tmp_path / "report"}
+    assert unseen in evaluate_runs([small_run], **options)  # type: ignore[arg-type]
+    assert unseen in evaluate_runs([small_run], part="held_out", **options)  # type: ignore[arg-type]
+    assert known in evaluate_runs([small_run], part="train", **options)  # type: ignore[arg-type]
+    best = replace(small_recipe, training=replace(small_recipe.training, select="best"))
+    train_run(best, tmp_path / "best", progress=False)
+    assert chosen in evaluate_runs([tmp_path / "best"], part="held_out", **options)  # type: ignore[arg-type]
+    assert unseen in evaluate_runs([tmp_path / "best"], **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """One's own pictures: eight people in a CSV."""
+    settings = PeopleSettings(
+        train_identities=7,
+        validation_identities=0,
+        test_identities=1,
+        images_per_camera=2,
+        height=32,
+        width=16,
+        absent=0.0,
+    )
+    make_people(tmp_path / "own", settings, "csv")
+    return tmp_path / "own" / "people.csv"
+
+
+def test_ones_own_table_is_scored_on_the_people_held_out(small_recipe: ReidRecipe, table: Path, tmp_path: Path) -> None:
+    recipe = replace(small_recipe, data=replace(small_recipe.data, set="csv", root=str(table)))
+    train_run(recipe, tmp_path / "run", progress=False)
+    report = evaluate_runs([tmp_path / "run"])
+    assert "cross-v2i" in report
+    assert "Part of the set: held_out" in report
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join(line for line in lines if line.split(",")[1] != "2") + "\n")
+    with pytest.raises(InputError, match="does not hold the people that this model was trained on"):
+        evaluate_runs([tmp_path / "run"])
+
+
+def test_a_table_without_held_out_people_says_so(small_recipe: ReidRecipe, table: Path, tmp_path: Path) -> None:
+    recipe = replace(small_recipe, data=replace(small_recipe.data, set="csv", root=str(table), held_out=0))
+    told: list[str] = []
+    train_run(recipe, tmp_path / "run", progress=False, say=told.append)
+    assert any("nobody is held out" in line for line in told)
+    with pytest.raises(InputError, match="held out nobody"):
+        evaluate_runs([tmp_path / "run"])
+
+
+def test_splits_of_regdb_are_trials(small_recipe: ReidRecipe, tmp_path: Path) -> None:
+    settings = PeopleSettings(
+        train_identities=8, validation_identities=0, test_identities=8, images_per_camera=3, height=32, width=16
+    )
+    make_people(tmp_path / "people", settings, "regdb")
+    runs = []
+    for split in (1, 2):
+        data = replace(small_recipe.data, set="regdb", root=str(tmp_path / "people"), split=split, held_out=0)
+        runs.append(tmp_path / f"split-{split}")
+        train_run(replace(small_recipe, data=data), runs[-1], progress=False)
+    report = evaluate_runs(runs, out=tmp_path / "report")
+    assert "regdb-v2i" in report
+    assert "regdb-i2v" in report
+    assert "splits 1, 2" in report
+
+
+def test_other_pictures_do_not_go_on_with_a_training(small_recipe: ReidRecipe, small_run: Path, tmp_path: Path) -> None:
+    make_people(tmp_path / "others", replace(PEOPLE, seed=9))
+    other = replace(small_recipe, data=replace(small_recipe.data, root=str(tmp_path / "others")))
+    with pytest.raises(InputError, match="people is"):
+        train_run(other, small_run, progress=False)
 
 
 def test_held_out_people_can_be_scored(small_run: Path, tmp_path: Path) -> None:

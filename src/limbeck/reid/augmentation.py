@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from limbeck.reid.images import LUMA
 from limbeck.reid.recipe import AugmentationSettings
 
 _ERASED_AREA, _ERASED_ASPECT = (0.02, 0.4), (0.3, 3.3)  # Zhong et al. 2020: share of the picture, height over width
-_GREY = np.array([0.299, 0.587, 0.114], np.float32)
+_CANDIDATES = np.array([*np.eye(3), LUMA], np.float32)  # what "exchange" may put in place of the colours
 
 
 def augmented(
@@ -31,7 +32,7 @@ def augmented(
         coloured: the pictures are visible ones; only these lose their colours.
 
     Returns:
-        (batch, 3, height, width) float32 in [0, 1].
+        (batch, 3, height, width) float32; in [0, 1] but for "mix" and `tone`, which may leave it.
     """
     changed = np.empty((len(pictures), 3, *pictures.shape[1:3]), np.float32)
     for place, (picture, rng) in enumerate(zip(pictures, generators, strict=True)):
@@ -75,7 +76,7 @@ def _without_colours(values: NDArray[np.float32], mode: str, rng: np.random.Gene
     """One tone in all three channels."""
     weights: NDArray[Any]
     if mode == "exchange":
-        weights = np.vstack([np.eye(3, dtype=np.float32), _GREY])[rng.integers(4)]
+        weights = _CANDIDATES[rng.integers(4)]
         return np.repeat((values @ weights)[:, :, None], 3, axis=2)
     # Half of the mixtures have negative weights: a contrast's sign says nothing across modalities.
     weights = rng.dirichlet([2, 2, 2]) if rng.random() < 0.5 else rng.normal(0, 0.6, 3)

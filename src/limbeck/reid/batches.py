@@ -46,8 +46,9 @@ class Draw(NamedTuple):
 class CrossModalSampler:
     """Draws P people and K pictures of each in each modality, a batch a step.
 
-    Every epoch goes through all people in an order of its own, round after round, P at a time; what is drawn depends on
-    (seed, epoch, place in the epoch) alone. A person with fewer than K pictures in a modality shows some twice.
+    Every epoch goes through the people in an order of its own, round after round, P at a time; those whom whole batches
+    leave over sit out the round. What is drawn depends on (seed, epoch, place in the epoch) alone. A person with fewer
+    than K pictures in a modality shows some twice.
 
     Args:
         labels: (pictures,) from 0 to people - 1.
@@ -84,7 +85,10 @@ class CrossModalSampler:
         for code, cells in self.cells.items():
             empty = [person for person, cell in enumerate(cells) if len(cell) == 0]
             if empty:
-                raise InputError(f"{len(empty)} people have no {MODALITIES[code]} picture to learn from")
+                raise InputError(
+                    f"{len(empty)} people have no {MODALITIES[code]} picture to learn from (first: class {empty[0]}); "
+                    "leave them out of the set"
+                )
         self.people, self.identities, self.pictures, self.seed = people, identities, pictures, seed
         self.steps_per_epoch = steps_per_epoch or people // identities
 
@@ -100,7 +104,7 @@ class CrossModalSampler:
         return Draw(chosen, visible, infrared)
 
     def _people(self, epoch: int, first: int) -> NDArray[np.int64]:
-        """P people of an epoch's order from a place on; a batch that a round cannot fill begins the next one."""
+        """P people of an epoch's order from a place on; a round that can fill no batch any more is over."""
         whole = self.people // self.identities * self.identities
         round_, start = divmod(first, whole)
         order = generator(self.seed, _ORDER, epoch, round_).permutation(self.people)

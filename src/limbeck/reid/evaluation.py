@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,8 @@ from limbeck.reid.commands import load_people
 from limbeck.reid.embedding import Feature
 from limbeck.reid.images import read_image
 from limbeck.reid.persons import PersonSet
-from limbeck.reid.recipe import DataSettings
-from limbeck.reid.runs import Bar, ReidModel, decoded, features_of, load_run, relocated
+from limbeck.reid.recipe import DataSettings, ReidRecipe
+from limbeck.reid.runs import PICTURES, Bar, ReidModel, decoded, features_of, load_run, place_of
 from limbeck.reid.task import divide
 from limbeck.retrieval import Features, evaluate, named_protocols
 from limbeck.retrieval.evidence import write_evidence
@@ -64,21 +64,35 @@ def embed_part(
     Raises:
         InputError: the set cannot be read or has no such part.
     """
-    data = relocated(model.recipe, root)
-    people = load_people(data.set, Path(data.root), split=data.split)
-    if part == "held_out":
-        members = divide(people, data, model.recipe.training.seed).held_out
-        if not len(members):
-            raise InputError("the training held out nobody (data.held_out was 0): name a part of the set")
-    else:
-        members = people.part(part)
-    images, kept = decoded(people, data, run if run.is_dir() else run.parent, bar=bar)
+    data = model.recipe.data if root is None else replace(model.recipe.data, root=root)
+    people = load_people(data.set, place_of(data), split=data.split)
+    # Another set's pictures do not take the place of those that the training reads.
+    inside = run if run.is_dir() else run.parent
+    cache = Path(data.cache or inside / PICTURES) if root is None else inside / f"{PICTURES}-elsewhere"
+    images, kept = decoded(people, data, cache, bar=bar)
+    members = _held_out(model, people, data, kept) if part == "held_out" else people.part(part)
     if bar is None:
         features, found = features_of(model, people, images, kept, members, feature=feature)
     else:
         with bar("embedding") as progress:
             features, found = features_of(model, people, images, kept, members, feature=feature, progress=progress)
     return Embedded(features, found, people)
+
+
+def _held_out(model: ReidModel, people: PersonSet, data: DataSettings, kept: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The pictures of the people that training took out; only of the very people that it was given."""
+    division = divide(people, data, model.recipe.training.seed)
+    if not len(division.held_out):
+        raise InputError(
+            "the training held out nobody (data.held_out was 0): name a part of the set, or other people with --data"
+        )
+    learned = division.training[np.isin(division.training, kept)]
+    if not np.array_equal(np.unique(people.identity[learned]), model.identities):
+        raise InputError(
+            f"{data.root}: does not hold the people that this model was trained on, so that nobody knows whom it "
+            "held out: name a part of the set"
+        )
+    return division.held_out
 
 
 def evaluate_runs(
@@ -118,14 +132,16 @@ def evaluate_runs(
     Raises:
         InputError: a run, the set, the part or the protocol cannot be used.
     """
-    model = load_run(runs[0], device=device)
+    models = [load_run(run, device=device) for run in runs]
+    model = models[0]
+    _check_alike(runs, models)
     name = protocol or PROTOCOLS[model.recipe.data.set]
     protocols = named_protocols(name, permutations=permutations)
     chosen = part or _default_part(model.recipe.data)
-    embedded: list[Embedded] = []
-    for run in runs:
-        current = model if run == runs[0] else load_run(run, device=device)
-        embedded.append(embed_part(current, run, root=root, part=chosen, feature=feature, bar=bar))
+    embedded = [
+        embed_part(one, run, root=root, part=chosen, feature=feature, bar=bar)
+        for one, run in zip(models, runs, strict=True)
+    ]
     reranking = KReciprocal() if rerank else None
     evaluations = evaluate(
         [one.features for one in embedded],
@@ -133,7 +149,11 @@ def evaluate_runs(
         similarity=similarity,
         reranking=reranking,
     )
-    folder = out or (runs[0] if runs[0].is_dir() else runs[0].parent) / f"report-{name}-{feature}"
+    unusual = [
+        word for word, said in ((chosen, part), (similarity, similarity != "cosine"), ("reranked", rerank)) if said
+    ]
+    home = runs[0] if runs[0].is_dir() else runs[0].parent
+    folder = out or home / "-".join(["report", name, feature, *unusual])
     first = embedded[0]
     paths = first.features.path
     assert paths is not None
@@ -141,6 +161,7 @@ def evaluate_runs(
     def picture(position: int) -> NDArray[np.uint8]:
         return read_image(first.people.root / paths[position])
 
+    notes = [*_notes(models, chosen, feature)]
     representations = {name: found for name, found in first.representations.items() if name.startswith("z ")}
     files = write_evidence(
         folder,
@@ -149,27 +170,56 @@ def evaluate_runs(
         protocols,
         picture=picture,
         title=f"Re-identification on {first.people.name}",
-        notes=[*_notes(model, chosen, feature, len(runs))],
+        notes=notes,
         representations=representations or first.representations,
         similarity=similarity,
         reranking=reranking,
         seed=seed,
     )
-    return f"{format_evaluations(evaluations)}\nWritten: {files[-1]}"
+    return "\n".join([format_evaluations(evaluations), *notes, f"Written: {files[-1]}"])
 
 
-def _notes(model: ReidModel, part: str, feature: str, runs: int) -> Iterator[str]:
-    network, loss, training = model.recipe.network, model.recipe.loss, model.recipe.training
+def _check_alike(runs: Sequence[Path], models: Sequence[ReidModel]) -> None:
+    """Trials of one evaluation differ in their seed or their split alone.
+
+    Raises:
+        InputError: two runs do not.
+    """
+
+    def essence(model: ReidModel) -> ReidRecipe:
+        recipe = model.recipe
+        data = replace(recipe.data, split=1, root="", cache=None)
+        return replace(recipe, data=data, training=replace(recipe.training, seed=0))
+
+    for run, model in zip(runs[1:], models[1:], strict=True):
+        if essence(model) != essence(models[0]):
+            raise InputError(f"{run} was trained by another recipe than {runs[0]}: evaluate them apart")
+    trained = [(model.recipe.data.split, model.recipe.training.seed) for model in models]
+    if len(set(trained)) < len(trained):
+        raise InputError(f"{runs[-1]}: two of the runs are of the same split and seed; each trial needs its own")
+
+
+def _notes(models: Sequence[ReidModel], part: str, feature: str) -> Iterator[str]:
+    recipe = models[0].recipe
+    network, loss, training, data = recipe.network, recipe.loss, recipe.training, recipe.data
     yield (
-        f"{runs} model{'s' * (runs != 1)}: {network.encoder} (weights: {network.weights}), branches "
+        f"{len(models)} model{'s' * (len(models) != 1)}: {network.encoder} (weights: {network.weights}), branches "
         f"{', '.join(network.branches)}, {'with' if network.bottleneck else 'without'} bottleneck, "
         f"objective {loss.objective}."
     )
+    splits = f", splits {', '.join(str(model.recipe.data.split) for model in models)}" if data.set == "regdb" else ""
     yield (
-        f"Trained for {training.epochs} epochs, seed {training.seed}; "
+        f"Trained for {training.epochs} epochs, seed{'s' * (len(models) != 1)} "
+        f"{', '.join(str(model.recipe.training.seed) for model in models)}{splits}; "
         + ("the last step" if training.select == "last" else "the best step on held-out people")
-        + " counts. Nothing was selected on the people shown here."
+        + " counts."
     )
+    if part == "held_out" and training.select == "best":
+        yield "The best step was chosen on these very people: the figures are optimistic."
+    elif part in data.parts:
+        yield "The model learned from people of this part: these are no figures of unseen people."
+    else:
+        yield "Nothing was learned from, or selected on, the people shown here."
     yield f"Part of the set: {part}. Compared: {feature} of every branch, each of length 1, side by side."
 
 

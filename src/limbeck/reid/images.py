@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from limbeck.errors import InputError
 
+LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in a grey picture (Rec. 601)
 # A crop of a person has some ten thousand pixels. A file that unfolds to more than this is an accident or an attack.
 MAX_PIXELS = 2**25
 

@@ -131,11 +131,12 @@ def _distillation(outputs: Outputs, target: Tensor, settings: LossSettings) -> d
         second.observation_logits,
         first_z,
         second_z,
+        equation=settings.vcd_equation,
         detach_teacher=detach,
         temperature=temperature,
         arithmetic=arithmetic,
     )
-    if not released:
+    if not released and settings.consistency != "vcd":
         divergence: Literal["js", "symmetric-kl"] = "js" if settings.consistency == "vcd+vml" else "symmetric-kl"
         terms["vml"] = weight * vmd(first_z, second_z, divergence=divergence, temperature=temperature)
     return terms

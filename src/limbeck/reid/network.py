@@ -21,13 +21,13 @@ from limbeck.nn import (
     make_encoder,
     make_pooling,
 )
+from limbeck.reid.images import LUMA
 from limbeck.reid.recipe import ReidRecipe
 from limbeck.retrieval.features import VISIBLE
 
 # Of ImageNet's pictures, for red, green and blue in [0, 1]; what published encoder weights expect.
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 FLAT = 0.02  # added to a picture's deviation, so that the noise of an empty one is not blown up
-LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in a grey picture (Rec. 601)
 
 
 class BranchOutput(NamedTuple):

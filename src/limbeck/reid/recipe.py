@@ -21,7 +21,7 @@ class DataSettings:
 
     Attributes:
         set: "sysu", "regdb", "llcm" or "csv".
-        root: its folder; the file for "csv". Procedural people lie in these layouts too.
+        root: its folder; the file for "csv". Procedural people lie in these layouts too. There is no default.
         split: of RegDB, from 1 to 10.
         parts: whose pictures are used; those a set does not have are left out. "all" of a CSV.
         held_out: identities taken out of these parts, by the training seed, to select and to watch; never test ones.
@@ -29,13 +29,13 @@ class DataSettings:
         width: see above.
         identities: a batch holds so many people,
         pictures: and so many pictures of each in each modality.
-        steps_per_epoch: None: as many as it takes to see every person once.
-        cache: folder for decoded pictures; None: a hidden one beside the run.
+        steps_per_epoch: None: as many as people // identities, so that nobody is seen twice; who is left over changes.
+        cache: folder for decoded pictures; None: `pictures` in the run's folder.
         skip_corrupt: leave unreadable pictures out instead of refusing.
     """
 
     set: str = "sysu"
-    root: str = "."
+    root: str = ""
     split: int = 1
     parts: tuple[str, ...] = ("train", "validation", "all")
     held_out: int = 0
@@ -55,6 +55,8 @@ class DataSettings:
         _count("data.held_out", self.held_out, least=0)
         if self.steps_per_epoch is not None:
             _count("data.steps_per_epoch", self.steps_per_epoch)
+        if not self.parts:
+            raise InputError("data.parts must name at least one part of the set")
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,14 @@ class NetworkSettings:
         _count("network.last_stride", self.last_stride)
         _count("network.representation", self.representation)
         _share("network.dropout", self.dropout)
+        _choice("network.bottleneck_normalization", self.bottleneck_normalization, ("none", "batch"))
+        for name in ("hidden", "critic_hidden", "uniform_widths"):
+            for width in getattr(self, name):
+                _count(f"network.{name}", width)
+        if not self.uniform_widths:
+            raise InputError("network.uniform_widths must name at least one width")
+        if self.head_hidden is not None:
+            _count("network.head_hidden", self.head_hidden)
 
 
 @dataclass(frozen=True)
@@ -130,8 +140,9 @@ class LossSettings:
             VSD and VCD under the arithmetic of the authors' code, which has no VML. "cib": the conventional information
             bottleneck, which lowers I(v; z) as a critic of I_JS sees it. "none": nothing.
         vsd: use VSD on the specific branches.
-        consistency: on the shared branch: "vcd+vml" (2021), "vcd+vmd" (2022), "mv2d" (2022, eq. 9; any number of views)
-            or "none".
+        consistency: on the shared branch: "vcd+vml" (2021), "vcd+vmd" (2022), "vcd" alone, "mv2d" (2022, eq. 9; any
+            number of views) or "none".
+        vcd_equation: "2022-eq18", or "2021-eq15", which prints the other representation as the teacher.
         pairs: which pictures of a person count as two views of one thing: "matched": the k-th visible one of the batch
             with the k-th infrared one; "all": every one with every one.
         distillation_weight: β.
@@ -151,7 +162,8 @@ class LossSettings:
 
     objective: Objective = "vd"
     vsd: bool = True
-    consistency: Literal["vcd+vml", "vcd+vmd", "mv2d", "none"] = "vcd+vmd"
+    consistency: Literal["vcd+vml", "vcd+vmd", "vcd", "mv2d", "none"] = "vcd+vmd"
+    vcd_equation: Literal["2022-eq18", "2021-eq15"] = "2022-eq18"
     pairs: Literal["matched", "all"] = "matched"
     distillation_weight: float = 2.0
     detach_teacher: bool = True
@@ -169,8 +181,12 @@ class LossSettings:
 
     def __post_init__(self) -> None:
         _choice("loss.objective", self.objective, get_args(Objective))
-        _choice("loss.consistency", self.consistency, ("vcd+vml", "vcd+vmd", "mv2d", "none"))
+        _choice("loss.consistency", self.consistency, ("vcd+vml", "vcd+vmd", "vcd", "mv2d", "none"))
+        _choice("loss.vcd_equation", self.vcd_equation, ("2022-eq18", "2021-eq15"))
         _choice("loss.pairs", self.pairs, ("matched", "all"))
+        if self.consistency == "mv2d" and (self.pairs == "all" or self.objective == "released-2021"):
+            raise InputError("loss.consistency mv2d needs loss.pairs matched, and is not in the released arithmetic")
+        _weight("loss.ranking_temperature", self.ranking_temperature)
         _share("loss.label_smoothing", self.label_smoothing)
         for name in ("distillation", "classification", "ranking", "mutual", "compression", "reconstruction"):
             _weight(f"loss.{name}_weight", getattr(self, f"{name}_weight"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,19 +15,22 @@ from numpy.typing import NDArray
 
 from limbeck.devices import check_device
 from limbeck.errors import InputError
-from limbeck.files import write_text
 from limbeck.reid.cache import decoded_images
 from limbeck.reid.commands import load_people
 from limbeck.reid.embedding import Feature, represent, search_feature
 from limbeck.reid.network import ReidNetwork
 from limbeck.reid.persons import PersonSet
 from limbeck.reid.recipe import DataSettings, ReidRecipe
-from limbeck.reid.task import ReidTask
+from limbeck.reid.task import ReidTask, digest
 from limbeck.retrieval import Features
 from limbeck.tensorfiles import read_tensors
-from limbeck.training import Fitted, fit, is_main, process_group
+from limbeck.training import Fitted, fit, is_main, process_group, world_size
+from limbeck.training.checkpoints import refuse_other
+from limbeck.training.distributed import from_main
+from limbeck.training.loop import CHECKPOINTS, MODEL
+from limbeck.training.settings import decisive
 
-MODEL, FORMAT = "model.safetensors", "limbeck-reid-1"
+FORMAT, PICTURES = "limbeck-reid-1", "pictures"
 Progress = Callable[[int, int], None]
 Bar = Callable[[str], AbstractContextManager[Progress]]
 
@@ -80,44 +84,84 @@ def train_run(
         InputError: the set or the weights cannot be used, a checkpoint is of another recipe, or the loss diverges.
         OSError: the folder cannot be written.
     """
-    with process_group(check_device(device)) as place:
-        task = make_task(recipe, folder, bar=bar if is_main() else None)
-        if is_main():
-            if resolved:
-                write_text(folder / "recipe.yaml", resolved)
-            if say is not None:
-                for line in [*task.told, _counted(task)]:
-                    say(line)
+    where = str(Path(recipe.data.root).expanduser().resolve()) if recipe.data.root else ""
+    recipe = replace(recipe, data=replace(recipe.data, root=where))
+    with process_group(device) as place:
+        known = {**_fingerprint(recipe), "training": decisive(recipe.training)}
+        begun = refuse_other(folder, folder / CHECKPOINTS, known)
+        task = _task_of_all(recipe, folder, place, begun=begun, bar=bar)
+        if is_main() and say is not None:
+            for line in [*task.told, *_counted(task)]:
+                say(line)
         return fit(
             task,
             recipe.training,
             folder,
             device=place,
-            fingerprint=_fingerprint(recipe),
+            fingerprint={**_fingerprint(recipe), "people": digest(task.people)},
             description={"format": FORMAT, "recipe": recipe.plain(), "identities": task.identities.tolist()},
+            texts={"recipe.yaml": resolved} if resolved else {},
             say=say,
             progress=progress,
         )
 
 
-def make_task(recipe: ReidRecipe, folder: Path, *, bar: Bar | None = None) -> ReidTask:
+def _task_of_all(recipe: ReidRecipe, folder: Path, device: torch.device, *, begun: bool, bar: Bar | None) -> ReidTask:
+    """The task, in every process; the first one decodes the pictures and fetches the weights, for all."""
+    task, error = None, ""
+    if is_main():
+        try:
+            task = make_task(recipe, folder, begun=begun, device=device, bar=bar)
+        except (InputError, OSError) as caught:
+            if world_size() == 1:
+                raise
+            error = " ".join(str(caught).split())
+    told = from_main({"error": error}, device)
+    if told["error"]:
+        raise InputError(told["error"])
+    return task or make_task(recipe, folder, begun=begun, device=device)
+
+
+def make_task(
+    recipe: ReidRecipe,
+    folder: Path,
+    *,
+    begun: bool = False,
+    device: torch.device | None = None,
+    bar: Bar | None = None,
+) -> ReidTask:
     """The task of a recipe: its set read and decoded."""
-    people = load_people(recipe.data.set, Path(recipe.data.root), split=recipe.data.split)
-    images, kept = decoded(people, recipe.data, folder, bar=bar)
-    return ReidTask(recipe, people, images, kept)
+    people = load_people(recipe.data.set, place_of(recipe.data), split=recipe.data.split)
+    images, kept = decoded(people, recipe.data, Path(recipe.data.cache or folder / PICTURES), bar=bar)
+    return ReidTask(recipe, people, images, kept, begun=begun, device=device)
+
+
+def place_of(settings: DataSettings) -> Path:
+    """Where the set lies.
+
+    Raises:
+        InputError: the recipe does not say.
+    """
+    if not settings.root:
+        raise InputError(f"data.root must say where the set {settings.set} lies: its folder, or the table of a csv")
+    return Path(settings.root)
 
 
 def decoded(
-    people: PersonSet, settings: DataSettings, folder: Path, *, bar: Bar | None = None
+    people: PersonSet, settings: DataSettings, cache: Path, *, bar: Bar | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The pictures of a set at the recipe's size, from the cache, and their positions in the set."""
-    cache = Path(settings.cache) if settings.cache else folder / "pictures"
+    """The pictures of a set at the recipe's size, from the cache, and their positions in the set.
+
+    Unreadable pictures that the recipe lets pass are warned of.
+    """
     options: dict[str, Any] = {"size": (settings.height, settings.width), "skip_corrupt": settings.skip_corrupt}
     if bar is None:
         found = decoded_images(people.root, people.path, cache, **options)
     else:
         with bar("pictures") as progress:
             found = decoded_images(people.root, people.path, cache, progress=progress, **options)
+    if found.corrupt:
+        warnings.warn(f"{len(found.corrupt)} pictures are left out (first: {found.corrupt[0]})", stacklevel=2)
     return found.images, found.kept
 
 
@@ -179,27 +223,24 @@ def features_of(
     return features, found
 
 
-def relocated(recipe: ReidRecipe, root: str | None, split: int | None = None) -> DataSettings:
-    """The recipe's set, or the same set in another place."""
-    changes: dict[str, Any] = {}
-    if root is not None:
-        changes["root"] = root
-    if split is not None:
-        changes["split"] = split
-    return replace(recipe.data, **changes)
-
-
 def _fingerprint(recipe: ReidRecipe) -> dict[str, Any]:
     """What may not change when a training goes on: everything but where things lie."""
     values = recipe.plain()
     del values["training"]  # the loop knows which of its settings matter
     for name in ("root", "cache"):
         del values["data"][name]
+    if Path(recipe.network.weights).suffix:  # a file: what was in it is in the checkpoint
+        values["network"]["weights"] = "a file"
     return {f"{group}.{name}": value for group, entries in values.items() for name, value in entries.items()}
 
 
-def _counted(task: ReidTask) -> str:
+def _counted(task: ReidTask) -> Iterator[str]:
     parameters = sum(parameter.numel() for parameter in task.network.parameters())
-    return (
+    yield (
         f"{len(task.identities)} people to learn from, {task.steps_per_epoch} steps an epoch, {parameters:,} parameters"
     )
+    if set(task.people.parts) == {"all"} and not task.recipe.data.held_out:
+        yield (
+            "warning: nobody is held out of training, and the table has no other part: this model cannot be scored on "
+            "it; see data.held_out"
+        )

@@ -28,7 +28,7 @@ Modality = Literal["auto", "visible", "infrared"]
 Progress = Callable[[int, int], None]
 _BATCH = 256  # pictures held decoded at once
 # Mean difference between the channels, of 255, up to which a picture counts as grey: JPEG leaves a little colour.
-_GREY = 2.0
+_COLOURLESS = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +143,7 @@ def _modality(picture: NDArray[np.uint8], given: Modality) -> int:
         return MODALITIES.index(given)
     values = picture.astype(np.int16)
     difference = np.abs(values[..., 0] - values[..., 1]).mean() + np.abs(values[..., 1] - values[..., 2]).mean()
-    return INFRARED if difference / 2 <= _GREY else VISIBLE
+    return INFRARED if difference / 2 <= _COLOURLESS else VISIBLE
 
 
 def format_found(found: Found) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
@@ -42,9 +43,8 @@ def divide(people: PersonSet, settings: DataSettings, seed: int) -> Division:
     """
     chosen = [name for name in settings.parts if name in people.parts]
     if not chosen or "test" in chosen:
-        raise InputError(
-            f"data.parts must name parts to learn from, not test: {people.name} has {', '.join(people.parts)}"
-        )
+        wrong = "names test, which is for the end" if chosen else f"names {', '.join(settings.parts)}"
+        raise InputError(f"data.parts {wrong}; {people.name} has {', '.join(people.parts)}: name others of these")
     members = np.concatenate([people.part(name) for name in chosen])
     identities = np.unique(people.identity[members])
     if settings.held_out >= len(identities):
@@ -52,6 +52,15 @@ def divide(people: PersonSet, settings: DataSettings, seed: int) -> Division:
     kept_apart = generator(seed, _HELD_OUT).permutation(identities)[: settings.held_out]
     apart = np.isin(people.identity[members], kept_apart)
     return Division(members[~apart], members[apart])
+
+
+def digest(people: PersonSet) -> str:
+    """A digest of who is on which picture of a set; sizes stand for the pictures' bytes."""
+    held = hashlib.sha256()
+    for path, identity, modality in zip(people.path, people.identity.tolist(), people.modality.tolist(), strict=True):
+        size = (people.root / path).stat().st_size
+        held.update(f"{path}\0{identity}\0{modality}\0{size}\n".encode())
+    return held.hexdigest()
 
 
 class ReidTask:
@@ -62,6 +71,8 @@ class ReidTask:
         people: the set.
         images: its decoded pictures, (pictures, height, width, 3) uint8.
         kept: positions in the set of the rows of `images`; None: all, in order.
+        begun: the network comes out of a checkpoint, so that its first weights need not be there any more.
+        device: where it will be trained.
 
     Attributes:
         network: what is trained.
@@ -71,8 +82,16 @@ class ReidTask:
     """
 
     def __init__(
-        self, recipe: ReidRecipe, people: PersonSet, images: NDArray[np.uint8], kept: NDArray[np.int64] | None = None
+        self,
+        recipe: ReidRecipe,
+        people: PersonSet,
+        images: NDArray[np.uint8],
+        kept: NDArray[np.int64] | None = None,
+        *,
+        begun: bool = False,
+        device: torch.device | None = None,
     ) -> None:
+        self._pin = device is not None and device.type == "cuda"
         self.recipe, self.people, self.images = recipe, people, images
         row = np.full(len(people), -1)
         row[np.arange(len(people)) if kept is None else kept] = np.arange(len(images))
@@ -95,6 +114,7 @@ class ReidTask:
         self.told = [
             f"{name} encoder: {load_weights(cast(Branch, branch).encoder, recipe.network.weights)}"
             for name, branch in self.network.branches.items()
+            if not begun
         ]
 
     def batches(self, start: int, stop: int) -> Iterable[Batch]:
@@ -107,7 +127,7 @@ class ReidTask:
             batch_size=None,
             sampler=range(start, stop),
             num_workers=workers,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=self._pin,
             prefetch_factor=4 if workers else None,
         )
 

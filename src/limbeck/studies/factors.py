@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ from limbeck.information import cross_fitted_information, quantile_classes
 from limbeck.information.probes import Probe
 from limbeck.reid.evaluation import embed_part
 from limbeck.reid.people import read_factors
+from limbeck.reid.recipe import ReidRecipe
 from limbeck.reid.runs import load_run
-
-MODALITIES = ("visible", "infrared")
+from limbeck.retrieval.features import MODALITIES
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -287,6 +287,7 @@ def run_factors(
     """
     if not runs:
         raise InputError("runs must name at least one folder of a trained model")
+    _check_labels(runs)
     return [
         row
         for number, run in enumerate(runs, start=1)
@@ -302,6 +303,33 @@ def run_factors(
             say=None if say is None else partial(_told, say, f"{number}/{len(runs)}: {run}"),
         )
     ]
+
+
+def _check_labels(runs: Sequence[Path]) -> None:
+    """Runs that would be counted as one thing must be trainings of one recipe, by different seeds.
+
+    Raises:
+        InputError: two are not.
+    """
+    known: dict[str, tuple[Path, ReidRecipe, set[int]]] = {}
+    for run in runs:
+        recipe = load_run(run).recipe
+        data = replace(recipe.data, root="", cache=None)
+        essence = replace(recipe, data=data, training=replace(recipe.training, seed=0))
+        first, held, seeds = known.setdefault(_label(recipe), (run, essence, set()))
+        if essence != held or recipe.training.seed in seeds:
+            raise InputError(
+                f"{run} and {first} would be counted as two seeds of one training ({_label(recipe)}), and are not: "
+                "read them apart"
+            )
+        seeds.add(recipe.training.seed)
+
+
+def _label(recipe: ReidRecipe) -> str:
+    if not recipe.network.bottleneck:
+        return "without bottleneck"
+    asked = "" if recipe.loss.supervise_observation else ", v not asked"
+    return f"{recipe.loss.objective}{asked}"
 
 
 def _read_run(
@@ -326,12 +354,10 @@ def _read_run(
         rows = np.array([place[path] for path in paths])
     except KeyError as error:
         raise InputError(f"{embedded.people.root}: the table of factors does not hold {error}") from None
-    settings = model.recipe
-    objective = "without bottleneck" if not settings.network.bottleneck else settings.loss.objective
     modality = embedded.features.modality
     assert modality is not None
     yield from measure_factors(
-        {f"{objective}: {name}": found for name, found in held.items()},
+        {f"{_label(model.recipe)}: {name}": found for name, found in held.items()},
         {name: column[rows] for name, column in factors.columns.items()},
         modality=modality,
         identity=embedded.features.identity,

@@ -18,7 +18,8 @@ from rich.table import Table
 from limbeck.errors import InputError
 from limbeck.files import write_json, write_text
 from limbeck.plots import save_plot
-from limbeck.studies.factors import MODALITIES, FactorRow
+from limbeck.retrieval.features import MODALITIES
+from limbeck.studies.factors import FactorRow
 from limbeck.studies.statistics import Estimate, estimate
 from limbeck.tables import rendered
 

@@ -124,6 +124,7 @@ def _picture(trained: Sequence[Trained], settings: Table4Settings) -> Figure:
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     for axes, kind in zip(figure.subplots(1, 2, sharey=True), _FEATURES, strict=True):
         _panel(axes, trained, [row for row in settings.rows if figures_of(trained, row, kind, "rank_1")], kind)
+    figure.axes[0].set_ylabel("mAP, per cent")
     figure.suptitle(
         "mAP of infrared pictures that search visible ones; a line joins the trainings of a seed", fontsize=10
     )
@@ -145,7 +146,6 @@ def _panel(axes: Axes, trained: Sequence[Trained], rows: Sequence[str], kind: st
         )
     axes.set_xticks(range(len(rows)), [row.replace("-", "\n", 1) for row in rows], fontsize=8)
     axes.set_title(f"searched by {kind}", fontsize=10)
-    axes.set_ylabel("mAP, per cent")
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from limbeck.errors import InputError
 from limbeck.files import first_line
-from limbeck.tensorfiles import read_tensors, write_tensors
+from limbeck.tensorfiles import read_description, read_tensors, write_tensors
 
 FORMAT = "limbeck-checkpoint-1"
 _NAME = re.compile(r"step-(\d{9,})\.safetensors")
@@ -112,6 +112,29 @@ def remove_leftovers(folder: Path) -> None:
     for pattern in (".*.safetensors.*.tmp", ".epochs.csv.*.tmp"):
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)
+
+
+def refuse_other(run: Path, folder: Path, here: Mapping[str, Any]) -> bool:
+    """Whether a run has checkpoints, and whether its newest was made with these settings; quick, tensors are not read.
+
+    Args:
+        run: its folder, for the message.
+        folder: of the checkpoints.
+        here: what is known of the settings at hand; other settings of the checkpoint are not compared.
+
+    Raises:
+        InputError: they differ.
+    """
+    listed = _listed(folder)
+    if not listed:
+        return False
+    try:
+        there = read_description(listed[-1][0])["fingerprint"]
+        held = {name: there.get(name, _ABSENT) for name in here}
+    except (InputError, LookupError, AttributeError):
+        return True  # damaged: `latest` goes into it
+    check_fingerprint(str(run), {name: value for name, value in held.items() if value is not _ABSENT}, here)
+    return True
 
 
 def _listed(folder: Path) -> list[tuple[Path, int]]:

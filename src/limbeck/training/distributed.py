@@ -37,6 +37,9 @@ def process_group(device: str | torch.device = "cpu") -> Iterator[torch.device]:
     Raises:
         InputError: the device, or one for each process, is not there; or torchrun's environment is not whole.
     """
+    if torch.device(device).type == "cuda" and torch.cuda.is_available() and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        # Before anything touches the device, so that no process opens the first one beside its own.
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     place = check_device(device)
     if dist.is_initialized() or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield place

@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from limbeck.devices import check_device
 from limbeck.errors import InputError
-from limbeck.files import first_line
+from limbeck.files import first_line, write_text
 from limbeck.progress import progress_bar
 from limbeck.tensorfiles import write_tensors
 from limbeck.training import checkpoints, guard
@@ -99,6 +99,7 @@ def fit(
     device: str | torch.device = "cpu",
     fingerprint: Mapping[str, Any] | None = None,
     description: Mapping[str, Any] | None = None,
+    texts: Mapping[str, str] | None = None,
     say: Callable[[str], None] | None = None,
     progress: bool = False,
 ) -> Fitted:
@@ -125,6 +126,8 @@ def fit(
         fingerprint: whatever else decides the result, as nested mappings of plain values. Going on with others is
             refused. `settings` and the steps per epoch are compared anyway.
         description: goes with the weights in `model.safetensors`; its "format", if any, becomes the file's format.
+        texts: name -> content of files to be kept with the run, such as its recipe; written once it is known that the
+            folder's checkpoints, if any, are of these settings.
         say: takes one line of news at a time.
         progress: draw a bar on stderr, or a line every tenth of the way where that is no terminal.
 
@@ -137,6 +140,8 @@ def fit(
     with stop_signals(run.standing) as stop, ExitStack() as stack:
         run.begin()
         if is_main():
+            for name, text in (texts or {}).items():
+                write_text(run.folder / name, text)
             run.log = StepLog(run.folder, step=run.step, tensorboard=settings.tensorboard)
             stack.callback(run.log.close)
             if progress and run.step < run.total:

@@ -59,7 +59,7 @@ class TrainingSettings:
     weight_decay: float = 5e-4
     schedule: Schedule = "steps"
     warmup_epochs: float = 10
-    milestones: tuple[int, ...] = (200,)
+    milestones: tuple[int, ...] = (40,)
     decay: float = 0.1
     precision: Precision = "fp32"
     clip_norm: float | None = None
