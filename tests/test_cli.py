@@ -296,7 +296,7 @@ def test_a_full_disk_is_one_line_and_the_old_run_survives(
     ("work", "arguments"),
     [
         ("limbeck.multiview.runs.train_run", ["train", "multiview", "--out", "o"]),
-        ("limbeck.multiview.runs.evaluate_run", ["evaluate", "o"]),
+        ("limbeck.retrieval.features.load_features", ["evaluate", "o.npz", "--protocol", "market"]),
         ("limbeck.studies.ablation.run_ablation", ["study", "ablation", "--out", "o"]),
         ("limbeck.multiview.commands.list_sets", ["data", "list"]),
     ],

@@ -21,6 +21,16 @@ class StopRequest:
 
     requested = False
 
+    def comes(self, within: float = 0.5) -> bool:
+        """Whether the training is asked to stop, now or within so many seconds.
+
+        A signal to a whole group may end another process of it before this one has heard of it.
+        """
+        deadline = time.monotonic() + within
+        while not self.requested and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return self.requested
+
 
 @contextmanager
 def stop_signals(standing: Callable[[], str], *, grace: float | None = None) -> Iterator[StopRequest]:

@@ -272,8 +272,8 @@ class _Run:
             started = time.perf_counter()
             try:
                 batch = self._next(batches)
-            except RuntimeError:
-                if not stop.requested:
+            except (RuntimeError, OSError, EOFError):
+                if not stop.comes():
                     raise
                 # The signal went to the whole group, and the loader processes died of it: nothing was begun.
                 return self._stopped()
