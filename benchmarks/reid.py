@@ -10,22 +10,23 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 from rich.box import SIMPLE
 from rich.table import Table
-from torch import Tensor
 
 from limbeck.reid.batches import Batch
 from limbeck.reid.cache import decoded_images
 from limbeck.reid.commands import load_people
-from limbeck.reid.loss import training_terms
 from limbeck.reid.network import Outputs, ReidNetwork
 from limbeck.reid.people import PeopleSettings, make_people
 from limbeck.reid.recipe import ReidRecipe
 from limbeck.reid.task import ReidTask
 from limbeck.studies.table4 import small_recipe
+from limbeck.studies.table5 import training_step
+from limbeck.studies.timing import in_turns
 
 _CLASSES, _ROUNDS, _STEPS = 320, 15, 60
 
@@ -38,9 +39,14 @@ def run() -> Table:
     recipe = small_recipe()
     plain = replace(recipe, loss=replace(recipe.loss, objective="none"))
     grey = replace(recipe, network=replace(recipe.network, routing="grey"))
+    step = partial(training_step, classes=_CLASSES, device=torch.device("cpu"), precision="bf16")
     for what, first, second in (
-        ("step with VD, over the same network's step without", _step(recipe), _step(plain)),
-        ("step with two passes a picture, over the published four, written plainly", _step(recipe), _published(grey)),
+        ("step with VD, over the same network's step without", step(recipe), step(plain)),
+        (
+            "step with two passes a picture, over the published four, written plainly",
+            step(recipe),
+            step(grey, forward=_published),
+        ),
     ):
         mine, other, ratio = _compared(first, second)
         table.add_row(what, f"{mine:.3f}", f"{other:.3f}", f"{ratio:.3f}")
@@ -50,56 +56,16 @@ def run() -> Table:
     return table
 
 
-def _batch(recipe: ReidRecipe) -> Batch:
-    data = recipe.data
-    shape = (data.identities * data.pictures, 3, data.height, data.width)
-    rng = torch.Generator().manual_seed(0)
-    labels = torch.arange(data.identities).repeat_interleave(data.pictures)
-    return Batch(torch.rand(shape, generator=rng), torch.rand(shape, generator=rng), labels)
-
-
-def _step(recipe: ReidRecipe) -> Callable[[], None]:
-    """One training step of the shipped network."""
-    torch.manual_seed(0)
-    network = ReidNetwork(recipe, _CLASSES).train()
-    batch = _batch(recipe)
-
-    def terms() -> dict[str, Tensor]:
-        with torch.autocast("cpu", torch.bfloat16):
-            outputs = network(batch.visible, batch.infrared)
-        return training_terms(outputs, batch.labels, recipe.loss)
-
-    return _optimised(network, terms)
-
-
-def _published(recipe: ReidRecipe) -> Callable[[], None]:
-    """One step as the authors' code does it: four encoder passes of all pictures, one after the other."""
-    torch.manual_seed(0)
-    network = ReidNetwork(recipe, _CLASSES).train()
-    batch = _batch(recipe)
-
-    def terms() -> dict[str, Tensor]:
-        pictures = torch.cat([batch.visible, batch.infrared])
-        with torch.autocast("cpu", torch.bfloat16):
-            # Grey is made picture by picture, as there.
-            grey = torch.stack([(one * network.luma).sum(0, keepdim=True).expand_as(one) for one in pictures])
-            branches = network.branches
-            colour, tones = (branches["visible"](pictures), branches["infrared"](grey))
-            shared = branches["shared"](pictures), branches["shared"](grey)
-        return training_terms(Outputs((colour, tones), shared), batch.labels, recipe.loss)
-
-    return _optimised(network, terms)
-
-
-def _optimised(network: ReidNetwork, terms: Callable[[], dict[str, Tensor]]) -> Callable[[], None]:
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, foreach=True)
-
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(terms().values())).sum().backward()
-        optimizer.step()
-
-    return step
+def _published(network: ReidNetwork, batch: Batch) -> Outputs:
+    """As the authors' code does it: four encoder passes of all pictures, one after the other."""
+    pictures = torch.cat([batch.visible, batch.infrared])
+    # Grey is made picture by picture, as there.
+    grey = torch.stack([(one * network.luma).sum(0, keepdim=True).expand_as(one) for one in pictures])
+    branches = network.branches
+    return Outputs(
+        (branches["visible"](pictures), branches["infrared"](grey)),
+        (branches["shared"](pictures), branches["shared"](grey)),
+    )
 
 
 def _compared(first: Callable[[], None], second: Callable[[], None]) -> tuple[float, float, float]:
@@ -107,16 +73,9 @@ def _compared(first: Callable[[], None], second: Callable[[], None]) -> tuple[fl
     for step in (first, second):
         step()
         step()
-    rounds = []
-    for number in range(_ROUNDS):
-        seconds = {}
-        for step in (first, second) if number % 2 else (second, first):
-            started = time.perf_counter()
-            step()
-            seconds[step] = time.perf_counter() - started
-        rounds.append((seconds[first], seconds[second]))
-    mine, other = zip(*rounds, strict=True)
-    return statistics.median(mine), statistics.median(other), statistics.median(a / b for a, b in rounds)
+    mine, other = in_turns({"first": first, "second": second}, repeats=_ROUNDS).values()
+    ratios = (a / b for a, b in zip(mine, other, strict=True))
+    return statistics.median(mine), statistics.median(other), statistics.median(ratios)
 
 
 def _throughput(recipe: ReidRecipe) -> tuple[float, float]:

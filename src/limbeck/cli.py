@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -19,6 +19,7 @@ from limbeck.errors import InputError
 if TYPE_CHECKING:
     from limbeck.retrieval.protocols import Permutations
 
+Settings = TypeVar("Settings")
 USAGE_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
 
 
@@ -165,18 +166,14 @@ def _evaluate_arguments(parser: ArgumentParser) -> None:
 def _ablation_arguments(parser: ArgumentParser) -> None:
     from limbeck.studies.ablation import AblationSettings  # noqa: PLC0415
 
-    parser.add_argument("--config", action="config", help="a YAML file of settings; flags after it override its values")
     _add_data(parser)
-    parser.add_argument("--out", type=str, default="runs/ablation", help="folder for the report")
-    parser.add_class_arguments(AblationSettings, as_group=False)
+    _add_study(parser, AblationSettings, out="runs/ablation", what="folder for the report")
 
 
 def _table4_arguments(parser: ArgumentParser) -> None:
     from limbeck.studies.table4 import Table4Settings  # noqa: PLC0415
 
-    parser.add_argument("--config", action="config", help="a YAML file of settings; flags after it override its values")
-    parser.add_argument("--out", type=str, default="runs/table4", help="folder for people, runs and the report")
-    parser.add_class_arguments(Table4Settings, as_group=False)
+    _add_study(parser, Table4Settings, out="runs/table4", what="folder for people, runs and the report")
 
 
 def _factors_arguments(parser: ArgumentParser) -> None:
@@ -199,9 +196,13 @@ def _factors_arguments(parser: ArgumentParser) -> None:
 def _table5_arguments(parser: ArgumentParser) -> None:
     from limbeck.studies.table5 import Table5Settings  # noqa: PLC0415
 
+    _add_study(parser, Table5Settings, out="runs/table5", what="folder for the report")
+
+
+def _add_study(parser: ArgumentParser, kind: type[object], *, out: str, what: str) -> None:
     parser.add_argument("--config", action="config", help="a YAML file of settings; flags after it override its values")
-    parser.add_argument("--out", type=str, default="runs/table5", help="folder for the report")
-    parser.add_class_arguments(Table5Settings, as_group=False)
+    parser.add_argument("--out", type=str, default=out, help=what)
+    parser.add_class_arguments(kind, as_group=False)
 
 
 def _add_data(parser: ArgumentParser) -> None:
@@ -270,10 +271,9 @@ def _train_reid(parser: ArgumentParser, config: Namespace) -> None:
     from limbeck.reid.runs import train_run  # noqa: PLC0415
     from limbeck.training.loop import MODEL  # noqa: PLC0415
 
-    ready = parser.instantiate(config)
     folder = Path(config.out)
     fitted = train_run(
-        ReidRecipe(**{field.name: ready[field.name] for field in fields(ReidRecipe)}),
+        _settings(parser, config, ReidRecipe),
         folder,
         device=config.device,
         resolved=parser.dump(config, skip_unset=False),
@@ -330,8 +330,9 @@ def _evaluate(parser: ArgumentParser, config: Namespace) -> None:
 def _kind(given: Path) -> str:
     """Which task's model lies in a folder or file; "features" for any other file."""
     from limbeck.tensorfiles import read_description  # noqa: PLC0415
+    from limbeck.training.loop import MODEL  # noqa: PLC0415
 
-    file = given / "model.safetensors" if given.is_dir() else given
+    file = given / MODEL if given.is_dir() else given
     if file.suffix == ".npz":
         return "features"
     if given.is_dir() and not file.is_file():
@@ -415,14 +416,13 @@ def _study_table4(parser: ArgumentParser, config: Namespace) -> None:
     from limbeck.studies.table4 import Table4Settings, run_table4  # noqa: PLC0415
     from limbeck.studies.table4_report import format_table4, write_table4  # noqa: PLC0415
 
-    ready = parser.instantiate(config)
-    settings = Table4Settings(**{field.name: ready[field.name] for field in fields(Table4Settings)})
+    settings = _settings(parser, config, Table4Settings)
     folder = Path(config.out)
     write_text(folder / "settings.yaml", parser.dump(config, skip_unset=False))
     trained = run_table4(settings, folder, say=_tell)
     files = write_table4(trained, settings, folder)
     _print(format_table4(trained, settings))
-    _print("Written: " + ", ".join(str(file) for file in files))
+    _print_written(files)
 
 
 def _study_factors(parser: ArgumentParser, config: Namespace) -> None:
@@ -444,18 +444,17 @@ def _study_factors(parser: ArgumentParser, config: Namespace) -> None:
     )
     files = write_factors(rows, Path(config.out))
     _print(format_factors(rows))
-    _print("Written: " + ", ".join(str(file) for file in files))
+    _print_written(files)
 
 
 def _study_table5(parser: ArgumentParser, config: Namespace) -> None:
     from limbeck.studies.table5 import Table5Settings, format_table5, run_table5, write_table5  # noqa: PLC0415
 
-    ready = parser.instantiate(config)
-    settings = Table5Settings(**{field.name: ready[field.name] for field in fields(Table5Settings)})
+    settings = _settings(parser, config, Table5Settings)
     costs = run_table5(settings, say=_tell)
     files = write_table5(costs, settings, Path(config.out))
     _print(format_table5(costs, settings))
-    _print("Written: " + ", ".join(str(file) for file in files))
+    _print_written(files)
 
 
 def _study_ablation(parser: ArgumentParser, config: Namespace) -> None:
@@ -464,8 +463,7 @@ def _study_ablation(parser: ArgumentParser, config: Namespace) -> None:
     from limbeck.studies.ablation import AblationSettings, run_ablation  # noqa: PLC0415
     from limbeck.studies.report import format_table, write_report  # noqa: PLC0415
 
-    ready = parser.instantiate(config)
-    settings = AblationSettings(**{field.name: ready[field.name] for field in fields(AblationSettings)})
+    settings = _settings(parser, config, AblationSettings)
     data = load(config.data)
     # Before the work, so that an unwritable folder is known now and not in an hour.
     folder = Path(config.out)
@@ -473,7 +471,7 @@ def _study_ablation(parser: ArgumentParser, config: Namespace) -> None:
     result = run_ablation(data, settings, say=_tell)
     files = write_report(result, folder)
     _print(format_table(result))
-    _print("Written: " + ", ".join(str(file) for file in files))
+    _print_written(files)
 
 
 def _data_list(parser: ArgumentParser, config: Namespace) -> None:
@@ -515,8 +513,7 @@ def _data_check(parser: ArgumentParser, config: Namespace) -> None:
 def _data_make_people(parser: ArgumentParser, config: Namespace) -> None:
     from limbeck.reid.people import PeopleSettings, make_people  # noqa: PLC0415
 
-    ready = parser.instantiate(config)
-    settings = PeopleSettings(**{field.name: ready[field.name] for field in fields(PeopleSettings)})
+    settings = _settings(parser, config, PeopleSettings)
     with _progress("pictures") as progress:
         made = make_people(config.directory, settings, config.layout, workers=config.workers, progress=progress)
     _print(f"Written: {made.directory}, {made.images} pictures of {made.identities} people")
@@ -546,6 +543,16 @@ def _data_download(parser: ArgumentParser, config: Namespace) -> None:
 
     result = download(config.name, config.directory, url=config.url, sha256=config.sha256)
     _print(f"Written: {result.path} (sha256 of the archive {result.sha256}; {result.verified})")
+
+
+def _settings(parser: ArgumentParser, config: Namespace, kind: type[Settings]) -> Settings:
+    """The settings whose fields are arguments of the parser's own."""
+    ready = parser.instantiate(config)
+    return kind(**{field.name: ready[field.name] for field in fields(kind)})  # type: ignore[arg-type]
+
+
+def _print_written(files: Iterable[Path]) -> None:
+    _print("Written: " + ", ".join(str(file) for file in files))
 
 
 def _among(name: str, value: str, options: tuple[str, ...]) -> None:

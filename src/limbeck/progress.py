@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
+from rich import progress as rich
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+Progress = Callable[[int, int], None]
+"""Is told (parts done, parts in all)."""
+Bar = Callable[[str], AbstractContextManager[Progress]]
+"""Given a few words on what is done, shows how far it has come, for as long as the block lasts."""
+
+
+@contextmanager
+def no_bar(what: str) -> Iterator[Progress]:
+    """Show nothing."""
+    del what
+    yield lambda done, total: None
 
 
 @contextmanager
@@ -34,14 +46,14 @@ def progress_bar(total: int, *, label: str, unit: str, start: int = 0) -> Iterat
         yield report
         return
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[state]}"),
+        rich.TextColumn("{task.description}"),
+        rich.BarColumn(),
+        rich.MofNCompleteColumn(),
+        rich.TimeElapsedColumn(),
+        rich.TimeRemainingColumn(),
+        rich.TextColumn("{task.fields[state]}"),
     )
-    with Progress(*columns, console=console) as bar:
+    with rich.Progress(*columns, console=console) as bar:
         task = bar.add_task(label, total=total, completed=start, state="")
 
         def advance(done: int, state: str) -> None:

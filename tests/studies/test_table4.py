@@ -12,6 +12,7 @@ from limbeck.reid.people import PeopleSettings
 from limbeck.studies.published import TABLE_4
 from limbeck.studies.statistics import paired_difference
 from limbeck.studies.table4 import (
+    MEANING,
     ROWS,
     Score,
     Table4Settings,
@@ -106,6 +107,7 @@ def test_rows_build_what_they_say(tmp_path: Path) -> None:
     assert recipes["VD-released-2021"].loss.objective == "released-2021"
     assert not recipes["CIB-published"].loss.supervise_observation
     assert set(TABLE_4) <= set(ROWS)
+    assert set(MEANING) == set(ROWS)
 
 
 @pytest.mark.parametrize("change", [{"rows": ("X",)}, {"rows": ()}, {"seeds": (1, 1)}, {"seeds": ()}, {"jobs": 0}])

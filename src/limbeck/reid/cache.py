@@ -14,7 +14,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from limbeck.errors import InputError
 from limbeck.files import write_json
-from limbeck.reid.images import read_image
+from limbeck.progress import Progress
+from limbeck.reid.images import try_image
 
 # Anything that changes what a cache holds must change this.
 FORMAT = 1
@@ -32,7 +33,6 @@ INDEX = "cache.json"
 # Pictures decoded between two reports of progress; what is held in memory.
 _BATCH = 256
 _ABANDONED = 3600.0  # seconds after which nobody writes to a temporary file any more
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,10 +140,7 @@ def _decode(
     """Write the array of all readable pictures to `target`; their positions, and a line for each other one."""
 
     def read(path: str) -> NDArray[np.uint8] | str:
-        try:
-            return read_image(root / path, size)
-        except InputError as error:
-            return str(error)
+        return try_image(root / path, size)
 
     kept: list[int] = []
     corrupt: list[str] = []

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from rich.box import SIMPLE
 from rich.table import Table
 
 from limbeck.errors import InputError
+from limbeck.progress import Progress
 from limbeck.reid.images import read_image
 from limbeck.reid.llcm import check_llcm, load_llcm
 from limbeck.reid.people.check import check_people, is_procedural
@@ -18,7 +18,6 @@ from limbeck.reid.sysu import check_sysu, load_sysu
 from limbeck.reid.table import load_table
 from limbeck.tables import rendered
 
-Progress = Callable[[int, int], None]
 _SHOWN = 5  # findings that a message spells out
 
 SETS = {

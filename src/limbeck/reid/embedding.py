@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -10,11 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
+from limbeck.progress import Progress
 from limbeck.reid.augmentation import unchanged
 from limbeck.reid.network import ReidNetwork
+from limbeck.reid.persons import PersonSet
+from limbeck.retrieval import Features
 
 Feature = Literal["v", "z", "v+z"]
-Progress = Callable[[int, int], None]
 _BATCH = 128  # pictures a forward pass takes at once
 
 
@@ -59,6 +61,50 @@ def represent(
                     progress(done, len(rows))
     network.train(was_training)
     return found
+
+
+def rows_of(pictures: int, kept: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The row of each picture of a set among its decoded ones, where `kept` are the pictures of the rows; -1: none."""
+    rows = np.full(pictures, -1)
+    rows[kept] = np.arange(len(kept))
+    return rows
+
+
+def features_of(
+    network: ReidNetwork,
+    people: PersonSet,
+    images: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    members: NDArray[np.int64],
+    *,
+    device: torch.device | None = None,
+    feature: Feature = "v",
+    progress: Progress | None = None,
+) -> tuple[Features, dict[str, NDArray[np.float32]]]:
+    """Embeddings of some pictures of a set for a search, and all representations behind them.
+
+    Args:
+        network: see `represent`.
+        people: the set.
+        images: its decoded pictures.
+        rows: of its pictures among these, see `rows_of`.
+        members: positions in the set of the pictures to embed; those without a row are left out.
+        device: of the network.
+        feature: what is compared: v, z or both.
+        progress: called with (pictures done, pictures in all).
+    """
+    chosen = members[rows[members] >= 0]
+    modality = people.modality[chosen]
+    found = represent(network, images, rows[chosen], modality, device=device, progress=progress)
+    features = Features.of(
+        search_feature(found, feature),
+        people.identity[chosen],
+        camera=None if people.camera is None else people.camera[chosen],
+        modality=modality,
+        path=[people.path[place] for place in chosen],
+        origin=people.name,
+    )
+    return features, found
 
 
 def search_feature(representations: Mapping[str, NDArray[np.float32]], kind: Feature) -> NDArray[np.float32]:

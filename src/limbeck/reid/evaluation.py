@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
+from limbeck.progress import Bar, no_bar
 from limbeck.reid.commands import load_people
-from limbeck.reid.embedding import Feature
+from limbeck.reid.embedding import Feature, features_of, rows_of
 from limbeck.reid.images import read_image
 from limbeck.reid.persons import PersonSet
 from limbeck.reid.recipe import DataSettings, ReidRecipe
-from limbeck.reid.runs import PICTURES, Bar, ReidModel, decoded, features_of, load_run, place_of
+from limbeck.reid.runs import PICTURES, ReidModel, decoded, load_run, place_of, recipe_of
 from limbeck.reid.task import divide
 from limbeck.retrieval import Features, evaluate, named_protocols
 from limbeck.retrieval.evidence import write_evidence
@@ -49,7 +50,7 @@ def embed_part(
     root: str | None = None,
     part: str = "test",
     feature: Feature = "v",
-    bar: Bar | None = None,
+    bar: Bar = no_bar,
 ) -> Embedded:
     """Embed a part of the set that a model was trained on, or of the same kind of set elsewhere.
 
@@ -71,11 +72,11 @@ def embed_part(
     cache = Path(data.cache or inside / PICTURES) if root is None else inside / f"{PICTURES}-elsewhere"
     images, kept = decoded(people, data, cache, bar=bar)
     members = _held_out(model, people, data, kept) if part == "held_out" else people.part(part)
-    if bar is None:
-        features, found = features_of(model, people, images, kept, members, feature=feature)
-    else:
-        with bar("embedding") as progress:
-            features, found = features_of(model, people, images, kept, members, feature=feature, progress=progress)
+    rows = rows_of(len(people), kept)
+    with bar("embedding") as progress:
+        features, found = features_of(
+            model.network, people, images, rows, members, device=model.device, feature=feature, progress=progress
+        )
     return Embedded(features, found, people)
 
 
@@ -108,7 +109,7 @@ def evaluate_runs(
     similarity: Similarity = "cosine",
     rerank: bool = False,
     seed: int = 0,
-    bar: Bar | None = None,
+    bar: Bar = no_bar,
 ) -> str:
     """Score trained models and write a report folder; several models (RegDB's splits) are trials of one evaluation.
 
@@ -132,15 +133,15 @@ def evaluate_runs(
     Raises:
         InputError: a run, the set, the part or the protocol cannot be used.
     """
-    models = [load_run(run, device=device) for run in runs]
-    model = models[0]
-    _check_alike(runs, models)
-    name = protocol or PROTOCOLS[model.recipe.data.set]
+    recipes = [recipe_of(run) for run in runs]
+    _check_alike(runs, recipes)
+    data = recipes[0].data
+    name = protocol or PROTOCOLS[data.set]
     protocols = named_protocols(name, permutations=permutations)
-    chosen = part or _default_part(model.recipe.data)
+    chosen = part or _default_part(data)
+    # One model at a time: ten of RegDB need not fit into memory together.
     embedded = [
-        embed_part(one, run, root=root, part=chosen, feature=feature, bar=bar)
-        for one, run in zip(models, runs, strict=True)
+        embed_part(load_run(run, device=device), run, root=root, part=chosen, feature=feature, bar=bar) for run in runs
     ]
     reranking = KReciprocal() if rerank else None
     evaluations = evaluate(
@@ -161,7 +162,7 @@ def evaluate_runs(
     def picture(position: int) -> NDArray[np.uint8]:
         return read_image(first.people.root / paths[position])
 
-    notes = [*_notes(models, chosen, feature)]
+    notes = [*_notes(recipes, chosen, feature)]
     representations = {name: found for name, found in first.representations.items() if name.startswith("z ")}
     files = write_evidence(
         folder,
@@ -179,38 +180,37 @@ def evaluate_runs(
     return "\n".join([format_evaluations(evaluations), *notes, f"Written: {files[-1]}"])
 
 
-def _check_alike(runs: Sequence[Path], models: Sequence[ReidModel]) -> None:
+def _check_alike(runs: Sequence[Path], recipes: Sequence[ReidRecipe]) -> None:
     """Trials of one evaluation differ in their seed or their split alone.
 
     Raises:
         InputError: two runs do not.
     """
 
-    def essence(model: ReidModel) -> ReidRecipe:
-        recipe = model.recipe
-        data = replace(recipe.data, split=1, root="", cache=None)
-        return replace(recipe, data=data, training=replace(recipe.training, seed=0))
+    def essence(recipe: ReidRecipe) -> ReidRecipe:
+        bare = recipe.elsewhere()
+        return replace(bare, data=replace(bare.data, split=1), training=replace(bare.training, seed=0))
 
-    for run, model in zip(runs[1:], models[1:], strict=True):
-        if essence(model) != essence(models[0]):
+    for run, recipe in zip(runs[1:], recipes[1:], strict=True):
+        if essence(recipe) != essence(recipes[0]):
             raise InputError(f"{run} was trained by another recipe than {runs[0]}: evaluate them apart")
-    trained = [(model.recipe.data.split, model.recipe.training.seed) for model in models]
+    trained = [(recipe.data.split, recipe.training.seed) for recipe in recipes]
     if len(set(trained)) < len(trained):
         raise InputError(f"{runs[-1]}: two of the runs are of the same split and seed; each trial needs its own")
 
 
-def _notes(models: Sequence[ReidModel], part: str, feature: str) -> Iterator[str]:
-    recipe = models[0].recipe
+def _notes(recipes: Sequence[ReidRecipe], part: str, feature: str) -> Iterator[str]:
+    recipe = recipes[0]
     network, loss, training, data = recipe.network, recipe.loss, recipe.training, recipe.data
     yield (
-        f"{len(models)} model{'s' * (len(models) != 1)}: {network.encoder} (weights: {network.weights}), branches "
+        f"{len(recipes)} model{'s' * (len(recipes) != 1)}: {network.encoder} (weights: {network.weights}), branches "
         f"{', '.join(network.branches)}, {'with' if network.bottleneck else 'without'} bottleneck, "
         f"objective {loss.objective}."
     )
-    splits = f", splits {', '.join(str(model.recipe.data.split) for model in models)}" if data.set == "regdb" else ""
+    splits = f", splits {', '.join(str(one.data.split) for one in recipes)}" if data.set == "regdb" else ""
     yield (
-        f"Trained for {training.epochs} epochs, seed{'s' * (len(models) != 1)} "
-        f"{', '.join(str(model.recipe.training.seed) for model in models)}{splits}; "
+        f"Trained for {training.epochs} epochs, seed{'s' * (len(recipes) != 1)} "
+        f"{', '.join(str(one.training.seed) for one in recipes)}{splits}; "
         + ("the last step" if training.select == "last" else "the best step on held-out people")
         + " counts."
     )

@@ -18,6 +18,14 @@ LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in a grey picture
 MAX_PIXELS = 2**25
 
 
+def try_image(path: Path, size: tuple[int, int]) -> NDArray[np.uint8] | str:
+    """What `read_image` gives, or the line that says why it cannot."""
+    try:
+        return read_image(path, size)
+    except InputError as error:
+        return str(error)
+
+
 def read_image(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
     """Decode a picture to (height, width, 3) in RGB; grey pictures get three equal channels.
 

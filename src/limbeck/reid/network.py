@@ -187,12 +187,13 @@ class ReidNetwork(nn.Module):
             first, second = everything, self.grey(everything).expand_as(everything)
         else:
             first, second = visible, infrared
+        views = [self._normalised(first), self._normalised(second)]
         specific: tuple[BranchOutput, ...] = ()
         if "visible" in self.branches:
-            specific = self._run("visible", first), self._run("infrared", second)
+            specific = self._run("visible", views[0]), self._run("infrared", views[1])
         if "shared" not in self.branches:
             return Outputs(specific, ())
-        views, reconstructed = [first, second], None
+        reconstructed = None
         if self.uniform is not None:
             everything = torch.cat([first, second])
             made = self.uniform(everything)
@@ -200,7 +201,8 @@ class ReidNetwork(nn.Module):
             # The third view of a pair is made of its visible or of its infrared picture, in turn.
             of_visible, of_infrared = made.detach().chunk(2)
             turn = (torch.arange(len(first), device=first.device) % 2 == 0).view(-1, 1, 1, 1)
-            views.append(torch.where(turn, of_visible, of_infrared).expand_as(first))
+            uniform = torch.where(turn, of_visible, of_infrared).to(first.dtype).expand_as(first)
+            views.append(self._normalised(uniform))
         # One pass for all views, so that batch normalisation sees them together.
         shared = _split(self._run("shared", torch.cat(views)), len(views))
         joint = None
@@ -221,19 +223,21 @@ class ReidNetwork(nn.Module):
             routing "grey": "visible", "infrared", "shared" and "shared grey" in place of these words.
         """
         sources: dict[str, BranchOutput] = {}
+        seen = self._normalised(pictures)
         if self.routing == "grey":
-            grey = self.grey(pictures).expand_as(pictures)
+            grey = self._normalised(self.grey(pictures).expand_as(pictures))
             if "visible" in self.branches:
-                sources |= {"visible": self._run("visible", pictures), "infrared": self._run("infrared", grey)}
+                sources |= {"visible": self._run("visible", seen), "infrared": self._run("infrared", grey)}
             if "shared" in self.branches:
-                sources |= {"shared": self._run("shared", pictures), "shared grey": self._run("shared", grey)}
+                sources |= {"shared": self._run("shared", seen), "shared grey": self._run("shared", grey)}
         else:
             if "visible" in self.branches:
-                sources["specific"] = self._run("visible" if modality == VISIBLE else "infrared", pictures)
+                sources["specific"] = self._run("visible" if modality == VISIBLE else "infrared", seen)
             if "shared" in self.branches:
-                sources["shared"] = self._run("shared", pictures)
+                sources["shared"] = self._run("shared", seen)
                 if self.uniform is not None:
-                    sources["uniform"] = self._run("shared", self.uniform(pictures).expand_as(pictures))
+                    made = self.uniform(pictures).expand_as(pictures)
+                    sources["uniform"] = self._run("shared", self._normalised(made))
         named = {f"v {name}": output.observation for name, output in sources.items()}
         named |= {
             f"z {name}": output.representation for name, output in sources.items() if output.representation is not None
@@ -244,12 +248,13 @@ class ReidNetwork(nn.Module):
         """(batch, 1, height, width): the luminance of pictures."""
         return (pictures * self.luma).sum(dim=1, keepdim=True)
 
-    def _run(self, branch: str, pictures: Tensor) -> BranchOutput:
+    def _normalised(self, pictures: Tensor) -> Tensor:
         if self.normalization == "picture":
             deviation, mean = torch.std_mean(pictures, dim=(1, 2, 3), keepdim=True)
-            normalised = (pictures - mean) / (deviation + FLAT)
-        else:
-            normalised = (pictures - self.mean) / self.deviation
+            return (pictures - mean) / (deviation + FLAT)
+        return (pictures - self.mean) / self.deviation
+
+    def _run(self, branch: str, normalised: Tensor) -> BranchOutput:
         output: BranchOutput = self.branches[branch](normalised.contiguous(memory_format=torch.channels_last))
         return output
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Self, get_args
 
 from limbeck.errors import InputError
@@ -263,6 +263,10 @@ class ReidRecipe:
                 )
         if self.network.uniform and self.loss.objective == "vd" and self.loss.consistency not in ("mv2d", "none"):
             raise InputError("network.uniform makes three views: set loss.consistency to mv2d")
+
+    def elsewhere(self) -> Self:
+        """The same recipe, without where its data lie: what two runs must share to be of one recipe."""
+        return replace(self, data=replace(self.data, root="", cache=None))
 
     def plain(self) -> dict[str, Any]:
         """As nested plain values, for JSON."""

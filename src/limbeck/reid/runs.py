@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,15 @@ from numpy.typing import NDArray
 
 from limbeck.devices import check_device
 from limbeck.errors import InputError
+from limbeck.progress import Bar, Progress, no_bar
 from limbeck.reid.cache import decoded_images
 from limbeck.reid.commands import load_people
-from limbeck.reid.embedding import Feature, represent, search_feature
+from limbeck.reid.embedding import represent
 from limbeck.reid.network import ReidNetwork
 from limbeck.reid.persons import PersonSet
 from limbeck.reid.recipe import DataSettings, ReidRecipe
 from limbeck.reid.task import ReidTask, digest
-from limbeck.retrieval import Features
-from limbeck.tensorfiles import read_tensors
+from limbeck.tensorfiles import read_description, read_tensors
 from limbeck.training import Fitted, fit, is_main, process_group, world_size
 from limbeck.training.checkpoints import refuse_other
 from limbeck.training.distributed import from_main
@@ -31,8 +30,6 @@ from limbeck.training.loop import CHECKPOINTS, MODEL
 from limbeck.training.settings import decisive
 
 FORMAT, PICTURES = "limbeck-reid-1", "pictures"
-Progress = Callable[[int, int], None]
-Bar = Callable[[str], AbstractContextManager[Progress]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +63,7 @@ def train_run(
     device: str = "cpu",
     resolved: str = "",
     say: Callable[[str], None] | None = None,
-    bar: Bar | None = None,
+    bar: Bar = no_bar,
     progress: bool = True,
 ) -> Fitted:
     """Train, or go on with a training that was interrupted, in a folder.
@@ -106,7 +103,7 @@ def train_run(
         )
 
 
-def _task_of_all(recipe: ReidRecipe, folder: Path, device: torch.device, *, begun: bool, bar: Bar | None) -> ReidTask:
+def _task_of_all(recipe: ReidRecipe, folder: Path, device: torch.device, *, begun: bool, bar: Bar) -> ReidTask:
     """The task, in every process; the first one decodes the pictures and fetches the weights, for all."""
     task, error = None, ""
     if is_main():
@@ -128,7 +125,7 @@ def make_task(
     *,
     begun: bool = False,
     device: torch.device | None = None,
-    bar: Bar | None = None,
+    bar: Bar = no_bar,
 ) -> ReidTask:
     """The task of a recipe: its set read and decoded."""
     people = load_people(recipe.data.set, place_of(recipe.data), split=recipe.data.split)
@@ -148,18 +145,15 @@ def place_of(settings: DataSettings) -> Path:
 
 
 def decoded(
-    people: PersonSet, settings: DataSettings, cache: Path, *, bar: Bar | None = None
+    people: PersonSet, settings: DataSettings, cache: Path, *, bar: Bar = no_bar
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """The pictures of a set at the recipe's size, from the cache, and their positions in the set.
 
     Unreadable pictures that the recipe lets pass are warned of.
     """
     options: dict[str, Any] = {"size": (settings.height, settings.width), "skip_corrupt": settings.skip_corrupt}
-    if bar is None:
-        found = decoded_images(people.root, people.path, cache, **options)
-    else:
-        with bar("pictures") as progress:
-            found = decoded_images(people.root, people.path, cache, progress=progress, **options)
+    with bar("pictures") as progress:
+        found = decoded_images(people.root, people.path, cache, progress=progress, **options)
     if found.corrupt:
         warnings.warn(f"{len(found.corrupt)} pictures are left out (first: {found.corrupt[0]})", stacklevel=2)
     return found.images, found.kept
@@ -171,10 +165,7 @@ def load_run(run: Path, *, device: str = "cpu") -> ReidModel:
     Raises:
         InputError: there is none, it is damaged, or it is something else.
     """
-    file = run / MODEL if run.is_dir() else run
-    if run.is_dir() and not file.is_file():
-        raise InputError(f"{run}: holds no {MODEL}; let `limbeck train reid --out {run}` end first")
-    place = check_device(device)
+    file, place = _model_file(run), check_device(device)
     description, tensors = read_tensors(file, format=FORMAT, what="re-identification model", device=device)
     try:
         recipe = ReidRecipe.of(description["recipe"])
@@ -186,41 +177,24 @@ def load_run(run: Path, *, device: str = "cpu") -> ReidModel:
     return ReidModel(network.eval(), recipe, identities, place)
 
 
-def features_of(
-    model: ReidModel,
-    people: PersonSet,
-    images: NDArray[np.uint8],
-    kept: NDArray[np.int64],
-    members: NDArray[np.int64],
-    *,
-    feature: Feature = "v",
-    progress: Progress | None = None,
-) -> tuple[Features, dict[str, NDArray[np.float32]]]:
-    """Embeddings of some pictures of a set for a search, and all representations behind them.
+def recipe_of(run: Path) -> ReidRecipe:
+    """The recipe of a trained model, without its weights.
 
-    Args:
-        model: trained.
-        people: the set.
-        images: its decoded pictures.
-        kept: positions in the set of the rows of `images`.
-        members: positions in the set of the pictures to embed; those without a row are left out.
-        feature: what is compared: v, z or both.
-        progress: called with (pictures done, pictures in all).
+    Raises:
+        InputError: there is none, or it is something else.
     """
-    row = np.full(len(people), -1)
-    row[kept] = np.arange(len(kept))
-    chosen = members[row[members] >= 0]
-    modality = people.modality[chosen]
-    found = represent(model.network, images, row[chosen], modality, device=model.device, progress=progress)
-    features = Features.of(
-        search_feature(found, feature),
-        people.identity[chosen],
-        camera=None if people.camera is None else people.camera[chosen],
-        modality=modality,
-        path=[people.path[place] for place in chosen],
-        origin=people.name,
-    )
-    return features, found
+    file = _model_file(run)
+    try:
+        return ReidRecipe.of(read_description(file)["recipe"])
+    except KeyError:
+        raise InputError(f"{file}: not a re-identification model") from None
+
+
+def _model_file(run: Path) -> Path:
+    file = run / MODEL if run.is_dir() else run
+    if run.is_dir() and not file.is_file():
+        raise InputError(f"{run}: holds no {MODEL}; let `limbeck train reid --out {run}` end first")
+    return file
 
 
 def _fingerprint(recipe: ReidRecipe) -> dict[str, Any]:

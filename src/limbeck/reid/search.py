@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +17,15 @@ from rich.table import Table
 
 from limbeck.errors import InputError
 from limbeck.pages import Page
+from limbeck.progress import Progress
 from limbeck.reid.embedding import Feature, search_feature
-from limbeck.reid.images import read_image
+from limbeck.reid.images import read_image, try_image
 from limbeck.reid.persons import IMAGE_SUFFIXES
 from limbeck.reid.runs import ReidModel
 from limbeck.retrieval.features import INFRARED, MODALITIES, VISIBLE
 from limbeck.tables import rendered
 
 Modality = Literal["auto", "visible", "infrared"]
-Progress = Callable[[int, int], None]
 _BATCH = 256  # pictures held decoded at once
 # Mean difference between the channels, of 255, up to which a picture counts as grey: JPEG leaves a little colour.
 _COLOURLESS = 2.0
@@ -111,10 +111,7 @@ def _embedded(
     progress: Progress | None,
 ) -> tuple[list[Path], NDArray[np.float32], NDArray[np.int8], list[str]]:
     def read(file: Path) -> NDArray[np.uint8] | str:
-        try:
-            return read_image(file, size)
-        except InputError as error:
-            return str(error)
+        return try_image(file, size)
 
     kept: list[Path] = []
     skipped: list[str] = []

@@ -16,12 +16,12 @@ from torch.utils.data import DataLoader
 from limbeck.errors import InputError
 from limbeck.nn import load_weights
 from limbeck.reid.batches import Batch, Batches, CrossModalSampler, relabelled
-from limbeck.reid.embedding import represent, search_feature
+from limbeck.reid.embedding import features_of, rows_of
 from limbeck.reid.loss import row_labels, training_terms
 from limbeck.reid.network import Branch, ReidNetwork
 from limbeck.reid.persons import PersonSet
 from limbeck.reid.recipe import DataSettings, ReidRecipe
-from limbeck.retrieval import CrossModal, Features, evaluate
+from limbeck.retrieval import CrossModal, evaluate
 from limbeck.training import gather, generator, rank, world_size
 
 _HELD_OUT = 4  # first entry of the key that draws held-out people
@@ -93,8 +93,7 @@ class ReidTask:
     ) -> None:
         self._pin = device is not None and device.type == "cuda"
         self.recipe, self.people, self.images = recipe, people, images
-        row = np.full(len(people), -1)
-        row[np.arange(len(people)) if kept is None else kept] = np.arange(len(images))
+        row = rows_of(len(people), np.arange(len(people)) if kept is None else kept)
         division = divide(people, recipe.data, recipe.training.seed)
         training, self._held_out = (part[row[part] >= 0] for part in (division.training, division.held_out))
         self.identities, labels = relabelled(people.identity[training])
@@ -141,15 +140,8 @@ class ReidTask:
         """mAP and rank-1 of infrared pictures of held-out people that search visible ones; {} where nobody is."""
         if not len(self._held_out):
             return {}
-        modality = self.people.modality[self._held_out]
         bare = cast(ReidNetwork, network)
         device = next(bare.parameters()).device
-        found = represent(bare, self.images, self._row[self._held_out], modality, device=device)
-        features = Features.of(
-            search_feature(found, "v"),
-            self.people.identity[self._held_out],
-            modality=modality,
-            origin="held-out people",
-        )
+        features, _ = features_of(bare, self.people, self.images, self._row, self._held_out, device=device)
         (figures,) = evaluate(features, CrossModal("i2v"))
         return {"mAP": figures.mean_average_precision.mean, "rank-1": figures.cmc(1).mean}

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from limbeck.devices import check_device
 from limbeck.errors import InputError
+from limbeck.progress import Progress
 from limbeck.retrieval.features import Features
 from limbeck.retrieval.metrics import Metrics, summarise
 from limbeck.retrieval.protocols import Protocol, Trial
 from limbeck.retrieval.ranking import Labels, Ranker, Ranks
 from limbeck.retrieval.reranking import KReciprocal, k_reciprocal
 from limbeck.retrieval.similarity import MEMORY, Similarity, similarities
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from limbeck.information.probes import Probe
 from limbeck.reid.evaluation import embed_part
 from limbeck.reid.people import read_factors
 from limbeck.reid.recipe import ReidRecipe
-from limbeck.reid.runs import load_run
+from limbeck.reid.runs import load_run, recipe_of
 from limbeck.retrieval.features import MODALITIES
 
 Columns = Mapping[str, NDArray[Any]]
@@ -288,10 +287,9 @@ def run_factors(
     if not runs:
         raise InputError("runs must name at least one folder of a trained model")
     _check_labels(runs)
-    return [
-        row
-        for number, run in enumerate(runs, start=1)
-        for row in _read_run(
+    rows: list[FactorRow] = []
+    for number, run in enumerate(runs, start=1):
+        rows += _read_run(
             run,
             root=root,
             part=part,
@@ -300,9 +298,10 @@ def run_factors(
             probe=probe,
             folds=folds,
             seed=seed,
-            say=None if say is None else partial(_told, say, f"{number}/{len(runs)}: {run}"),
         )
-    ]
+        if say is not None:
+            say(f"{number}/{len(runs)}: {run}: read")
+    return rows
 
 
 def _check_labels(runs: Sequence[Path]) -> None:
@@ -313,9 +312,8 @@ def _check_labels(runs: Sequence[Path]) -> None:
     """
     known: dict[str, tuple[Path, ReidRecipe, set[int]]] = {}
     for run in runs:
-        recipe = load_run(run).recipe
-        data = replace(recipe.data, root="", cache=None)
-        essence = replace(recipe, data=data, training=replace(recipe.training, seed=0))
+        recipe = recipe_of(run)
+        essence = replace(recipe.elsewhere(), training=replace(recipe.training, seed=0))
         first, held, seeds = known.setdefault(_label(recipe), (run, essence, set()))
         if essence != held or recipe.training.seed in seeds:
             raise InputError(
@@ -338,9 +336,8 @@ def _read_run(
     root: str | None,
     part: str,
     representations: Sequence[str],
-    say: Callable[[], None] | None,
     **options: Any,
-) -> Iterator[FactorRow]:
+) -> list[FactorRow]:
     model = load_run(run)
     embedded = embed_part(model, run, root=root, part=part)
     held = {name: found for name, found in embedded.representations.items() if name in representations}
@@ -356,16 +353,10 @@ def _read_run(
         raise InputError(f"{embedded.people.root}: the table of factors does not hold {error}") from None
     modality = embedded.features.modality
     assert modality is not None
-    yield from measure_factors(
+    return measure_factors(
         {f"{_label(model.recipe)}: {name}": found for name, found in held.items()},
         {name: column[rows] for name, column in factors.columns.items()},
         modality=modality,
         identity=embedded.features.identity,
         **options,
     )
-    if say is not None:
-        say()
-
-
-def _told(say: Callable[[str], None], line: str) -> None:
-    say(f"{line}: read")

@@ -12,7 +12,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -232,23 +232,13 @@ def _one(job: tuple[Table4Settings, Path, str, int]) -> Trained:
         features = replace(embedded.features, feature=search_feature(embedded.representations, kind))
         scores[kind] = _score(features)
     one = Trained(row, seed, scores, sum(p.numel() for p in model.network.parameters()), seconds)
-    write_json(run / FIGURES, {"recipe": recipe.plain(), **_plain(one)})
+    write_json(run / FIGURES, {"recipe": recipe.plain(), **asdict(one)})
     return one
 
 
 def _score(features: Features) -> Score:
     (figures,) = evaluate(features, SYSU())
     return Score(figures.cmc(1).mean, figures.mean_average_precision.mean, figures.mean_inverse_negative_penalty.mean)
-
-
-def _plain(one: Trained) -> dict[str, Any]:
-    return {
-        "row": one.row,
-        "seed": one.seed,
-        "scores": {kind: vars(score) for kind, score in one.scores.items()},
-        "parameters": one.parameters,
-        "seconds": one.seconds,
-    }
 
 
 def _read(file: Path, recipe: ReidRecipe) -> Trained:
@@ -267,8 +257,7 @@ def _read(file: Path, recipe: ReidRecipe) -> Trained:
 
 def _essence(recipe: ReidRecipe) -> tuple[Any, ...]:
     """What decides the result of a training."""
-    data = replace(recipe.data, root="", cache=None)
-    return data, recipe.network, recipe.loss, recipe.augmentation, decisive(recipe.training)
+    return recipe.elsewhere().data, recipe.network, recipe.loss, recipe.augmentation, decisive(recipe.training)
 
 
 def _draw(settings: PeopleSettings, target: Path, workers: int) -> None:

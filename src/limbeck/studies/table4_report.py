@@ -16,7 +16,7 @@ from limbeck.files import write_json, write_text
 from limbeck.plots import ACCENT, PAPER, PLAIN, save_plot
 from limbeck.studies.published import TABLE_4
 from limbeck.studies.statistics import Difference, estimate, paired_difference
-from limbeck.studies.table4 import MEANING, ROWS, Table4Settings, Trained, figures_of
+from limbeck.studies.table4 import MEANING, Table4Settings, Trained, figures_of
 from limbeck.tables import rendered
 
 REFERENCES = ("VD", "E+B")
@@ -148,6 +148,3 @@ def _panel(axes: Axes, trained: Sequence[Trained], rows: Sequence[str], kind: st
     axes.set_title(f"searched by {kind}", fontsize=10)
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-assert set(MEANING) == set(ROWS)

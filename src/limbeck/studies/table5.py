@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,10 +17,11 @@ from limbeck.errors import InputError
 from limbeck.files import write_json, write_text
 from limbeck.reid.batches import Batch
 from limbeck.reid.loss import training_terms
-from limbeck.reid.network import ReidNetwork
+from limbeck.reid.network import Outputs, ReidNetwork
 from limbeck.reid.recipe import DataSettings, LossSettings, NetworkSettings, ReidRecipe
 from limbeck.studies.published import TABLE_5
 from limbeck.studies.table4 import ROWS
+from limbeck.studies.timing import in_turns
 from limbeck.tables import rendered
 
 SHOWN = ("E", "E+B", "VD", "CIB")
@@ -84,17 +84,15 @@ def run_table5(settings: Table5Settings, *, say: Callable[[str], None] | None = 
     pass uses.
     """
     device = check_device(settings.device)
-    steps = {row: _step(row_recipe(settings, row), settings, device) for row in SHOWN}
+    steps = {
+        row: training_step(row_recipe(settings, row), settings.classes, device=device, precision=settings.precision)
+        for row in SHOWN
+    }
     for row, step in steps.items():
         step()
         if say is not None:
             say(f"{row}: ready")
-    seconds: dict[str, list[float]] = {row: [] for row in SHOWN}
-    for _ in range(settings.repeats):
-        for row, step in steps.items():
-            started = time.perf_counter()
-            step()
-            seconds[row].append(time.perf_counter() - started)
+    seconds = in_turns(steps, repeats=settings.repeats)
     median = {row: statistics.median(values) for row, values in seconds.items()}
     # Rounds are compared with themselves: what slows the machine for a while slows all rows of a round.
     ratio = {
@@ -126,9 +124,28 @@ def count_parameters(recipe: ReidRecipe, classes: int) -> int:
         return sum(parameter.numel() for parameter in ReidNetwork(recipe, classes).parameters())
 
 
-def _step(recipe: ReidRecipe, settings: Table5Settings, device: torch.device) -> Callable[[], None]:
+Forward = Callable[[ReidNetwork, Batch], Outputs]
+
+
+def training_step(
+    recipe: ReidRecipe,
+    classes: int,
+    *,
+    device: torch.device,
+    precision: str = "fp32",
+    forward: Forward | None = None,
+) -> Callable[[], None]:
+    """A whole training step (forward, loss, backward, Adam) of a network on one batch of random pictures.
+
+    Args:
+        recipe: of the network.
+        classes: identities.
+        device: where.
+        precision: of the forward pass, "fp32" or "bf16".
+        forward: another forward pass than the network's own.
+    """
     torch.manual_seed(0)
-    network = ReidNetwork(recipe, settings.classes).to(device).train()
+    network = ReidNetwork(recipe, classes).to(device).train()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-5)
     data = recipe.data
     shape = (data.identities * data.pictures, 3, data.height, data.width)
@@ -136,8 +153,8 @@ def _step(recipe: ReidRecipe, settings: Table5Settings, device: torch.device) ->
     batch = Batch(torch.rand(shape).to(device), torch.rand(shape).to(device), labels.to(device))
 
     def step() -> None:
-        with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-            outputs = network(batch.visible, batch.infrared)
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            outputs = network(batch.visible, batch.infrared) if forward is None else forward(network, batch)
         terms = training_terms(outputs, batch.labels, recipe.loss, network=network)
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()

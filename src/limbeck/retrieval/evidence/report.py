@@ -16,7 +16,8 @@ from limbeck.errors import InputError
 from limbeck.files import atomic_writer, write_json
 from limbeck.pages import Page
 from limbeck.plots import png
-from limbeck.retrieval.evaluation import Evaluation, Progress
+from limbeck.progress import Progress
+from limbeck.retrieval.evaluation import Evaluation
 from limbeck.retrieval.evidence.curves import cmc_figure, precision_figure
 from limbeck.retrieval.evidence.projection import NEIGHBOURS, Map, project, projection_figure
 from limbeck.retrieval.evidence.queries import trials_of, write_queries
