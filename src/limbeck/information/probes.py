@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from limbeck.errors import InputError
-from limbeck.information.fitting import Training, fit_linear, fit_mlp, recording
+from limbeck.information.probe_fits import Training, fit_linear, fit_mlp, recording
 from limbeck.information.folds import assign_folds
 
 Probe = Literal["linear", "mlp"]
