@@ -19,6 +19,7 @@ PENALTIES = (3.0, 0.3, 0.03, 0.003, 0.0003)
 """L2 strengths of the linear probe, strongest first, so that each starts from the one before."""
 
 _PATH_STEPS, _FINAL_STEPS = 40, 80
+_GRADIENT, _CHANGE = 2e-4, 1e-5
 _HIDDEN, _RATE, _DECAY, _BATCH, _EPOCHS, _PATIENCE, _LEAST_GAIN = 256, 2e-3, 1e-2, 128, 200, 12, 1e-3
 
 
@@ -27,12 +28,13 @@ class Training:
     """What a probe may see of one fold.
 
     Attributes:
-        features: `(train, features)`, standardised.
+        features: `(train, features)`, as the probe's preparation gives them.
         labels: `(train,)`.
         part: `(train,)` the inner part of each sample.
         base: `(classes,)` log-frequencies of the classes in training.
-        bases: `(parts, classes)` the same without each part.
+        bases: `(turns, classes)` the same without part 0, without part 1, ...: these parts are held out in turn.
         held_out: `(test, features)` of the fold itself; its labels are not here.
+        variance: `(features,)` of each feature.
         seed: numbers that every draw is keyed by.
     """
 
@@ -42,61 +44,104 @@ class Training:
     base: Tensor
     bases: Tensor
     held_out: Tensor
+    variance: Tensor
     seed: tuple[int, ...]
 
 
 Fitted = tuple[list[Tensor], Callable[[int], Tensor]]
-"""For each setting, scores `(train, classes)` of every sample by a probe that did not see its inner part; and the
-scores `(test, classes)` of the held-out samples at a setting."""
+"""For each setting, scores `(train, classes)` by a probe that did not see the sample's inner part, of all samples whose
+part was held out; and the scores `(test, classes)` of the held-out samples at a setting."""
+
+
+def principal_axes(features: Tensor) -> tuple[Tensor, Tensor]:
+    """What the linear probe is fitted to: features turned to their principal axes, with a column of ones.
+
+    A rotation changes neither the penalty nor what can be fitted, and axes on which no sample lies get no weight: so
+    there are at most as many as samples. No label is looked at.
+
+    Args:
+        features: `(samples, features)`, standardised.
+
+    Returns:
+        `(samples, axes + 1)`, and the variance of each column, that of the ones taken as 1.
+    """
+    samples, width = features.shape
+    if width <= samples:
+        variance, axes = torch.linalg.eigh((features.T @ features).double() / samples)
+        used = _positive(variance)
+        turned = features @ axes[:, used].to(features.dtype)
+    else:
+        variance, places = torch.linalg.eigh((features @ features.T).double() / samples)
+        used = _positive(variance)
+        turned = (places[:, used] * (samples * variance[used]).sqrt()).to(features.dtype)
+    return F.pad(turned, (0, 1), value=1.0), F.pad(variance[used].to(features.dtype), (0, 1), value=1.0)
+
+
+def _positive(variance: Tensor) -> Tensor:
+    return variance > max(1e-7 * float(variance.max()), 1e-12)
 
 
 def fit_linear(training: Training) -> Fitted:
     r"""Multinomial logistic regression at each of `PENALTIES`.
 
-    .. math:: \min_W \frac1n \sum_i -\log \mathrm{softmax}(b + W^T [x_i, 1])_{y_i} + \frac\lambda2 \|W\|^2
+    .. math:: \min_W \frac1n \sum_i -\log \mathrm{softmax}(b + W x_i)_{y_i} + \frac\lambda2 \|W\|^2
 
     where :math:`b` are the log-frequencies and :math:`\lambda` the penalty, by L-BFGS from :math:`W = 0`. The held-out
     samples are scored by a probe of the chosen penalty that is fitted to all the training samples.
     """
-    x, held_out = (F.pad(features, (0, 1), value=1.0) for features in (training.features, training.held_out))
+    x, variance = training.features, training.variance
     scores = [x.new_zeros(len(x), len(training.base)) for _ in PENALTIES]
-    weights = [x.new_zeros(x.shape[1], len(training.base)) for _ in PENALTIES]
-    parts = len(training.bases)
-    for part in range(parts):
+    weights = [x.new_zeros(len(training.base), x.shape[1]) for _ in PENALTIES]
+    turns = len(training.bases)
+    for part, base in enumerate(training.bases):
         inside = training.part == part
-        weight = torch.zeros_like(weights[0])
+        weight, seen, labels = torch.zeros_like(weights[0]), x[~inside], training.labels[~inside]
         for setting, penalty in enumerate(PENALTIES):
-            weight = _minimise(x[~inside], training.labels[~inside], training.bases[part], penalty, weight, _PATH_STEPS)
-            scores[setting][inside] = x[inside] @ weight
-            weights[setting] += weight / parts
+            weight = _minimise(seen, labels, base, penalty, variance, weight, _PATH_STEPS)
+            scores[setting][inside] = F.linear(x[inside], weight)
+            weights[setting] += weight / turns
 
     def final(setting: int) -> Tensor:
         start, penalty = weights[setting], PENALTIES[setting]
-        return held_out @ _minimise(x, training.labels, training.base, penalty, start, _FINAL_STEPS)
+        weight = _minimise(x, training.labels, training.base, penalty, variance, start, _FINAL_STEPS)
+        return F.linear(training.held_out, weight)
 
     return scores, final
 
 
-def _minimise(x: Tensor, labels: Tensor, base: Tensor, penalty: float, start: Tensor, steps: int) -> Tensor:
-    weight = start.clone().requires_grad_(True)
+def _minimise(
+    x: Tensor, labels: Tensor, base: Tensor, penalty: float, variance: Tensor, start: Tensor, steps: int
+) -> Tensor:
+    # In units in which the curvature is about the same along every axis, so that few steps suffice: the Hessian along
+    # an axis is its variance times the mean of p (1 - p), and the penalty.
+    share = base.exp()
+    curvature = float((share * (1 - share)).mean())
+    unit = (curvature * variance + penalty).rsqrt()
+    weight = (start / unit).requires_grad_(True)
     optimiser = torch.optim.LBFGS(
-        [weight], max_iter=steps, tolerance_grad=1e-5, tolerance_change=1e-7, line_search_fn="strong_wolfe"
+        [weight], max_iter=steps, tolerance_grad=_GRADIENT, tolerance_change=_CHANGE, line_search_fn="strong_wolfe"
     )
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        loss = F.cross_entropy(base + x @ weight, labels) + penalty / 2 * weight.square().sum()
+        scaled = weight * unit
+        loss = F.cross_entropy(F.linear(x, scaled, base), labels) + penalty / 2 * scaled.square().sum()
         loss.backward()
         return loss
 
     optimiser.step(closure)
-    return weight.detach()
+    return (weight * unit).detach()
+
+
+def unchanged(features: Tensor) -> tuple[Tensor, Tensor]:
+    """What the network is fitted to: the features as they are, and the variance of each."""
+    return features, features.var(dim=0, correction=0)
 
 
 def fit_mlp(training: Training) -> Fitted:
     """One hidden layer of 256 rectified units, trained by AdamW on all parts but one and stopped early on that one.
 
-    There is one setting. The held-out samples get the mean of the scores of the networks, one for each part. The output
+    There is one setting. The held-out samples get the mean of the scores of the networks, one a turn. The output
     layer starts at zero, so that a network that nothing improves says nothing.
     """
     scores = training.features.new_zeros(len(training.features), len(training.base))

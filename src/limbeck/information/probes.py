@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -11,16 +11,20 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from limbeck.errors import InputError
-from limbeck.information.probe_fits import Training, fit_linear, fit_mlp, recording
 from limbeck.information.folds import assign_folds
+from limbeck.information.probe_fits import Training, fit_linear, fit_mlp, principal_axes, recording, unchanged
 
 Probe = Literal["linear", "mlp"]
 
 _INNER_PARTS = 3
+_ENOUGH = 3000  # samples, or groups, to choose a probe by
 _TEMPERATURES = (0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 3.0, 5.0)
 _MIXTURES = (1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.3)
 _RESAMPLES = 1000
+_COLUMNS = 64  # standardised at once, so that little is held in double precision
+_INTERVAL = 1  # last entry of the key that draws resamples
 _FITS = {"linear": fit_linear, "mlp": fit_mlp}
+_PREPARATIONS = {"linear": principal_axes, "mlp": unchanged}
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +76,12 @@ def cross_fitted_information(
 
     The prediction is :math:`q(y|z) \propto p(y) e^{\tau s_y(z)}`, mixed with a share :math:`\epsilon` of p, where p are
     the frequencies in training (one added to each count, so that a class that is absent there does not cost infinitely
-    much) and s the probe's scores. The linear probe (logistic regression on features standardised in training) chooses
-    its L2 strength, :math:`\tau` and :math:`\epsilon` by three-fold cross-validation inside the training part; where
-    the gain over p there is not above its standard error it predicts p. So features that say nothing give about zero,
-    and features that say very little may give zero. The network (256 hidden units) is stopped early on the same inner
-    parts.
+    much) and s the probe's scores. The linear probe (logistic regression on standardised features) chooses its L2
+    strength, :math:`\tau` and :math:`\epsilon` by cross-validation inside the training part, on as many of three inner
+    parts as make up 3,000 samples; where the gain over p there is not above its standard error it predicts p. So
+    features that say nothing give about zero, and features that say very little may give zero. The network (256 hidden
+    units) is stopped early on the same inner parts. Means and variances are those of all samples; no label goes into
+    them.
 
     Folds are stratified by label. Samples of a group stay together, in the inner parts too: with the person as group,
     a probe must read a factor from people it has not seen, and cannot look up who it is.
@@ -110,80 +115,143 @@ def cross_fitted_information(
         >>> f"{read.nats:.2f} of {read.entropy:.2f}"
         '0.69 of 0.69'
     """
-    x = _features(features)
+    x = _matrix(features)
     y = _codes(labels, "labels", len(x))
     members = None if groups is None else _codes(groups, "groups", len(x))
-    _check_options(y, members, folds, probe, seed, confidence)
-    counts = np.bincount(y)
-    generator = np.random.default_rng(seed)
-    fold = assign_folds(y, members, int(folds), generator)
-    log_likelihood, right = np.empty(len(x)), np.empty(len(x), dtype=bool)
-    for number in range(int(folds)):
-        test = fold == number
-        predicted = _predict(x, y, members, test, len(counts), probe, (int(seed), number))
-        log_likelihood[test] = predicted[np.arange(len(predicted)), y[test]]
-        right[test] = predicted.argmax(axis=1) == y[test]
-    share = counts / len(y)
+    check_confidence(confidence)
+    fitted = cross_fitted_predictions(x, y, groups=members, folds=folds, probe=probe, seed=seed)
+    share = np.bincount(y) / len(y)
+    log_likelihood = fitted.log_likelihood(y)
     per_sample = log_likelihood - np.log(share[y])
-    low, high = _bootstrap(per_sample, members, confidence, generator)
+    low, high = _bootstrap(per_sample, members, confidence, np.random.default_rng((int(seed), _INTERVAL)))
     return ReadableInformation(
         nats=float(per_sample.mean()),
         low=low,
         high=high,
         entropy=float(-(share * np.log(share)).sum()),
         cross_entropy=float(-log_likelihood.mean()),
-        accuracy=float(right.mean()),
+        accuracy=float((fitted.log_probability.argmax(axis=1) == y).mean()),
         majority=float(share.max()),
         samples=len(y),
         per_sample=per_sample,
     )
 
 
+@dataclass(frozen=True, eq=False)
+class CrossFitted:
+    r"""What a probe predicts of samples it was not fitted to.
+
+    Attributes:
+        log_probability: `(samples, classes)` float32, :math:`\log q_{-f(i)}(y | z_i)`; classes in the labels' order.
+        shortfall: nats by which the cross-entropy would still fall with endless samples, at least 0; by the line in
+            1/samples through the probes' cross-entropies at the two sizes they are fitted at. Of the linear probe; 0
+            for the network, whose sizes are equal.
+    """
+
+    log_probability: NDArray[np.float32]
+    shortfall: float
+
+    def log_likelihood(self, labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """`(samples,)` log q of the true classes."""
+        return self.log_probability[np.arange(len(labels)), labels].astype(np.float64)
+
+
+def cross_fitted_predictions(
+    features: ArrayLike,
+    labels: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    folds: int = 5,
+    probe: Probe = "linear",
+    seed: int = 0,
+) -> CrossFitted:
+    """The predictions behind `cross_fitted_information`, which see: every sample's by a probe fitted without its fold.
+
+    Raises:
+        InputError: as there.
+    """
+    matrix = _matrix(features)
+    y = _codes(labels, "labels", len(matrix))
+    members = None if groups is None else _codes(groups, "groups", len(matrix))
+    _check_options(y, members, folds, probe, seed)
+    counts = np.bincount(y)
+    fold = assign_folds(y, members, int(folds), np.random.default_rng(seed))
+    predicted = np.empty((len(y), len(counts)), np.float32)
+    inner: list[tuple[float, float]] = []  # cross-entropy where the probe was chosen, share of samples it was fitted to
+    with recording():
+        prepared, variance = _PREPARATIONS[probe](torch.from_numpy(_standardised(matrix)))
+        for number in range(int(folds)):
+            test = fold == number
+            predicted[test], chosen_by = _predict(
+                prepared, variance, y, members, test, len(counts), probe, (int(seed), number)
+            )
+            inner.append(chosen_by)
+    outer = -float(predicted[np.arange(len(y)), y].astype(np.float64).mean())
+    loss, share = np.mean(inner, axis=0)
+    # The excess of a probe fitted to m samples is about a constant over m.
+    shortfall = (loss - outer) * share / (1 - share) if probe == "linear" and share < 1 else 0.0
+    return CrossFitted(predicted, max(0.0, float(shortfall)))
+
+
 def _predict(
-    x: NDArray[np.float64],
+    x: Tensor,
+    variance: Tensor,
     y: NDArray[np.int64],
     groups: NDArray[np.int64] | None,
     test: NDArray[np.bool_],
     classes: int,
     probe: Probe,
     seed: tuple[int, ...],
-) -> NDArray[np.float64]:
-    """Log-probabilities `(test, classes)` of one fold."""
+) -> tuple[NDArray[np.float32], tuple[float, float]]:
+    """Log-probabilities `(test, classes)` of one fold.
+
+    Also the cross-entropy that the probe was chosen by, and the share of the training samples that the probes which
+    gave it were fitted to.
+    """
     train = ~test
     labels = y[train]
     base = _log_frequencies(labels, classes)
     members = None if groups is None else np.unique(groups[train], return_inverse=True)[1]
     units = len(labels) if members is None else int(members.max()) + 1
-    plain = np.tile(base, (int(test.sum()), 1))
+    plain = np.tile(base, (int(test.sum()), 1)).astype(np.float32)
+    nothing = -float(base[labels].mean()), 1.0
     if units < 2:  # nothing is left to choose a probe by
-        return plain
+        return plain, nothing
     parts = min(_INNER_PARTS, units)
     part = assign_folds(labels, members, parts, np.random.default_rng(seed))
-    bases = np.stack([_log_frequencies(labels[part != one], classes) for one in range(parts)])
-    inside, outside = _standardised(x[train], x[test])
-    with recording():
-        inner, final = _FITS[probe](
-            Training(
-                torch.from_numpy(inside),
-                torch.from_numpy(labels),
-                torch.from_numpy(part),
-                torch.from_numpy(base.astype(inside.dtype)),
-                torch.from_numpy(bases.astype(inside.dtype)),
-                torch.from_numpy(outside),
-                seed,
-            )
+    turns = min(parts, -(-_ENOUGH * parts // units))
+    chosen_by = part < turns
+    bases = np.stack([_log_frequencies(labels[part != one], classes) for one in range(turns)])
+    kind = x.numpy().dtype
+    inner, final = _FITS[probe](
+        Training(
+            x[torch.from_numpy(train)],
+            torch.from_numpy(labels),
+            torch.from_numpy(part),
+            torch.from_numpy(base.astype(kind)),
+            torch.from_numpy(bases.astype(kind)),
+            x[torch.from_numpy(test)],
+            variance,
+            seed,
         )
-        chosen = _choose(inner, bases[part], labels, members)
-        if chosen is None:
-            return plain
-        setting, temperature, mixture = chosen
-        return _log_mixture(final(setting), torch.from_numpy(base), temperature, mixture).numpy()
+    )
+    chosen = _choose(
+        [scores[torch.from_numpy(chosen_by)] for scores in inner],
+        bases[part[chosen_by]],
+        labels[chosen_by],
+        None if members is None else np.unique(members[chosen_by], return_inverse=True)[1],
+    )
+    if chosen is None:
+        return plain, nothing
+    setting, temperature, mixture, loss = chosen
+    predicted = _log_mixture(final(setting), torch.from_numpy(base), temperature, mixture).numpy()
+    return predicted.astype(np.float32), (loss, float((part != 0).mean()))
 
 
 def _choose(
     settings: list[Tensor], base: NDArray[np.float64], labels: NDArray[np.int64], groups: NDArray[np.int64] | None
-) -> tuple[int, float, float] | None:
-    """The setting, temperature and mixture of the least inner cross-entropy; None: the frequencies do as well."""
+) -> tuple[int, float, float, float] | None:
+    """Setting, temperature and mixture of the least inner cross-entropy, and that; None: the frequencies do as well."""
     frequencies, own = torch.from_numpy(base), torch.from_numpy(labels)[:, None]
     plain = frequencies.gather(1, own)[:, 0]
     best, chosen, gains = -np.inf, None, plain
@@ -195,7 +263,9 @@ def _choose(
                 mean = float(gain.mean())
                 if mean > best:
                     best, chosen, gains = mean, (setting, temperature, mixture), gain
-    return chosen if best > _standard_error(gains.numpy(), groups) else None
+    if chosen is None or best <= _standard_error(gains.numpy(), groups):
+        return None
+    return *chosen, -float((plain + gains).mean())
 
 
 def _log_mixture(scores: Tensor, base: Tensor, temperature: float, mixture: float) -> Tensor:
@@ -237,18 +307,7 @@ def _log_frequencies(labels: NDArray[np.int64], classes: int) -> NDArray[np.floa
     return np.asarray(np.log(counts / counts.sum()))
 
 
-def _standardised(
-    train: NDArray[np.float64], test: NDArray[np.float64]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    mean, deviation = train.mean(axis=0), train.std(axis=0)
-    scale = np.where(deviation > 0, deviation, 1.0)
-    # A column that hardly varies in training may be thousands of deviations away elsewhere, which float32 must hold.
-    inside, outside = (np.where(deviation > 0, (part - mean) / scale, 0.0) for part in (train, test))
-    limit = 100 * np.sqrt(len(train))
-    return inside.astype(np.float32), np.clip(outside, -limit, limit).astype(np.float32)
-
-
-def _features(values: ArrayLike) -> NDArray[np.float64]:
+def _matrix(values: ArrayLike) -> NDArray[Any]:
     array = np.asarray(values)
     if array.ndim != 2 or array.dtype.kind not in "fiub" or 0 in array.shape:
         raise InputError(f"features must be real numbers of shape (samples, features), not {array.dtype} {array.shape}")
@@ -257,12 +316,24 @@ def _features(values: ArrayLike) -> NDArray[np.float64]:
         raise InputError(
             f"features must be finite: {int(broken.sum())} rows hold NaN or infinity (first: {int(broken.argmax())})"
         )
+    return array
+
+
+def _standardised(array: NDArray[Any]) -> NDArray[np.float32]:
+    """Features of mean 0 and variance 1 over all samples; a column that differs by rounding alone is 0."""
     coarse = float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else 0.0
-    exact = array.astype(np.float64)
-    # In units of each column's largest value, so that no square overflows; what differs by rounding alone is constant.
-    exact /= np.maximum(np.abs(exact).max(axis=0), np.finfo(np.float64).tiny)
-    exact[:, np.ptp(exact, axis=0) <= 4 * coarse] = 0.0
-    return exact
+    standard = np.empty(array.shape, np.float32)
+    for start in range(0, array.shape[1], _COLUMNS):
+        exact = array[:, start : start + _COLUMNS].astype(np.float64)
+        # In units of each column's largest value, so that no square overflows.
+        exact /= np.maximum(np.abs(exact).max(axis=0), np.finfo(np.float64).tiny)
+        constant = np.ptp(exact, axis=0) <= 4 * coarse
+        exact -= exact.mean(axis=0)
+        deviation = exact.std(axis=0)
+        exact /= np.where(deviation > 0, deviation, 1.0)
+        exact[:, constant] = 0.0
+        standard[:, start : start + _COLUMNS] = exact
+    return standard
 
 
 def _codes(values: ArrayLike, name: str, samples: int) -> NDArray[np.int64]:
@@ -276,13 +347,17 @@ def _codes(values: ArrayLike, name: str, samples: int) -> NDArray[np.int64]:
     return np.unique(array, return_inverse=True)[1].astype(np.int64)
 
 
+def check_confidence(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise InputError(f"confidence must be between 0 and 1, not {confidence!r}")
+
+
 def _check_options(
     labels: NDArray[np.int64],
     groups: NDArray[np.int64] | None,
     folds: object,
     probe: object,
     seed: object,
-    confidence: float,
 ) -> None:
     classes, samples = int(labels.max()) + 1, len(labels)
     for name, value, least in (("folds", folds, 2), ("seed", seed, 0)):
@@ -291,8 +366,6 @@ def _check_options(
     assert isinstance(folds, int | np.integer)
     if probe not in get_args(Probe):
         raise InputError(f"probe must be one of {', '.join(get_args(Probe))}, not {probe!r}")
-    if not 0 < confidence < 1:
-        raise InputError(f"confidence must be between 0 and 1, not {confidence!r}")
     if samples < folds:
         raise InputError(f"folds must be at most the number of samples, {samples}, not {folds}")
     if classes == 1:
