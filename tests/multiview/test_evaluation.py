@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
+from limbeck.information.calibration import calibration_error
 from limbeck.multiview.evaluation import (
     ViewAccount,
-    calibration_error,
     cross_entropy_nats,
     format_account,
     probabilities,

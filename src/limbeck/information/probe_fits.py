@@ -117,20 +117,24 @@ def _minimise(
     share = base.exp()
     curvature = float((share * (1 - share)).mean())
     unit = (curvature * variance + penalty).rsqrt()
-    weight = (start / unit).requires_grad_(True)
+    weight, places = start / unit, (torch.arange(len(x)), labels)
     optimiser = torch.optim.LBFGS(
         [weight], max_iter=steps, tolerance_grad=_GRADIENT, tolerance_change=_CHANGE, line_search_fn="strong_wolfe"
     )
 
+    @torch.no_grad()
     def closure() -> Tensor:
-        optimiser.zero_grad()
         scaled = weight * unit
-        loss = F.cross_entropy(F.linear(x, scaled, base), labels) + penalty / 2 * scaled.square().sum()
-        loss.backward()
+        log_probability = torch.log_softmax(F.linear(x, scaled, base), dim=1)
+        loss = penalty / 2 * scaled.square().sum() - log_probability[places].mean()
+        # By hand, since that takes half the time: softmax less one-hot, on the features.
+        residual = log_probability.exp_()
+        residual[places] -= 1
+        weight.grad = torch.addmm(penalty * scaled, residual.T, x, alpha=1 / len(x)) * unit
         return loss
 
     optimiser.step(closure)
-    return (weight * unit).detach()
+    return weight * unit
 
 
 def unchanged(features: Tensor) -> tuple[Tensor, Tensor]:

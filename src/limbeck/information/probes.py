@@ -12,6 +12,7 @@ from torch import Tensor
 
 from limbeck.errors import InputError
 from limbeck.information.folds import assign_folds
+from limbeck.information.inputs import class_codes, label_codes, real_matrix, whole_number
 from limbeck.information.probe_fits import Training, fit_linear, fit_mlp, principal_axes, recording, unchanged
 
 Probe = Literal["linear", "mlp"]
@@ -115,9 +116,9 @@ def cross_fitted_information(
         >>> f"{read.nats:.2f} of {read.entropy:.2f}"
         '0.69 of 0.69'
     """
-    x = _matrix(features)
-    y = _codes(labels, "labels", len(x))
-    members = None if groups is None else _codes(groups, "groups", len(x))
+    x = real_matrix(features, "features")
+    y = label_codes(labels, "labels", len(x))[0]
+    members = None if groups is None else class_codes(groups, "groups", len(x))[0]
     check_confidence(confidence)
     fitted = cross_fitted_predictions(x, y, groups=members, folds=folds, probe=probe, seed=seed)
     share = np.bincount(y) / len(y)
@@ -143,9 +144,10 @@ class CrossFitted:
 
     Attributes:
         log_probability: `(samples, classes)` float32, :math:`\log q_{-f(i)}(y | z_i)`; classes in the labels' order.
-        shortfall: nats by which the cross-entropy would still fall with endless samples, at least 0; by the line in
-            1/samples through the probes' cross-entropies at the two sizes they are fitted at. Of the linear probe; 0
-            for the network, whose sizes are equal.
+        shortfall: nats by which the cross-entropy may still fall with endless samples. At least (classes - 1) / 2m for
+            probes that are fitted to m samples, which is what one free number a class costs (Akaike 1974); of the
+            linear probe, where that is more, by the line in 1/m through its cross-entropies at the two sizes that it
+            is fitted at.
     """
 
     log_probability: NDArray[np.float32]
@@ -170,10 +172,10 @@ def cross_fitted_predictions(
     Raises:
         InputError: as there.
     """
-    matrix = _matrix(features)
-    y = _codes(labels, "labels", len(matrix))
-    members = None if groups is None else _codes(groups, "groups", len(matrix))
-    _check_options(y, members, folds, probe, seed)
+    matrix = real_matrix(features, "features")
+    y = label_codes(labels, "labels", len(matrix))[0]
+    members = None if groups is None else class_codes(groups, "groups", len(matrix))[0]
+    _check_options(len(y), members, folds, probe, seed)
     counts = np.bincount(y)
     fold = assign_folds(y, members, int(folds), np.random.default_rng(seed))
     predicted = np.empty((len(y), len(counts)), np.float32)
@@ -189,8 +191,9 @@ def cross_fitted_predictions(
     outer = -float(predicted[np.arange(len(y)), y].astype(np.float64).mean())
     loss, share = np.mean(inner, axis=0)
     # The excess of a probe fitted to m samples is about a constant over m.
-    shortfall = (loss - outer) * share / (1 - share) if probe == "linear" and share < 1 else 0.0
-    return CrossFitted(predicted, max(0.0, float(shortfall)))
+    still = (loss - outer) * share / (1 - share) if probe == "linear" and share < 1 else 0.0
+    least = (len(counts) - 1) / (2 * len(y) * (1 - 1 / int(folds)))
+    return CrossFitted(predicted, max(least, float(still)))
 
 
 def _predict(
@@ -307,18 +310,6 @@ def _log_frequencies(labels: NDArray[np.int64], classes: int) -> NDArray[np.floa
     return np.asarray(np.log(counts / counts.sum()))
 
 
-def _matrix(values: ArrayLike) -> NDArray[Any]:
-    array = np.asarray(values)
-    if array.ndim != 2 or array.dtype.kind not in "fiub" or 0 in array.shape:
-        raise InputError(f"features must be real numbers of shape (samples, features), not {array.dtype} {array.shape}")
-    broken = ~np.isfinite(array).all(axis=1)
-    if broken.any():
-        raise InputError(
-            f"features must be finite: {int(broken.sum())} rows hold NaN or infinity (first: {int(broken.argmax())})"
-        )
-    return array
-
-
 def _standardised(array: NDArray[Any]) -> NDArray[np.float32]:
     """Features of mean 0 and variance 1 over all samples; a column that differs by rounding alone is 0."""
     coarse = float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else 0.0
@@ -336,41 +327,17 @@ def _standardised(array: NDArray[Any]) -> NDArray[np.float32]:
     return standard
 
 
-def _codes(values: ArrayLike, name: str, samples: int) -> NDArray[np.int64]:
-    array = np.asarray(values)
-    if array.shape != (samples,):
-        raise InputError(f"{name} must have shape ({samples},), one for each row of features, not {array.shape}")
-    if array.dtype.kind not in "iubUS":
-        raise InputError(
-            f"{name} must be integers, booleans or strings, not {array.dtype}; cut real values into classes"
-        )
-    return np.unique(array, return_inverse=True)[1].astype(np.int64)
-
-
 def check_confidence(confidence: float) -> None:
     if not 0 < confidence < 1:
         raise InputError(f"confidence must be between 0 and 1, not {confidence!r}")
 
 
-def _check_options(
-    labels: NDArray[np.int64],
-    groups: NDArray[np.int64] | None,
-    folds: object,
-    probe: object,
-    seed: object,
-) -> None:
-    classes, samples = int(labels.max()) + 1, len(labels)
-    for name, value, least in (("folds", folds, 2), ("seed", seed, 0)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise InputError(f"{name} must be a whole number from {least}, not {value!r}")
-    assert isinstance(folds, int | np.integer)
+def _check_options(samples: int, groups: NDArray[np.int64] | None, folds: int, probe: object, seed: int) -> None:
+    whole_number(folds, "folds", least=2)
+    whole_number(seed, "seed", least=0)
     if probe not in get_args(Probe):
         raise InputError(f"probe must be one of {', '.join(get_args(Probe))}, not {probe!r}")
     if samples < folds:
         raise InputError(f"folds must be at most the number of samples, {samples}, not {folds}")
-    if classes == 1:
-        raise InputError("labels must be of at least two classes: all are the same")
-    if classes >= samples:
-        raise InputError(f"labels must be fewer classes than samples: there are {classes} of {samples}")
     if groups is not None and groups.max() + 1 < folds:
         raise InputError(f"folds must be at most the number of groups, {int(groups.max()) + 1}, not {folds}")

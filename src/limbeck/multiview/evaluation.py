@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from limbeck.information.calibration import calibration_error
+
 Floats = NDArray[np.floating]
 
 
@@ -44,32 +46,6 @@ def cross_entropy_nats(probability: Floats, labels: NDArray[np.int64]) -> float:
     """Mean -log probability of the label; a probability of 0 counts as the smallest positive float."""
     chosen = probability[np.arange(len(labels)), labels]
     return float(-np.log(np.maximum(chosen, np.finfo(probability.dtype).tiny)).mean())
-
-
-def calibration_error(probability: Floats, labels: NDArray[np.int64], *, bins: int = 15) -> float:
-    r"""Expected calibration error of the most probable class.
-
-    .. math:: \sum_b \frac{n_b}{n} | accuracy_b - confidence_b |
-
-    over `bins` equal-width bins b of the highest probability, where :math:`n_b` samples fall into bin b, `accuracy` is
-    the share of them that is right and `confidence` their mean highest probability.
-
-    Args:
-        probability: (samples, classes).
-        labels: (samples,).
-        bins: number of bins.
-
-    Source: Guo et al. 2017, eq. 3.
-
-    Example:
-        >>> calibration_error(np.array([[0.75, 0.25]] * 4), np.array([0, 0, 0, 1]))
-        0.0
-    """
-    confidence = probability.max(axis=1)
-    right = probability.argmax(axis=1) == labels
-    bin_ = np.minimum((confidence * bins).astype(int), bins - 1)
-    gap = np.bincount(bin_, weights=right - confidence, minlength=bins)
-    return float(np.abs(gap).sum() / len(labels))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,175 @@
+"""Mutual information from distances to nearest neighbours: no training, no bound, for few columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
+from scipy.special import digamma
+from scipy.stats import t as student_t
+
+from limbeck.errors import InputError
+from limbeck.information.estimates import Estimate
+from limbeck.information.folds import assign_folds
+from limbeck.information.inputs import label_codes, real_matrix, whole_number
+
+_PARTS, _SHUFFLES = 10, 5
+
+
+def ksg_information(x: ArrayLike, y: ArrayLike, neighbours: int = 3, *, seed: int = 0) -> Estimate:
+    r"""Mutual information of two continuous variables by nearest neighbours (Kraskov, Stögbauer and Grassberger).
+
+    .. math:: I(x; y) \approx \psi(k) + \psi(n) - \frac1n \sum_i [\psi(a_i + 1) + \psi(b_i + 1)]
+
+    where n is the number of samples, k that of neighbours, :math:`\psi` the digamma function and, with :math:`r_i` the
+    distance of sample i to its k-th neighbour in (x, y), :math:`a_i` and :math:`b_i` the numbers of other samples that
+    are nearer than :math:`r_i` in x alone and in y alone. All distances are Chebyshev's (the largest over columns). x
+    and y are each divided by the mean absolute deviation of all their entries first: where one has far larger numbers
+    than the other, the formula gives nothing. The scales of columns within x or within y are left alone, and count.
+
+    It is no bound. Of few columns its error is small; with more it collapses: of a few hundred or thousand samples in
+    twenty columns nearest neighbours are hardly nearer than any others, and the figure is far below the truth. Strong
+    dependence is underestimated too.
+
+    The interval is subsampling's: samples are cut into 10 parts (fewer where they would be too small), 5 times, and the
+    variance between the figures of the parts, divided by the number of parts, is that of the figure of all. Samples are
+    never drawn twice, as a bootstrap would, for which a sample is its own neighbour. It tells nothing of the bias.
+
+    Args:
+        x: `(samples, features)` finite real numbers.
+        y: `(samples, features)` finite real numbers.
+        neighbours: k, from 1.
+        seed: of the cuts; the figure itself has no randomness.
+
+    Raises:
+        InputError: a shape, type or value does not fit; there are too few samples for an interval; or a row of x or y
+            occurs more than k times, which continuous variables do not do.
+
+    Source: Kraskov et al. 2004, eq. 8; the interval: Holmes and Nemenman 2019, "Estimation of mutual information for
+    real-valued data with error bars and controlled bias".
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=(1000, 1))
+        >>> y = x + 0.5 * rng.normal(size=(1000, 1))  # 0.80 nats
+        >>> 0.7 < ksg_information(x, y).nats < 0.9
+        True
+    """
+    first = real_matrix(x, "x").astype(np.float64)
+    second = real_matrix(y, "y", samples=len(first)).astype(np.float64)
+    whole_number(neighbours, "neighbours", least=1)
+    for values, name in ((first, "x"), (second, "y")):
+        _refuse_repeats(values, name, neighbours)
+    parts = _parts(len(first), neighbours, "x")
+
+    first, second = (values / np.abs(values - np.median(values, axis=0)).mean() for values in (first, second))
+
+    def figure(rows: NDArray[np.int64]) -> float:
+        return _ksg(first[rows], second[rows], neighbours)
+
+    classes = np.zeros(len(first), dtype=np.int64)
+    return _with_interval(figure, classes, parts, whole_number(seed, "seed", least=0), "ksg")
+
+
+def ross_information(x: ArrayLike, labels: ArrayLike, neighbours: int = 3, *, seed: int = 0) -> Estimate:
+    r"""Mutual information of a continuous vector and a discrete label by nearest neighbours (Ross).
+
+    .. math:: I(x; y) \approx \psi(n) + \psi(k) - \frac1n \sum_i [\psi(n_{y_i}) + \psi(m_i)]
+
+    where n is the number of samples, :math:`n_y` that of class y, k that of neighbours, :math:`\psi` the digamma
+    function and, with :math:`r_i` the Euclidean distance of sample i to the k-th nearest of its own class,
+    :math:`m_i` the number of samples of all classes that are nearer than :math:`r_i`, itself included. The whole vector
+    is used; a sum over columns would count what they share more than once.
+
+    It is no bound, and it collapses as columns are added (of five Gaussian classes and 1000 samples in 64 columns it
+    misses a quarter or so). The scale of each column counts. The interval is that of `ksg_information`, with parts that
+    hold every class alike.
+
+    Args:
+        x: `(samples, features)` finite real numbers.
+        labels: `(samples,)` integers, booleans or strings.
+        neighbours: k, from 1.
+        seed: of the cuts; the figure itself has no randomness.
+
+    Raises:
+        InputError: a shape, type or value does not fit; there is one class; a class has fewer than 2 (k + 1) samples;
+            or a row of x occurs more than k times.
+
+    Source: Ross 2014, "Mutual information between discrete and continuous data sets", eq. 2.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> y = np.arange(1000) % 2
+        >>> 0.6 < ross_information(y[:, None] + 0.1 * rng.normal(size=(1000, 1)), y).nats < 0.75
+        True
+    """
+    vectors = real_matrix(x, "x").astype(np.float64)
+    codes = label_codes(labels, "labels", len(vectors))[0]
+    whole_number(neighbours, "neighbours", least=1)
+    _refuse_repeats(vectors, "x", neighbours)
+    parts = _parts(int(np.bincount(codes).min()), neighbours, "each class of labels")
+
+    def figure(rows: NDArray[np.int64]) -> float:
+        return _ross(vectors[rows], codes[rows], neighbours)
+
+    return _with_interval(figure, codes, parts, whole_number(seed, "seed", least=0), "ross")
+
+
+def _ksg(x: NDArray[np.float64], y: NDArray[np.float64], neighbours: int) -> float:
+    both = np.hstack([x, y])
+    radius = cKDTree(both).query(both, neighbours + 1, p=np.inf)[0][:, -1]
+    # Each count holds the sample itself, which is the one that the formula adds.
+    counts = [_nearer(cKDTree(part), part, radius, np.inf) for part in (x, y)]
+    return float(digamma(neighbours) + digamma(len(x)) - (digamma(counts[0]) + digamma(counts[1])).mean())
+
+
+def _ross(x: NDArray[np.float64], codes: NDArray[np.int64], neighbours: int) -> float:
+    radius = np.empty(len(x))
+    sizes = np.bincount(codes)
+    for code in np.unique(codes):
+        own = x[codes == code]
+        radius[codes == code] = cKDTree(own).query(own, neighbours + 1)[0][:, -1]
+    nearer = _nearer(cKDTree(x), x, radius, 2)
+    return float(digamma(len(x)) + digamma(neighbours) - (digamma(sizes[codes]) + digamma(nearer)).mean())
+
+
+def _nearer(tree: cKDTree, points: NDArray[np.float64], radius: NDArray[np.float64], norm: float) -> NDArray[np.int64]:
+    """How many samples lie nearer than the radius, the point itself included."""
+    within = tree.query_ball_point(points, np.nextafter(radius, 0), p=norm, return_length=True)
+    return np.asarray(within, dtype=np.int64)
+
+
+def _with_interval(
+    figure: Callable[[NDArray[np.int64]], float], classes: NDArray[np.int64], parts: int, seed: int, name: str
+) -> Estimate:
+    """The figure of all samples, with the spread of the figures of parts that hold the classes alike."""
+    generator = np.random.default_rng(seed)
+    variances = []
+    for _ in range(_SHUFFLES):
+        part = assign_folds(classes, None, parts, generator)
+        variances.append(np.var([figure(np.flatnonzero(part == number)) for number in range(parts)], ddof=1))
+    nats = figure(np.arange(len(classes)))
+    half = float(student_t.ppf(0.975, parts - 1) * np.sqrt(np.mean(variances) / parts))
+    return Estimate(nats, nats - half, nats + half, "neither", None, len(classes), name)
+
+
+def _parts(samples: int, neighbours: int, what: str) -> int:
+    """How many parts leave every sample its neighbours in its own."""
+    parts = min(_PARTS, samples // (neighbours + 1))
+    if parts < 2:
+        raise InputError(
+            f"{what} must hold at least {2 * (neighbours + 1)} samples for {neighbours} neighbours and an interval, "
+            f"not {samples}"
+        )
+    return parts
+
+
+def _refuse_repeats(values: NDArray[np.float64], name: str, neighbours: int) -> None:
+    most = int(np.unique(values, axis=0, return_counts=True)[1].max())
+    if most > neighbours:
+        raise InputError(
+            f"{name} must be continuous: a row occurs {most} times, more than the {neighbours} neighbours; "
+            "for discrete values use cross_fitted_information or critic_information"
+        )

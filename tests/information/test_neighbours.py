@@ -1,0 +1,140 @@
+"""Nearest neighbours: plain loops as the reference, closed forms, what the interval covers, collapse, refusals."""
+
+import re
+
+import numpy as np
+import pytest
+from scipy.special import digamma
+
+from limbeck.errors import InputError
+from limbeck.information.neighbours import ksg_information, ross_information
+from limbeck.information.truth import truth_task
+
+
+def ksg_in_loops(x, y, k):
+    n, total = len(x), 0.0
+    x, y = (values / np.mean(np.abs(values - np.median(values, axis=0))) for values in (x, y))
+    for i in range(n):
+        far_x = [np.abs(x[i] - x[j]).max() for j in range(n) if j != i]
+        far_y = [np.abs(y[i] - y[j]).max() for j in range(n) if j != i]
+        radius = sorted(map(max, far_x, far_y))[k - 1]
+        total += digamma(sum(d < radius for d in far_x) + 1) + digamma(sum(d < radius for d in far_y) + 1)
+    return digamma(k) + digamma(n) - total / n
+
+
+def ross_in_loops(x, labels, k):
+    n, total = len(x), 0.0
+    for i in range(n):
+        own = sorted(np.linalg.norm(x[i] - x[j]) for j in range(n) if j != i and labels[j] == labels[i])
+        nearer = sum(np.linalg.norm(x[i] - x[j]) < own[k - 1] for j in range(n))
+        total += digamma(sum(label == labels[i] for label in labels)) + digamma(nearer)
+    return digamma(n) + digamma(k) - total / n
+
+
+@pytest.mark.parametrize(("columns", "k"), [((1, 1), 3), ((2, 3), 1), ((3, 1), 5)])
+def test_figures_are_those_of_plain_loops(columns, k):
+    rng = np.random.default_rng(k)
+    x = rng.normal(size=(60, columns[0]))
+    y = rng.normal(size=(60, columns[1])) + x[:, :1]
+    assert ksg_information(x, y, k).nats == pytest.approx(ksg_in_loops(x, y, k), abs=1e-12)
+    labels = (x[:, 0] > 0).astype(int)
+    assert ross_information(x, labels, k).nats == pytest.approx(ross_in_loops(x, labels, k), abs=1e-12)
+
+
+def test_what_does_not_change_the_figure():
+    drawn = truth_task("dense-2").sample(300, 0)
+    plain = ksg_information(drawn.x, drawn.y)
+    moved = ksg_information(1024 * drawn.x + 5, drawn.y)
+    assert moved.nats == pytest.approx(plain.nats, abs=1e-9)
+    assert ksg_information(drawn.y, drawn.x).nats == pytest.approx(plain.nats, abs=1e-12)
+    drawn = truth_task("gaussian-classes-2").sample(300, 0)
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    names = np.array(list("abcde"))[drawn.y]
+    assert ross_information(drawn.x @ turn, names).nats == pytest.approx(ross_information(drawn.x, drawn.y).nats)
+
+
+def test_intervals_cover_the_truth_where_there_is_no_bias():
+    for name, figure in (("normal", ksg_information), ("gaussian-classes-2", ross_information)):
+        task = truth_task(name)
+        found = [figure(*(vars(task.sample(500, seed))[part] for part in ("x", "y"))) for seed in range(24)]
+        covered = np.mean([one.low <= task.truth <= one.high for one in found])
+        # 95 % is meant; of 24 the share has a standard deviation of 4.4 points.
+        assert covered >= 0.83, name
+        half = np.mean([one.high - one.low for one in found]) / 2
+        assert 1.2 < half / np.std([one.nats for one in found], ddof=1) < 4.5, name
+
+
+def test_closed_forms():
+    task = truth_task("overlapping-uniforms-5")
+    found = [ross_information(drawn.x, drawn.y).nats for drawn in (task.sample(1000, seed) for seed in range(3))]
+    assert np.mean(found) == pytest.approx(1.0549, abs=0.03)
+    task = truth_task("additive-uniform-0.75")
+    found = [ksg_information(drawn.x, drawn.y).nats for drawn in (task.sample(1000, seed) for seed in range(3))]
+    assert np.mean(found) == pytest.approx(1 / 3, abs=0.06)
+
+
+def test_independent_variables_share_nothing_and_nothing_is_clamped():
+    rng = np.random.default_rng(0)
+    figures = [ksg_information(rng.normal(size=(400, 1)), rng.normal(size=(400, 1))).nats for _ in range(6)]
+    assert abs(np.mean(figures)) < 0.04
+    assert min(figures) < 0
+
+
+def test_collapse_with_columns_is_as_stated():
+    drawn = truth_task("two-pairs-25").sample(500, 0)
+    assert ksg_information(drawn.x, drawn.y).nats < 0.3 * 1.0217
+    task = truth_task("gaussian-classes-64")
+    drawn = task.sample(1000, 0)
+    assert ross_information(drawn.x, drawn.y).nats < 0.9 * task.truth
+
+
+def test_a_figure_says_what_it_is_and_a_seed_only_moves_the_interval():
+    drawn = truth_task("normal").sample(200, 0)
+    first, again, other = (ksg_information(drawn.x, drawn.y, seed=seed) for seed in (0, 0, 1))
+    assert (first.bound, first.saturates, first.samples, first.estimator) == ("neither", None, 200, "ksg")
+    assert first == again
+    assert first.nats == other.nats
+    assert first.low != other.low
+    assert first.low < first.nats < first.high
+
+
+def test_a_few_equal_values_are_no_obstacle():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(100, 1)), rng.normal(size=(100, 1))
+    x[1], y[1] = x[0], y[0]
+    assert np.isfinite(ksg_information(x, y).nats)
+    assert np.isfinite(ross_information(x, np.arange(100) % 2).nats)
+
+
+X = np.random.default_rng(0).normal(size=(24, 2))
+Y = np.random.default_rng(1).normal(size=(24, 1))
+LABELS = np.arange(24) % 2
+
+
+def spoiled():
+    values = X.copy()
+    values[3, 1] = np.nan
+    return values
+
+
+@pytest.mark.parametrize(
+    ("figure", "arguments", "words"),
+    [
+        (ksg_information, (spoiled(), Y), "x must be finite: 1 rows hold NaN or infinity"),
+        (ksg_information, (X, Y[:5]), "y must have 24 rows"),
+        (ksg_information, (X[:, 0], Y), "x must be real numbers of shape (samples, features)"),
+        (ksg_information, (X[:7], Y[:7]), "x must hold at least 8 samples for 3 neighbours and an interval, not 7"),
+        (ksg_information, (X, np.repeat(Y[:4], 6, axis=0)), "y must be continuous: a row occurs 6 times"),
+        (ksg_information, (X, Y, 0), "neighbours must be a whole number from 1"),
+        (ross_information, (spoiled(), LABELS), "x must be finite"),
+        (ross_information, (X, LABELS[:5]), "labels must have shape (24,)"),
+        (ross_information, (X, LABELS + 0.5), "labels must be integers, booleans or strings"),
+        (ross_information, (X, np.zeros(24, int)), "labels must be of at least two classes"),
+        (ross_information, (X, np.arange(24) < 3), "each class of labels must hold at least 8 samples"),
+        (ross_information, (np.repeat(X[:6], 4, axis=0), LABELS), "x must be continuous: a row occurs 4 times"),
+    ],
+)
+def test_unusable_input_is_refused_in_one_line(figure, arguments, words):
+    with pytest.raises(InputError, match=re.escape(words)) as caught:
+        figure(*arguments)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,218 @@
+"""The study of estimators: what rows say, stated errors on both sides, what is written, refusals."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from limbeck.errors import InputError
+from limbeck.information.truth import truth_task, truth_tasks
+from limbeck.studies.estimators import (
+    CRITICS,
+    ESTIMATORS,
+    EstimatorRow,
+    EstimatorsSettings,
+    StatedError,
+    as_json,
+    run_estimators,
+    stated_error,
+    suits,
+)
+from limbeck.studies.estimators_report import estimators_figure, format_estimators, write_estimators
+
+TASKS = ("normal", "two-pairs-25", "gaussian-classes-8", "discrete-table", "linear-encoder-8")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def result():
+    torch.set_num_threads(1)
+    settings = EstimatorsSettings(
+        samples=200, seeds=2, estimators=("infonce", "ksg", "ross", "linear", "bracket"), tasks=TASKS
+    )
+    told = []
+    found = run_estimators(settings, say=told.append)
+    assert [line.split(":")[0] for line in told] == list(TASKS)
+    return found
+
+
+def test_every_estimator_that_suits_is_there(result):
+    asked = {(row.task.name, row.estimator) for row in result.rows}
+    known = [f"known {name}" for name in ("infonce", "standard prior", "fitted prior", "leave-one-out")]
+    assert asked == {
+        *((task, "infonce") for task in TASKS),
+        *((task, "ksg") for task in ("normal", "two-pairs-25", "linear-encoder-8")),
+        ("gaussian-classes-8", "ross"),
+        *((task, "linear") for task in ("gaussian-classes-8", "discrete-table")),
+        *(("linear-encoder-8", name) for name in known),
+    }
+    assert all(len(row.nats) == len(row.low) == len(row.high) == 2 for row in result.rows)
+
+
+def test_bounds_are_on_their_sides_and_rows_repeat(result):
+    assert set(result.right) == {row.estimator for row in result.rows if row.bound != "neither"}
+    assert min(result.right.values()) >= 0.95
+    settings = EstimatorsSettings(samples=200, seeds=1, first_seed=1, estimators=("ksg",), tasks=("normal",))
+    (row,) = run_estimators(settings).rows
+    assert row.nats[0] == next(one.nats[1] for one in result.rows if one.estimator == "ksg")
+
+
+def row(nats, low, high, *, bound="lower", stated=None, saturates=None):
+    return EstimatorRow(
+        task=truth_task("two-pairs-2"),  # 1.0217 nats
+        estimator="ours",
+        bound=bound,
+        stated=stated or StatedError(-0.3, 0.1, "noise"),
+        nats=nats,
+        low=low,
+        high=high,
+        saturates=saturates,
+        seconds=0.0,
+    )
+
+
+def test_a_row_counts_what_it_says():
+    one = row((0.9, 1.1, 1.3, 0.5), (0.8, 1.0, 1.2, 0.4), (1.0, 1.2, 1.4, 0.6))
+    assert one.mean == pytest.approx(0.95)
+    assert one.bias == pytest.approx(0.95 - 1.02165, abs=1e-4)
+    assert one.deviation == pytest.approx(np.std([0.9, 1.1, 1.3, 0.5], ddof=1))
+    assert (one.within, one.holds, one.right) == (0.5, False, 0.75)
+    assert row(one.nats, one.low, one.high, bound="upper").right == 0.5
+    assert row(one.nats, one.low, one.high, bound="neither").right is None
+    nineteen = row((0.9,) * 19 + (2.0,), (0.8,) * 20, (1.0,) * 20)
+    assert nineteen.holds
+    assert not row((0.9,) * 18 + (2.0, 2.0), (0.8,) * 20, (1.0,) * 20).holds
+    assert row(one.nats, one.low, one.high, saturates=1.0).saturated
+    assert not row(one.nats, one.low, one.high, saturates=1.1).saturated
+    assert row((1.0,), (0.9,), (1.1,)).deviation == 0.0
+
+
+def test_a_stated_failure_excludes_the_truth():
+    assert StatedError(-1.0, -0.2, "").fails
+    assert StatedError(10.0, math.inf, "").fails
+    assert not StatedError(-0.1, 0.1, "").fails
+    failing = {
+        (task.name, name)
+        for task in truth_tasks()
+        for name in (*CRITICS, "ksg", "ross", "known infonce", "known leave-one-out")
+        if (suits(name, task) if name in ESTIMATORS else suits("bracket", task))
+        and stated_error(name, task, 1000).fails
+    }
+    above_a_fold = ("linear-encoder-8", "linear-encoder-32")
+    assert failing == {
+        *((task, name) for task in above_a_fold for name in CRITICS),
+        *((task, "ksg") for task in ("dense-25", "dense-50", "two-pairs-25", *above_a_fold)),
+        ("gaussian-classes-64", "ross"),
+        ("linear-encoder-32", "known infonce"),
+        ("linear-encoder-32", "known leave-one-out"),
+    }
+
+
+def test_a_stated_error_says_something():
+    """No critic is said to lie anywhere: of more than a nat it finds some, and it is never far too high."""
+    for task in truth_tasks():
+        for name in CRITICS:
+            stated = stated_error(name, task, 1000)
+            assert stated.low < stated.high < 0.15
+            assert stated.low > -task.truth or task.truth < 1, (task.name, name)
+        assert stated_error("infonce", task, 4000).low >= stated_error("infonce", task, 1000).low - 0.01
+
+
+@pytest.mark.parametrize(
+    ("estimator", "tasks"),
+    [
+        ("ksg", ("normal", "swiss-roll", "additive-uniform-0.1", "two-pairs-5", "student-3-3-2", "two-pairs-25")),
+        ("ross", ("overlapping-uniforms-5", "gaussian-classes-8", "gaussian-classes-64")),
+        ("linear", ("overlapping-uniforms-5", "gaussian-classes-64")),
+        ("infonce", ("normal", "two-pairs-5", "linear-encoder-32")),
+        ("js", ("linear-encoder-8",)),
+        ("bracket", ("linear-encoder-2", "linear-encoder-8", "linear-encoder-32")),
+    ],
+)
+def test_errors_are_as_stated_on_draws_that_the_rules_were_not_made_from(estimator, tasks):
+    settings = EstimatorsSettings(seeds=1, first_seed=1000, estimators=(estimator,), tasks=tasks)
+    found = run_estimators(settings)
+    assert {row.task.name for row in found.rows} == set(tasks)
+    assert [(row.task.name, row.estimator, row.nats) for row in found.rows if not row.holds] == []
+
+
+def test_what_suits_what():
+    assert [task.name for task in truth_tasks() if suits("linear", task) and not suits("ross", task)] == [
+        "discrete-table"
+    ]
+    for task in truth_tasks():
+        assert suits("ksg", task) != suits("linear", task)
+        assert suits("bracket", task) == (task.kind == "gaussian encoder")
+        assert all(suits(name, task) for name in CRITICS)
+
+
+def test_the_text_names_what_fails_and_what_is_saturated(result):
+    text = format_estimators(result)
+    lines = text.splitlines()
+    assert "200 samples, 2 seeds" in lines[0]
+    start = next(number for number, line in enumerate(lines) if "two-pairs-25" in line)
+    (collapsed,) = (line for line in lines[start : start + 2] if " ksg " in line)
+    assert "fails" in collapsed
+    assert any("infonce" in line and "lower sat." in line for line in lines)
+    assert "…" not in text
+    assert "on the right side of the truth" in text
+    wrong = row((2.0, 2.0), (1.9, 1.9), (2.1, 2.1))
+    spoiled = type(result)(result.settings, (wrong,))
+    assert "0 % !" in format_estimators(spoiled)
+    assert "0 of 1 rows are within their stated error" in format_estimators(spoiled)
+
+
+def test_the_json_is_plain_and_complete(result):
+    plain = json.loads(json.dumps(as_json(result), allow_nan=False))
+    assert plain["settings"]["samples"] == 200
+    assert plain["settings"]["tasks"] == list(TASKS)
+    assert len(plain["rows"]) == len(result.rows)
+    for one, origin in zip(plain["rows"], result.rows, strict=True):
+        assert (one["task"], one["estimator"], one["nats"]) == (origin.task.name, origin.estimator, list(origin.nats))
+        assert one["truth"] == origin.task.truth
+
+
+def test_everything_is_written(result, tmp_path):
+    files = write_estimators(result, tmp_path / "out")
+    assert [file.name for file in files] == ["estimators.json", "estimators.txt", "estimators.png", "index.html"]
+    assert files[1].read_text() == format_estimators(result)
+    assert files[2].read_bytes().startswith(b"\x89PNG")
+    page = files[3].read_text()
+    assert "data:image/png;base64," in page
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "")
+    for task in TASKS:
+        assert task in page
+    axes = estimators_figure(result).axes[0]
+    assert len(axes.get_yticks()) == len(TASKS)
+    assert len(axes.texts) == len(result.rows)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"samples": 199}, "samples must be at least 200, not 199"),
+        ({"seeds": 0}, "seeds must be at least 1"),
+        ({"first_seed": -1}, "first_seed at least 0"),
+        ({"estimators": ("smile",)}, "estimators must be of nwj, .*, not 'smile'"),
+        ({"tasks": ("moons",)}, "no truth task is called 'moons'"),
+    ],
+)
+def test_unusable_settings_are_refused_in_one_line(options, words):
+    with pytest.raises(InputError, match=words) as caught:
+        EstimatorsSettings(**options)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_default_is_everything():
+    assert EstimatorsSettings().estimators == ESTIMATORS
+    assert set(ESTIMATORS) == {*CRITICS, "ksg", "ross", "linear", "mlp", "bracket"}
