@@ -1,4 +1,4 @@
-"""Run every benchmark: `python -m benchmarks [views] [splits] [loop] [retrieval] [people] [reid]`."""
+"""Run every benchmark: `python -m benchmarks [views] [splits] [loop] [retrieval] [people] [reid] [diagnosis]`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import torch
 from rich.console import Console
 
-from benchmarks import loop, people, reid, retrieval, splits, views
+from benchmarks import diagnosis, loop, people, reid, retrieval, splits, views
 
 BENCHMARKS = {
     "views": views.run,
@@ -16,6 +16,7 @@ BENCHMARKS = {
     "retrieval": retrieval.run,
     "people": people.run,
     "reid": reid.run,
+    "diagnosis": diagnosis.run,
 }
 
 

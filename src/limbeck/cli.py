@@ -17,6 +17,7 @@ from jsonargparse import ArgumentParser, Namespace
 from limbeck.errors import InputError
 
 if TYPE_CHECKING:
+    from limbeck.information.diagnosis import Sources
     from limbeck.retrieval.protocols import Permutations
 
 Settings = TypeVar("Settings")
@@ -105,6 +106,12 @@ def _multiview_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of initial weights, order and dropout")
     parser.add_argument("--device", type=str, default="cpu", help="where to compute")
     parser.add_argument("--out", type=str, required=True, help="folder for the model and its figures")
+    parser.add_argument(
+        "--information_epochs",
+        type=int,
+        default=0,
+        help="every so many epochs measure I(v;y) and I(z;y) on the validation part; 0: never",
+    )
     parser.add_class_arguments(Recipe, "recipe")
 
 
@@ -163,6 +170,28 @@ def _evaluate_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--device", type=str, default="cpu", help="where to compute")
 
 
+def _diagnose_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "input",
+        type=str,
+        help="an NPZ file with z_0, z_1, ..., y and perhaps v_0, ...; a multi-view set; or a folder of `limbeck train`",
+    )
+    parser.add_argument("--out", type=str | None, default=None, help="folder for figures, pictures and a page")
+    parser.add_argument("--probe", type=str, default="linear", help="linear, or mlp: slower, reads more")
+    parser.add_argument("--folds", type=int, default=5, help="of the cross-fitting")
+    parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
+    parser.add_argument("--seed", type=int, default=0, help="of folds, probes and resamples")
+    parser.add_argument(
+        "--data", type=str | None, default=None, help="of a run: an NPZ file, `digits`, or the folder of people"
+    )
+    parser.add_argument("--split", type=int, default=0, help="which stored split of a multi-view set")
+    parser.add_argument(
+        "--part", type=str | None, default=None, help="train, validation, test, all or held_out; default: test of a run"
+    )
+    parser.add_argument("--branch", type=str, default="shared", help="of re-identification runs: shared or specific")
+    parser.add_argument("--device", type=str, default="cpu", help="where a run's network computes")
+
+
 def _ablation_arguments(parser: ArgumentParser) -> None:
     from limbeck.studies.ablation import AblationSettings  # noqa: PLC0415
 
@@ -197,6 +226,18 @@ def _table5_arguments(parser: ArgumentParser) -> None:
     from limbeck.studies.table5 import Table5Settings  # noqa: PLC0415
 
     _add_study(parser, Table5Settings, out="runs/table5", what="folder for the report")
+
+
+def _estimators_arguments(parser: ArgumentParser) -> None:
+    from limbeck.studies.estimators import EstimatorsSettings  # noqa: PLC0415
+
+    _add_study(parser, EstimatorsSettings, out="runs/estimators", what="folder for the report")
+
+
+def _fitting_arguments(parser: ArgumentParser) -> None:
+    from limbeck.studies.fitting import FittingSettings  # noqa: PLC0415
+
+    _add_study(parser, FittingSettings, out="runs/fitting", what="folder for people, runs and the report")
 
 
 def _add_study(parser: ArgumentParser, kind: type[object], *, out: str, what: str) -> None:
@@ -262,6 +303,7 @@ def _train_multiview(parser: ArgumentParser, config: Namespace) -> None:
             seed=config.seed,
             device=config.device,
             resolved=parser.dump(config, skip_unset=False),
+            information_epochs=config.information_epochs,
         )
     )
 
@@ -409,6 +451,91 @@ def _evaluate_features(config: Namespace) -> None:
     if config.out is not None:
         write_json(config.out, evaluations_as_json(evaluations))
         _print(f"Written: {config.out}")
+
+
+def _diagnose(parser: ArgumentParser, config: Namespace) -> None:
+    del parser
+    from limbeck.information.diagnosis import diagnose_sources, write_diagnosis  # noqa: PLC0415
+
+    _among("probe", config.probe, ("linear", "mlp"))
+    sources = _sources(config)
+    with _progress("probes") as progress:
+        found = diagnose_sources(
+            sources,
+            probe=config.probe,
+            folds=config.folds,
+            confidence=config.confidence,
+            seed=config.seed,
+            progress=progress,
+        )
+    files = [] if config.out is None else write_diagnosis(found, config.out, title=f"Diagnosis of {config.input}")
+    _print(str(found))
+    if files:
+        _print_written(files)
+
+
+def _sources(config: Namespace) -> Sources:
+    """What is to be diagnosed, from whatever the user gave."""
+    given = Path(config.input)
+    kind = "set" if _is_set(config.input) else _kind(given)
+    for name, kinds in (("data", ("reid", "multiview")), ("part", ("set", "reid", "multiview"))):
+        if getattr(config, name) is not None and kind not in kinds:
+            raise InputError(f"--{name} is not for {given}, which is no run: leave it out")
+    match kind:
+        case "set":
+            from limbeck.multiview.diagnosis import sources_of_set  # noqa: PLC0415
+
+            return sources_of_set(config.input, split=config.split, part=config.part or "all")
+        case "features":
+            from limbeck.information.diagnosis import load_sources  # noqa: PLC0415
+
+            return load_sources(given)
+        case "reid":
+            from limbeck.reid.diagnosis import sources_of_run as sources_of_reid  # noqa: PLC0415
+
+            _among("branch", config.branch, ("shared", "specific"))
+            part = config.part or "test"
+            return sources_of_reid(
+                given, root=config.data, part=part, branch=config.branch, device=config.device, bar=_progress
+            )
+        case _:
+            from limbeck.multiview.diagnosis import sources_of_run  # noqa: PLC0415
+
+            return sources_of_run(
+                given, config.data or "digits", split=config.split, part=config.part or "test", device=config.device
+            )
+
+
+def _is_set(given: str) -> bool:
+    """Whether this is a multi-view set rather than features."""
+    from limbeck.files import array_names  # noqa: PLC0415
+    from limbeck.multiview.data import EMBEDDED  # noqa: PLC0415
+
+    return given in EMBEDDED or not {"view_0", "view_0_data"}.isdisjoint(array_names(given))
+
+
+def _study_estimators(parser: ArgumentParser, config: Namespace) -> None:
+    from limbeck.studies.estimators import EstimatorsSettings, run_estimators  # noqa: PLC0415
+    from limbeck.studies.estimators_report import format_estimators, write_estimators  # noqa: PLC0415
+
+    result = run_estimators(_settings(parser, config, EstimatorsSettings), say=_tell)
+    files = write_estimators(result, Path(config.out))
+    _print(format_estimators(result))
+    _print_written(files)
+
+
+def _study_fitting(parser: ArgumentParser, config: Namespace) -> None:
+    from limbeck.files import write_text  # noqa: PLC0415
+    from limbeck.studies.fitting import FittingSettings, run_fitting  # noqa: PLC0415
+    from limbeck.studies.fitting_report import format_fitting, write_fitting  # noqa: PLC0415
+
+    settings = _settings(parser, config, FittingSettings)
+    folder = Path(config.out)
+    write_text(folder / "settings.yaml", parser.dump(config, skip_unset=False))
+    result = run_fitting(settings, folder, say=_tell)
+    files = write_fitting(result, settings, folder)
+    _print(format_fitting(result))
+    _print_written(files)
 
 
 def _study_table4(parser: ArgumentParser, config: Namespace) -> None:
@@ -613,6 +740,11 @@ VERBS = {
     ),
     "reid rank": _Verb("search a folder of pictures with one picture", _rank_arguments, _reid_rank),
     "evaluate": _Verb("score a trained model, or anybody's features under a protocol", _evaluate_arguments, _evaluate),
+    "diagnose": _Verb(
+        "nats that representations hold of a label: kept, lost, only in one view, shared; for any model's features",
+        _diagnose_arguments,
+        _diagnose,
+    ),
     "study ablation": _Verb(
         "Table 7 and Figures 9 and 10 of Tian et al. 2022 on any multi-view set, beside plain baselines",
         _ablation_arguments,
@@ -632,6 +764,16 @@ VERBS = {
         "Table 5 of Tian et al. 2022: what every objective costs in time and parameters",
         _table5_arguments,
         _study_table5,
+    ),
+    "study estimators": _Verb(
+        "every estimator of mutual information on tasks whose truth is known",
+        _estimators_arguments,
+        _study_estimators,
+    ),
+    "study fitting": _Verb(
+        "Figure 7 of Tian et al. 2021: I(v;y) and I(z;y) while training, over widths of the bottleneck",
+        _fitting_arguments,
+        _study_fitting,
     ),
     "data list": _Verb("list the known sets", _no_arguments, _data_list),
     "data describe": _Verb("say what a set holds", _set_or_people, _data_describe),

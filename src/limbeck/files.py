@@ -102,6 +102,15 @@ def read_arrays(path: str | os.PathLike[str], *, hint: str = "") -> dict[str, ND
     return arrays
 
 
+def array_names(path: str | os.PathLike[str]) -> set[str]:
+    """Names of the arrays of an NPZ file, without reading them; none where `read_arrays` would say what is wrong."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {member.removesuffix(".npy") for member in archive.namelist()}
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        return set()
+
+
 def _read_member(stream: IO[bytes], origin: str) -> NDArray[Any]:
     """One NPY from a zip member; reading on to the end makes zipfile compare the checksum."""
     version = np.lib.format.read_magic(stream)

@@ -32,3 +32,11 @@ def uninterrupted(one_thread: None, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("uninterrupted")
     train(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def measured(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, with information measured on the way."""
+    folder = tmp_path_factory.mktemp("measured")
+    train(folder, information_epochs=2)
+    return folder

@@ -17,6 +17,7 @@ from tests.training.toytask import STEPS, train, weights
 from torch import nn
 
 from limbeck.errors import InputError
+from limbeck.information.curve import read_information
 from limbeck.training import GlobalBatchNorm, gather, is_main, process_group, rank, synchronised, world_size
 
 
@@ -68,8 +69,9 @@ def test_small_collectives(nursery: Nursery, tmp_path: Path) -> None:
 
 def test_two_processes_train_as_one(nursery: Nursery, tmp_path: Path) -> None:
     # Not by Adam: a bias before batch normalisation has no gradient but rounding, which Adam scales up to full steps.
-    train(tmp_path / "one", dropout=0, optimizer="sgd")
-    _run(nursery, "train_together", tmp_path / "two", tmp_path / "errors", optimizer="sgd")
+    options: dict[str, Any] = {"optimizer": "sgd", "information_epochs": 3}
+    train(tmp_path / "one", dropout=0, **options)
+    _run(nursery, "train_together", tmp_path / "two", tmp_path / "errors", **options)
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-5, atol=1e-5)
@@ -80,6 +82,9 @@ def test_two_processes_train_as_one(nursery: Nursery, tmp_path: Path) -> None:
     assert [line["step"] for line in logs[1]] == list(range(1, 3 * STEPS + 1))
     for key in ("total", "size", "gradient_norm"):
         assert [line[key] for line in logs[1]] == pytest.approx([line[key] for line in logs[0]], rel=1e-5, abs=1e-5)
+    tables = [read_information(tmp_path / name / "information.csv") for name in ("one", "two")]
+    assert [(row.step, row.name) for row in tables[1]] == [(step, name) for step in (0, 3 * STEPS) for name in "vz"]
+    assert [row.nats for row in tables[1]] == pytest.approx([row.nats for row in tables[0]], abs=0.01)
 
 
 def test_sigterm_to_one_stops_both_and_they_go_on(nursery: Nursery, tmp_path: Path) -> None:

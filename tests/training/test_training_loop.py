@@ -11,13 +11,16 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from tests.training.toytask import SETTINGS, STEPS, ToyTask, train, weights
+from tests.training.toytask import SETTINGS, STEPS, MeasuredTask, ToyTask, train, weights
 from torch import Tensor, nn
 
 from limbeck.errors import InputError
+from limbeck.information import cross_fitted_information
+from limbeck.information.curve import PICTURE, TABLE, read_information
 from limbeck.tensorfiles import read_tensors
 from limbeck.training import Diverged, Fitted, TrainingSettings, fit, latest, learning_rate, to_device
 from limbeck.training.guard import MOST_OVERFLOWS, leaves
+from limbeck.training.loop import HeldOut, Measurable
 
 
 def test_the_loop_is_plain_pytorch(tmp_path: Path) -> None:
@@ -96,6 +99,38 @@ def test_half_precision_learns_the_same(tmp_path: Path, precision: str, uninterr
     )
     assert half != full
     assert half == pytest.approx(full, abs=0.1)
+
+
+# -- information ------------------------------------------------------------------------------------------------------
+
+
+def test_information_is_measured_before_the_first_step_every_so_often_and_after_the_last(measured: Path) -> None:
+    rows = read_information(measured / TABLE)
+    assert [(row.step, row.name) for row in rows] == [(epoch * STEPS, name) for epoch in (0, 2, 3) for name in "vz"]
+    with (measured / "epochs.csv").open() as stream:
+        table = list(csv.DictReader(stream))
+    assert [row["information_z"] for row in table] == ["", *(str(row.nats) for row in rows[3::2])]
+    assert (measured / PICTURE).is_file()
+    # What the table says can be measured again from the network that was written.
+    settings = TrainingSettings(**SETTINGS)
+    task = MeasuredTask(settings)
+    task.network.load_state_dict(weights(measured))
+    with torch.no_grad():
+        held_out = task.held_out_representations(task.network.eval())
+    read = cross_fitted_information(held_out.representations["z"], held_out.labels, seed=settings.seed)
+    assert rows[-1].nats == pytest.approx(read.nats)
+
+
+def test_a_task_that_cannot_be_measured_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = TrainingSettings(**(SETTINGS | {"information_epochs": 1}))
+    with pytest.raises(InputError, match="information_epochs must be 0: the task has no held_out_representations"):
+        fit(ToyTask(settings), settings, tmp_path)
+    assert isinstance(MeasuredTask(settings), Measurable)
+    monkeypatch.setattr(MeasuredTask, "held_out_representations", lambda *_: HeldOut({"v": torch.ones(9, 2)}, [1] * 9))
+    with pytest.raises(
+        InputError, match=r"^information_epochs: representations\['v'\]: labels must be of at least two"
+    ):
+        fit(MeasuredTask(settings), settings, tmp_path)
 
 
 # -- divergence --------------------------------------------------------------------------------------------------------
@@ -243,8 +278,9 @@ def test_tensorboard_gets_every_value(tmp_path: Path, monkeypatch: pytest.Monkey
     module = types.ModuleType("torch.utils.tensorboard")
     module.SummaryWriter = Writer  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
-    train(tmp_path, tensorboard=True)
+    train(tmp_path, tensorboard=True, information_epochs=3)
     assert [step for name, step in drawn if name == "training/size"] == list(range(1, 22))
+    assert [step for name, step in drawn if name == "information/z"] == [0, 21]
     assert [step for name, step in drawn if name == "validation/accuracy"] == [14, 21]
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 from tests.training.nursery import Nursery
-from tests.training.toytask import STEPS, train, weights
+from tests.training.toytask import STEPS, MeasuredTask, train, weights
 
+from limbeck.information.curve import PICTURE, TABLE, read_information
 from limbeck.training import checkpoints
 
 CHILD = "tests.training.toytask:child"
@@ -119,6 +120,53 @@ def test_a_run_left_during_its_validation_validates_when_it_goes_on(
             assert _steps(tmp_path)[-1] == epochs * STEPS
     train(tmp_path)
     _same(tmp_path, uninterrupted)
+
+
+@pytest.mark.parametrize("step", [2, 2 * STEPS])
+def test_measuring_information_changes_nothing_and_goes_on_exactly(
+    uninterrupted: Path, measured: Path, tmp_path: Path, step: int
+) -> None:
+    assert all(torch.equal(value, weights(uninterrupted)[name]) for name, value in weights(measured).items())
+    with pytest.raises(InterruptedHereError):
+        train(tmp_path, hook=_until(step), checkpoint_steps=2, information_epochs=2)
+    train(tmp_path, information_epochs=2)
+    _same(tmp_path, measured)
+    assert (tmp_path / TABLE).read_bytes() == (measured / TABLE).read_bytes()
+    assert (tmp_path / PICTURE).read_bytes() == (measured / PICTURE).read_bytes()
+
+
+def test_a_run_left_while_it_is_measured_is_measured_when_it_goes_on(
+    measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = MeasuredTask.held_out_representations
+    seen = iter(range(100))
+
+    def interrupt(*given: Any) -> Any:
+        if next(seen) == 1:
+            raise InterruptedHereError
+        return whole(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MeasuredTask, "held_out_representations", interrupt)
+        with pytest.raises(InterruptedHereError):
+            train(tmp_path, information_epochs=2)
+    assert _steps(tmp_path)[-1] == 2 * STEPS
+    (tmp_path / f".{TABLE}.x.tmp").touch()  # what a kill leaves of a file that is being written
+    train(tmp_path, information_epochs=2)
+    assert (tmp_path / TABLE).read_bytes() == (measured / TABLE).read_bytes()
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
+def test_checkpoints_of_before_there_was_information_still_go_on(uninterrupted: Path, tmp_path: Path) -> None:
+    with pytest.raises(InterruptedHereError):
+        train(tmp_path, hook=_until(STEPS + 2), checkpoint_steps=1)
+    found = checkpoints.latest(tmp_path / "checkpoints")
+    assert found is not None
+    del found.state["information"]
+    checkpoints.write(tmp_path / "checkpoints", found.step, found.state, found.fingerprint, keep=1)
+    train(tmp_path, information_epochs=2)  # it is no setting that decides the result
+    assert all(torch.equal(value, weights(uninterrupted)[name]) for name, value in weights(tmp_path).items())
+    assert {row.step for row in read_information(tmp_path / TABLE)} == {2 * STEPS, 3 * STEPS}
 
 
 @pytest.mark.slow

@@ -59,6 +59,8 @@ def test_learning_rate_by_hand(changes: dict[str, Any], rates: dict[int, float])
         ("checkpoint_steps", 0),
         ("keep", 0),
         ("validate_epochs", -1),
+        ("information_epochs", -1),
+        ("information_epochs", 1.5),
         ("select", "first"),
         ("tensorboard", 1),
     ],

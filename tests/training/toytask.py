@@ -26,6 +26,7 @@ from limbeck.training import (
     rank,
     world_size,
 )
+from limbeck.training.loop import HeldOut
 
 STEPS, SAMPLES = 7, 8
 SETTINGS: dict[str, Any] = {
@@ -86,10 +87,23 @@ class ToyTask:
         return {"accuracy": float(right.float().mean()), "noise": float(torch.rand(()))}
 
 
+class MeasuredTask(ToyTask):
+    """The same task, which also says what its hidden layer makes of held-out samples."""
+
+    def held_out_representations(self, network: nn.Module) -> HeldOut:
+        assert not network.training
+        assert not torch.is_grad_enabled()
+        torch.rand(3)  # draws of its own must not change the training
+        inputs = torch.from_numpy(generator(98).normal(size=(40, 6))).float()
+        hidden = network[:3](inputs)  # type: ignore[index]
+        return HeldOut({"v": hidden[:, :2], "z": network(inputs)[:, :1]}, inputs.sum(1) > 0)
+
+
 def train(folder: Path, *, hook: Callable[[int], None] | None = None, dropout: float = 0.5, **changes: Any) -> Fitted:
-    """Train the toy in a folder."""
+    """Train the toy in a folder; where information is asked for, the one that can be measured."""
     settings = TrainingSettings(**(SETTINGS | changes))
-    return fit(ToyTask(settings, hook=hook, dropout=dropout), settings, folder, description={"toy": True})
+    kind = MeasuredTask if settings.information_epochs else ToyTask
+    return fit(kind(settings, hook=hook, dropout=dropout), settings, folder, description={"toy": True})
 
 
 def weights(folder: Path) -> dict[str, Tensor]:

@@ -1,6 +1,20 @@
-"""What a representation holds: bounds on information that can be read from features, in nats."""
+"""What a representation holds: information that can be read from features, in nats, with intervals."""
 
+from limbeck.information.calibration import calibration_error
+from limbeck.information.curve import InformationCurve
+from limbeck.information.diagnosis import Diagnosis, diagnose, write_diagnosis
+from limbeck.information.discrete import Joint
 from limbeck.information.discretise import quantile_classes
 from limbeck.information.probes import ReadableInformation, cross_fitted_information
 
-__all__ = ["ReadableInformation", "cross_fitted_information", "quantile_classes"]
+__all__ = [
+    "Diagnosis",
+    "InformationCurve",
+    "Joint",
+    "ReadableInformation",
+    "calibration_error",
+    "cross_fitted_information",
+    "diagnose",
+    "quantile_classes",
+    "write_diagnosis",
+]

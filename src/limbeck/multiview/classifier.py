@@ -23,12 +23,32 @@ from limbeck.devices import check_device
 from limbeck.errors import InputError
 from limbeck.multiview import persistence
 from limbeck.multiview.evaluation import ViewAccount, cross_entropy_nats, probabilities
+from limbeck.multiview.information import InformationWatcher
 from limbeck.multiview.network import Predictions, ViewShape
 from limbeck.multiview.progress import epoch_progress
 from limbeck.multiview.recipe import Objective, Recipe
 from limbeck.multiview.tensors import TensorViews
 from limbeck.multiview.training import Part, Trained, gather, predict, train, view_shapes
 from limbeck.multiview.views import Matrix, ViewColumns, Views, concatenate, is_matrix, matrix_width, read_views, select
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Encoded:
+    """What a network makes of samples, view by view; without a bottleneck z is v.
+
+    Attributes:
+        names: of the views.
+        observations: v, `(views, samples, features)`.
+        representations: z, the mean where it is drawn from a Gaussian, `(views, samples, features)`.
+        log_variances: of these Gaussians, the same shape; None where z is a function of v.
+        present: `(views, samples)` which samples have which view; rows of others say nothing.
+    """
+
+    names: tuple[str, ...]
+    observations: NDArray[np.float32]
+    representations: NDArray[np.float32]
+    log_variances: NDArray[np.float32] | None
+    present: NDArray[np.bool_]
 
 
 class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -91,6 +111,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         temperature_: divides the logits of samples that have all views.
         leave_one_out_temperature_: one a view: divides the logits of samples that lack that view; of a sample that
             lacks several, the largest of theirs does.
+        information_: measurements while fitting, see `information_epochs` of `fit`; not saved with the model.
         account_: what each view is worth on the validation part (see `account`); empty without one.
         recipe_: the resolved recipe.
 
@@ -182,6 +203,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         *,
         validation: tuple[Any, ArrayLike] | None = None,
         sample_weight: ArrayLike | None = None,
+        information_epochs: int = 0,
     ) -> Self:
         """Train.
 
@@ -190,6 +212,9 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             y: (samples,) labels of any kind.
             validation: (X, y) to stop and calibrate by, instead of a share of the training samples.
             sample_weight: (samples,) non-negative weights.
+            information_epochs: every so many epochs, and before the first step and after the last, measure the nats of
+                the label that can be read from v and z of the validation samples (`information_`); 0: never. It takes
+                time, and changes nothing of the model.
 
         Raises:
             InputError: bad views or labels (one line that names what and where), a bad option, or a diverging loss.
@@ -220,6 +245,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             labels = np.concatenate([labels, held_labels])
             weights = None if weights is None else np.append(weights, np.ones(held_out.samples, np.float32))
         views = _without_untrained(views, part.training)
+        watcher = _watcher(views, labels, part, information_epochs)
         _warn_of_constant_columns(views, part.training)
         with epoch_progress(recipe.epochs, enabled=self.verbose) as progress:
             (trained,) = train(
@@ -232,6 +258,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
                 sample_weight=weights,
                 device=device,
                 progress=progress,
+                watcher=watcher,
             )
         self._adopt(trained, views, classes, recipe)
         self.n_features_in_ = sum(shape.features for shape in view_shapes(views))
@@ -239,6 +266,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             self.n_features_in_ = matrix_width(X)
             if hasattr(X, "columns"):
                 self.feature_names_in_ = np.asarray(X.columns, dtype=object)
+        self.information_ = [] if watcher is None else watcher.curves[0].rows
         self.account_ = []
         if len(part.validation):
             self.account_ = self._account(select(views, part.validation), labels[part.validation])
@@ -269,6 +297,24 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         representations = gather(self._predict(views), "representations")
         representations[~views.present[self._used()]] = 0
         return np.moveaxis(representations, 0, 1).reshape(views.samples, -1)
+
+    def encode(self, X: Any) -> Encoded:
+        """Observations and representations of every view, apart: what `limbeck.information.diagnose` takes."""
+        views = self._read(X)
+        batches = list(self._predict(views))
+        distribution = batches[0].distribution if self.recipe_.objective == "cib" or self.recipe_.stochastic else None
+        spread = None
+        if distribution is not None:
+            spread = np.concatenate(
+                [batch.distribution.log_variance[0].cpu().numpy() for batch in batches if batch.distribution], axis=-2
+            )
+        return Encoded(
+            names=tuple(views.names[position] for position in self._used()),
+            observations=gather(batches, "observations"),
+            representations=gather(batches, "representations"),
+            log_variances=spread,
+            present=views.present[self._used()],
+        )
 
     def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Accuracy.
@@ -473,6 +519,17 @@ def _encode(y: ArrayLike, classes: NDArray[Any], samples: int) -> NDArray[np.int
     if unseen.any():
         raise InputError(f"label {names[unseen][0]!r} of sample {np.flatnonzero(unseen)[0]} was not there when fitting")
     return np.asarray(np.searchsorted(classes, names), np.int64)
+
+
+def _watcher(views: Views, labels: NDArray[np.int64], part: Part, every: Any) -> InformationWatcher | None:
+    """What measures information every so many epochs; None for 0."""
+    if isinstance(every, bool) or not isinstance(every, Integral) or every < 0:
+        raise InputError(f"information_epochs must be a whole number from 0, not {every!r}")
+    if not every:
+        return None
+    if not len(part.validation):
+        raise InputError("information_epochs must be 0 where there are no validation samples to measure on")
+    return InformationWatcher(views, labels, [part.validation], due=lambda epoch: epoch % every == 0)
 
 
 def _hold_out(labels: NDArray[np.int64], fraction: float, seed: int) -> Part:

@@ -11,6 +11,7 @@ import numpy as np
 
 from limbeck.errors import InputError
 from limbeck.files import write_json, write_text
+from limbeck.information.curve import write_information
 from limbeck.multiview.classifier import MultiViewClassifier
 from limbeck.multiview.data import PARTS, MultiViewData, load
 from limbeck.multiview.evaluation import Scores, format_account, score
@@ -28,6 +29,7 @@ def train_run(
     seed: int,
     device: str,
     resolved: str,
+    information_epochs: int = 0,
 ) -> str:
     """Train on one split of a set and write the model, the resolved recipe and the validation figures to `folder`.
 
@@ -39,21 +41,28 @@ def train_run(
         seed: of the model.
         device: where to train.
         resolved: the recipe and all other options as YAML, to be kept with the run.
+        information_epochs: every so many epochs measure what can be read of the label from v and z of the validation
+            part, and write `information.csv` and `information.png`; 0: never. The early stopping looks at that part
+            too, but learns nothing of it.
 
     Returns:
         What to tell the user.
 
     Raises:
-        InputError: the set cannot be read or has no such split.
+        InputError: the set cannot be read or has no such split, or no validation part to measure on.
         OSError: the folder cannot be written.
     """
     data = load(source)
-    views, labels = _part(data, split, "train")
-    held_out = _part(data, split, "validation")
+    views, labels = part_of(data, split, "train")
+    held_out = part_of(data, split, "validation")
+    if information_epochs and len(held_out[1]) == 0:
+        raise InputError(f"information_epochs must be 0: split {split} has no validation part to measure on")
     write_text(folder / "recipe.yaml", resolved)
     model = MultiViewClassifier.from_recipe(recipe, random_state=seed, device=device, verbose=True)
-    model.fit(views, labels, validation=held_out if len(held_out[1]) else None)
+    model.fit(views, labels, validation=held_out if len(held_out[1]) else None, information_epochs=information_epochs)
     model.save(folder / MODEL)
+    if information_epochs:
+        write_information(model.information_, folder)
     if len(held_out[1]) == 0:
         return f"Written: {folder / MODEL} (the split has no validation part to score)"
     scores = _score(model, *held_out)
@@ -79,7 +88,7 @@ def evaluate_run(run: Path, source: str | os.PathLike[str], *, split: int, part:
     """
     folder = run if run.is_dir() else None
     model = MultiViewClassifier.load(run / MODEL if folder else run, device=device)
-    views, labels = _part(load(source), split, part)
+    views, labels = part_of(load(source), split, part)
     scores = _score(model, views, labels)
     account = model.account(views, labels)
     if folder:
@@ -87,7 +96,7 @@ def evaluate_run(run: Path, source: str | os.PathLike[str], *, split: int, part:
     return f"{_scores_line(part, scores)}\n\n{format_account(account)}"
 
 
-def _part(data: MultiViewData, split: int, part: str) -> tuple[dict[str, Any], np.ndarray]:
+def part_of(data: MultiViewData, split: int, part: str) -> tuple[dict[str, Any], np.ndarray]:
     """Views and class names of one part of a split."""
     if part not in (*PARTS, "all"):
         raise InputError(f"a split has no part {part!r}; choose one of {', '.join(PARTS)}, or all")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,28 @@ class Trained:
 Progress = Callable[[int, Sequence[Epoch]], None]
 
 
+@dataclass(frozen=True)
+class Moment:
+    """A stack of models between two epochs.
+
+    Attributes:
+        epoch: epochs done; 0 before the first step.
+        step: steps done.
+        network: the models that still learn, and those that have just ended, in evaluation mode.
+        models: which these are, in the order of the network: positions among the parts given to `train`.
+        ended: of each, whether this was its last epoch.
+    """
+
+    epoch: int
+    step: int
+    network: MultiViewNetwork
+    models: tuple[int, ...]
+    ended: tuple[bool, ...]
+
+
+Watcher = Callable[[Moment], None]
+
+
 def train(
     views: Views,
     labels: NDArray[np.int64],
@@ -92,6 +114,7 @@ def train(
     sample_weight: NDArray[np.float32] | None = None,
     device: str | torch.device = "cpu",
     progress: Progress | None = None,
+    watcher: Watcher | None = None,
 ) -> list[Trained]:
     """Train one model a part, all of them side by side in one batched program.
 
@@ -108,6 +131,8 @@ def train(
         sample_weight: (samples,), default 1.
         device: where to train.
         progress: called after every epoch with its number and every model's `Epoch`.
+        watcher: called before the first step and after every epoch with the networks as they are then, which it must
+            not change; of parts of differing length one group of equally many steps after the other.
 
     Raises:
         InputError: a part has no training samples, the device is not there, or the loss is not finite any more.
@@ -132,11 +157,17 @@ def train(
             sample_weight=sample_weight,
             device=usable_device,
             progress=progress,
+            watcher=None if watcher is None else _renumbered(watcher, members),
         )
         results.update(zip(members, trained, strict=True))
         if trained[0].interrupted and len(results) < len(parts):
             raise KeyboardInterrupt  # the others never began
     return [results[model] for model in range(len(parts))]
+
+
+def _renumbered(watcher: Watcher, members: Sequence[int]) -> Watcher:
+    """A watcher of a group, which tells another of it with the positions that these models have among all."""
+    return lambda moment: watcher(replace(moment, models=tuple(members[model] for model in moment.models)))
 
 
 def _train_together(
@@ -150,6 +181,7 @@ def _train_together(
     sample_weight: NDArray[np.float32] | None,
     device: torch.device,
     progress: Progress | None,
+    watcher: Watcher | None,
 ) -> list[Trained]:
     used = [position for position, matrix in enumerate(views.matrices) if matrix is not None]
     shapes = view_shapes(views)
@@ -165,7 +197,7 @@ def _train_together(
     loop = _Loop(network, data, torch.from_numpy(labels).to(device), parts, recipe, seeds, sample_weight)
     interrupted = False
     try:
-        loop.run(progress)
+        loop.run(progress, watcher)
     except KeyboardInterrupt:
         if not loop.histories[0]:
             raise
@@ -265,7 +297,8 @@ class _Loop:
         self.first_decay = min(recipe.milestones, default=0)
         self.stopped = [False] * models
 
-    def run(self, progress: Progress | None) -> None:
+    def run(self, progress: Progress | None, watcher: Watcher | None) -> None:
+        self._show(watcher, 0)
         for epoch in range(self.recipe.epochs):
             rate = self.recipe.learning_rate * self.recipe.decay ** sum(epoch >= m for m in self.recipe.milestones)
             for group in self.optimizer.param_groups:
@@ -277,11 +310,19 @@ class _Loop:
                 self._keep(slot, entry, epoch)
             if progress is not None:
                 progress(epoch, entries)
+            self._show(watcher, epoch + 1)
             going = [slot for slot, model in enumerate(self.active) if not self.stopped[model]]
             if not going:
                 break
             if len(going) < len(self.active):
                 self._retire_all_but(going)
+
+    def _show(self, watcher: Watcher | None, epoch: int) -> None:
+        if watcher is None:
+            return
+        steps = -(-max(len(part) for part in self.training) // self.recipe.batch_size)
+        ended = tuple(epoch == self.recipe.epochs or self.stopped[model] for model in self.active)
+        watcher(Moment(epoch, epoch * steps, self.network.eval(), tuple(self.active), ended))
 
     def state(self, model: int) -> dict[str, Tensor]:
         """The weights of a model at its best epoch, or as they are."""

@@ -21,8 +21,9 @@ from limbeck.reid.loss import row_labels, training_terms
 from limbeck.reid.network import Branch, ReidNetwork
 from limbeck.reid.persons import PersonSet
 from limbeck.reid.recipe import DataSettings, ReidRecipe
-from limbeck.retrieval import CrossModal, evaluate
+from limbeck.retrieval import CrossModal, Features, evaluate
 from limbeck.training import gather, generator, rank, world_size
+from limbeck.training.loop import HeldOut
 
 _HELD_OUT = 4  # first entry of the key that draws held-out people
 
@@ -96,6 +97,11 @@ class ReidTask:
         row = rows_of(len(people), np.arange(len(people)) if kept is None else kept)
         division = divide(people, recipe.data, recipe.training.seed)
         training, self._held_out = (part[row[part] >= 0] for part in (division.training, division.held_out))
+        if recipe.training.information_epochs and recipe.data.held_out < 2:
+            raise InputError(
+                "training.information_epochs needs people whom nobody learns from: set data.held_out to at least 2, "
+                f"not {recipe.data.held_out}"
+            )
         self.identities, labels = relabelled(people.identity[training])
         self.sampler = CrossModalSampler(
             labels,
@@ -140,8 +146,19 @@ class ReidTask:
         """mAP and rank-1 of infrared pictures of held-out people that search visible ones; {} where nobody is."""
         if not len(self._held_out):
             return {}
+        (figures,) = evaluate(self._embedded(network)[0], CrossModal("i2v"))
+        return {"mAP": figures.mean_average_precision.mean, "rank-1": figures.cmc(1).mean}
+
+    def held_out_representations(self, network: nn.Module) -> HeldOut:
+        """`ReidNetwork.embed` of pictures of held-out people, visible and infrared together; the label is who it is.
+
+        Together, because the name has to be read from a picture of either modality by one probe, as a search does it.
+        A probe learns the name from other pictures of the same person, some by the same camera.
+        """
+        features, representations = self._embedded(network)
+        return HeldOut(representations, features.identity)
+
+    def _embedded(self, network: nn.Module) -> tuple[Features, dict[str, NDArray[np.float32]]]:
         bare = cast(ReidNetwork, network)
         device = next(bare.parameters()).device
-        features, _ = features_of(bare, self.people, self.images, self._row, self._held_out, device=device)
-        (figures,) = evaluate(features, CrossModal("i2v"))
-        return {"mAP": figures.mean_average_precision.mean, "rank-1": figures.cmc(1).mean}
+        return features_of(bare, self.people, self.images, self._row, self._held_out, device=device)

@@ -109,7 +109,7 @@ def latest(folder: Path) -> Checkpoint | None:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove what a killed process left of files that it was writing."""
-    for pattern in (".*.safetensors.*.tmp", ".epochs.csv.*.tmp"):
+    for pattern in (".*.safetensors.*.tmp", ".epochs.csv.*.tmp", ".information.*.tmp"):
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)
 

@@ -8,18 +8,20 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 import torch.distributed as dist
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from limbeck.devices import check_device
 from limbeck.errors import InputError
 from limbeck.files import first_line, write_text
+from limbeck.information.curve import InformationCurve, InformationRow, write_information
 from limbeck.progress import progress_bar
 from limbeck.tensorfiles import write_tensors
 from limbeck.training import checkpoints, guard
@@ -70,6 +72,34 @@ class Task(Protocol[Batch]):
         """
 
 
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """What a network makes of samples that it is not trained on.
+
+    Attributes:
+        representations: name -> `(samples, features)` on the CPU; "v ..." for observations and "z ..." for what
+            bottlenecks made of them.
+        labels: `(samples,)` integers, booleans or strings; the same at every call.
+        groups: `(samples,)` of samples that belong together, see `cross_fitted_information`; or None.
+    """
+
+    representations: Mapping[str, ArrayLike]
+    labels: ArrayLike
+    groups: ArrayLike | None = None
+
+
+@runtime_checkable
+class Measurable(Protocol):
+    """What a task has beside the rest of `Task` where `information_epochs` is to be possible."""
+
+    def held_out_representations(self, network: nn.Module) -> HeldOut:
+        """Observations and representations of held-out data, and their labels.
+
+        Called as `Task.validate` is: in the main process alone, without gradients, with the bare network in evaluation
+        mode.
+        """
+
+
 @dataclass(frozen=True)
 class Fitted:
     """What a training came to.
@@ -112,7 +142,9 @@ def fit(
 
     In `folder` are then `checkpoints/step-000000120.safetensors` (all that is needed to go on), `log.jsonl` (a line a
     step), `epochs.csv` (means of every epoch, figures on held-out data), `model.safetensors` at the end (the selected
-    network's weights and `description`), and `best.safetensors` while the best is selected.
+    network's weights and `description`), and `best.safetensors` while the best is selected. With
+    `settings.information_epochs` also `information.csv` and `information.png`: nats of the label that can be read from
+    held-out data, which a `Measurable` task gives.
 
     The network is trained in place. Every step runs in training mode: a network with parts that must not (frozen
     normalisation) overrides its `train`. It is left with the weights of `model.safetensors`, in evaluation mode, unless
@@ -171,6 +203,8 @@ class _Run:
             raise InputError(f"an epoch must have at least one step, not {self.per_epoch}; give more samples")
         if "training" in description:
             raise ValueError("description must not have the key 'training', which is the loop's own")
+        if settings.information_epochs and not isinstance(task, Measurable):
+            raise InputError("information_epochs must be 0: the task has no held_out_representations to measure")
         if world_size() == 1 and int(os.environ.get("WORLD_SIZE", "1")) > 1:
             # Each would train alone, and all would write the same files.
             raise InputError("WORLD_SIZE asks for several processes; call fit inside limbeck.training.process_group")
@@ -200,6 +234,7 @@ class _Run:
         self.rows: list[dict[str, float]] = []
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Any] | None = None
+        self.information: list[InformationRow] = []
         self._last: Path | None = None  # checkpoint
 
     # -- beginning ----------------------------------------------------------------------------------------------------
@@ -248,6 +283,8 @@ class _Run:
                 self.scaler.load_state_dict(state["scaler"])
             self.closed, self.sums, self.overflows = state["closed"], state["sums"], state["overflows"]
             self.rows, self.history, self.best = state["rows"], state["history"], state["best"]
+            # Checkpoints of before there was such a thing have none.
+            self.information = [InformationRow(**row) for row in state.get("information", [])]
         except KeyError as error:
             raise InputError(f"{origin}: written by another version of limbeck (it has no {error})") from None
         self.step, self._last = checkpoint.step, checkpoint.path
@@ -266,6 +303,8 @@ class _Run:
         # Rather now than after many epochs.
         if not self.step and self.settings.select == "best" and not self._figures():
             raise InputError("select must be 'last': the task holds out no data to select the best network by")
+        if not self.step and self.settings.information_epochs:
+            self._measure()
         batches = iter(self.task.batches(self.step, self.total)) if self.step < self.total else iter(())
         alone = world_size() == 1
         while self.step < self.total:
@@ -355,15 +394,15 @@ class _Run:
     def _after_step(self) -> None:
         every, ended = self.settings.checkpoint_steps, self.step % self.per_epoch == 0
         if ended:
-            if self._validates(self.step // self.per_epoch):
-                self._save()  # validation may take long, and be killed
+            epoch = self.step // self.per_epoch
+            if self._due(self.settings.validate_epochs, epoch) or self._due(self.settings.information_epochs, epoch):
+                self._save()  # a look at held-out data may take long, and be killed
             self._close_epoch()
         due = ended if every is None else self.step % every == 0
         if due or self.step == self.total:
             self._save()
 
-    def _validates(self, epoch: int) -> bool:
-        every = self.settings.validate_epochs
+    def _due(self, every: int, epoch: int) -> bool:
         return every > 0 and (epoch % every == 0 or epoch == self.settings.epochs)
 
     def _close_epoch(self) -> None:
@@ -372,13 +411,15 @@ class _Run:
         row: dict[str, float] = {"epoch": epoch, "step": self.step}
         row |= {name: total / count for name, (total, count) in self.sums.items()}
         row["learning_rate"] = learning_rate(self.settings, self.step - 1, self.per_epoch)
-        figures = self._figures() if self._validates(epoch) else {}
+        figures = self._figures() if self._due(self.settings.validate_epochs, epoch) else {}
         if figures:
             self.history.append({"epoch": epoch, "step": self.step, **figures})
             row |= {f"validation_{name}": value for name, value in figures.items()}
             self.say(f"epoch {epoch}: " + ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
             if self.settings.select == "best":
                 self._consider(epoch, figures)
+        if self._due(self.settings.information_epochs, epoch):
+            row |= {f"information_{name}": nats for name, nats in self._measure().items()}
         self.rows.append(row)
         self.sums, self.closed = {}, epoch
         if self.log is not None:
@@ -396,6 +437,36 @@ class _Run:
             self.network.train()
         found: dict[str, float] = from_main(figures, self.device)
         return found
+
+    def _measure(self) -> dict[str, float]:
+        """Nats of the label that can be read from held-out data now, from the main process, in all; and their files."""
+        rows, error = [], ""
+        if is_main():
+            assert isinstance(self.task, Measurable)
+            seed_step(self.settings.seed, self.step)
+            self.network.eval()
+            try:
+                with torch.no_grad():
+                    held_out = self.task.held_out_representations(self.network)
+                curve = InformationCurve(
+                    held_out.labels, groups=held_out.groups, seed=self.settings.seed, rows=self.information
+                )
+                rows = [asdict(row) for row in curve.record(self.step, held_out.representations)]
+                self.information = curve.rows
+            except InputError as caught:
+                error = str(caught)
+            self.network.train()
+        told = from_main({"rows": rows, "error": error}, self.device)
+        if told["error"]:
+            raise InputError(f"information_epochs: {told['error']}")
+        nats: dict[str, float] = {row["name"]: row["nats"] for row in told["rows"]}
+        entropy = told["rows"][0]["entropy"]
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in nats.items())
+        self.say(f"step {self.step}: of {entropy:.3f} nats of the label are read from {shown}")
+        if self.log is not None:
+            write_information(self.information, self.folder)
+            self.log.curve("information", {"step": self.step, **nats})
+        return nats
 
     def _consider(self, epoch: int, figures: dict[str, float]) -> None:
         """Keep the network if it is better than the best so far; NaN is better than nothing only."""
@@ -425,6 +496,7 @@ class _Run:
                 "rows": self.rows,
                 "history": self.history,
                 "best": self.best,
+                "information": [asdict(row) for row in self.information],
             }
             checkpoints.write(folder, self.step, state, self.fingerprint, keep=self.settings.keep)
         self._last = checkpoints.path_of(folder, self.step)

@@ -17,7 +17,7 @@ Precision = Literal["fp32", "bf16", "fp16"]
 
 # Settings that cannot change the result: a run may go on with others. `validate_epochs` joins them where the last
 # network is kept, see `decisive`.
-FREE = ("workers", "keep", "checkpoint_steps", "tensorboard")
+FREE = ("workers", "keep", "checkpoint_steps", "information_epochs", "tensorboard")
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,9 @@ class TrainingSettings:
         validate_epochs: look at held-out data every so many epochs, and after the last; 0: never.
         select: which network is the result: the "last", or the "best" on held-out data, the earliest of equals. Never
             select on test data.
+        information_epochs: every so many epochs, and before the first step and after the last, measure the nats of the
+            label that can be read from observations and representations of held-out data; 0: never. It takes time, and
+            changes nothing of the result.
         tensorboard: also write the curves for TensorBoard.
 
     Raises:
@@ -69,6 +72,7 @@ class TrainingSettings:
     keep: int = 2
     validate_epochs: int = 10
     select: Literal["last", "best"] = "last"
+    information_epochs: int = 0
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
@@ -153,4 +157,5 @@ _RANGES: dict[str, tuple[type, Callable[[Any], bool], str]] = {
     "checkpoint_steps": (Integral, _positive, "above 0"),
     "keep": (Integral, _positive, "above 0"),
     "validate_epochs": (Integral, _not_negative, "not below 0"),
+    "information_epochs": (Integral, _not_negative, "not below 0"),
 }

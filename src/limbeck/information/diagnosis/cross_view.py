@@ -1,0 +1,52 @@
+"""Search across two views: does the representation of one find its like in the other?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limbeck.information.diagnosis.results import CrossViewRetrieval
+from limbeck.information.diagnosis.sources import Sources
+from limbeck.retrieval.metrics import summarise
+from limbeck.retrieval.ranking import Labels, Ranker, Ranks
+from limbeck.retrieval.similarity import similarities
+
+_QUERIES = 5000
+
+
+def cross_view_retrieval(sources: Sources, *, seed: int) -> tuple[CrossViewRetrieval, ...]:
+    """Both directions between two views of representations of one width; none otherwise.
+
+    Of more than 5,000 samples as many are drawn as queries; the gallery is whole.
+    """
+    if len(sources.names) != 2 or len({z.shape[1] for z in sources.representations}) > 1:
+        return ()
+    size = len(sources)
+    chosen = np.sort(np.random.default_rng(seed).permutation(size)[:_QUERIES])
+    return tuple(_search(sources, query, 1 - query, chosen) for query in (0, 1))
+
+
+def _search(sources: Sources, query: int, gallery: int, chosen: NDArray[np.int64]) -> CrossViewRetrieval:
+    place = np.arange(len(sources)) if sources.groups is None else sources.groups
+    ranker = Ranker(Labels(sources.labels, place), removal="place")
+    asking, searched = (_single(sources.representations[view]) for view in (query, gallery))
+    ranks, own = [], 0
+    for part, similarity in similarities(asking[chosen], searched):
+        who = chosen[part]
+        ranks.append(ranker.rank(similarity, Labels(sources.labels[who], place[who])))
+        own += int((similarity.argmax(axis=1) == who).sum())
+    figures = summarise(Ranks.join(ranks))
+    return CrossViewRetrieval(
+        query=sources.names[query],
+        gallery=sources.names[gallery],
+        mean_average_precision=figures.mean_average_precision,
+        rank_1=figures.rank(1),
+        pair=own / len(chosen),
+        queries=figures.queries,
+    )
+
+
+def _single(matrix: NDArray[Any]) -> NDArray[np.float32]:
+    return np.ascontiguousarray(matrix, dtype=np.float32)

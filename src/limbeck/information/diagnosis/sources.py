@@ -1,0 +1,180 @@
+"""What is diagnosed: observations and representations of several views, and labels; in memory and as an NPZ file."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from limbeck.errors import InputError
+from limbeck.files import atomic_writer, read_arrays
+from limbeck.information.inputs import class_codes, label_codes, real_matrix
+
+_KEY = re.compile(r"(v|z|log_variance)_(\d+)")
+_KEYS = "z_0, z_1, ... and y; also v_0, ..., log_variance_0, ..., view_names, groups"
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """Paired samples of n views: row k of every array is the same thing, seen in every view.
+
+    Make one with `Sources.of`, which checks it; the constructor itself checks nothing.
+
+    Attributes:
+        names: of the views.
+        representations: z_i, `(samples, features)` of each view.
+        observations: v_i, the same, or None.
+        log_variances: of a stochastic encoder z_i ~ N(mean, exp(log-variance)), whose means are `representations`, or
+            None.
+        labels: `(samples,)` int64 from 0.
+        classes: their names.
+        groups: `(samples,)` int64 from 0, or None.
+    """
+
+    names: tuple[str, ...]
+    representations: tuple[NDArray[np.floating], ...]
+    observations: tuple[NDArray[np.floating], ...] | None
+    log_variances: tuple[NDArray[np.floating], ...] | None
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    groups: NDArray[np.int64] | None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @staticmethod
+    def of(
+        representations: Sequence[ArrayLike],
+        labels: ArrayLike,
+        *,
+        observations: Sequence[ArrayLike] | None = None,
+        log_variances: Sequence[ArrayLike] | None = None,
+        names: Sequence[str] | None = None,
+        groups: ArrayLike | None = None,
+        origin: str = "",
+    ) -> Sources:
+        """Check the arrays against one another and put them together.
+
+        Args:
+            representations: `(samples, features)` real numbers of each view.
+            labels: `(samples,)` integers, booleans or strings.
+            observations: the same number of matrices.
+            log_variances: the same number, of the shapes of `representations`.
+            names: one a view; default: 1, 2, ...
+            groups: `(samples,)` integers, booleans or strings: samples of one group stay together.
+            origin: the file that messages name.
+
+        Raises:
+            InputError: a shape, type or value does not fit, a view is constant, or there is one class or a class of its
+                own for every sample.
+        """
+        place = f"{origin}: " if origin else ""
+        matrices = _matrices(representations, "representations", place)
+        size = len(matrices[0])
+        seen = None if observations is None else _matrices(observations, "observations", place)
+        spread = None if log_variances is None else _matrices(log_variances, "log_variances", place, varied=False)
+        for kind, others in (("observations", seen), ("log_variances", spread)):
+            if others is not None and len(others) != len(matrices):
+                raise InputError(
+                    f"{place}{kind} must be of {len(matrices)} views, as representations are, not {len(others)}"
+                )
+        for kind, group in (("representations", matrices), ("observations", seen), ("log_variances", spread)):
+            for view, matrix in enumerate(group or ()):
+                if len(matrix) != size:
+                    raise InputError(
+                        f"{place}{kind}[{view}] must have {size} rows, as representations[0] has, not {len(matrix)}: "
+                        "views must be paired, row by row"
+                    )
+        for view, (matrix, variance) in enumerate(zip(matrices, spread or matrices, strict=True)):
+            if matrix.shape != variance.shape:
+                raise InputError(
+                    f"{place}log_variances[{view}] must be {matrix.shape} as its means are, not {variance.shape}"
+                )
+        words = tuple(str(view + 1) for view in range(len(matrices))) if names is None else tuple(map(str, names))
+        if len(words) != len(matrices) or len(set(words)) != len(words):
+            raise InputError(f"{place}names must be {len(matrices)} different ones, one a view, not {', '.join(words)}")
+        codes, classes = label_codes(labels, f"{place}labels", size)
+        members = None if groups is None else class_codes(groups, f"{place}groups", size)[0]
+        return Sources(words, matrices, seen, spread, codes, classes, members)
+
+
+def load_sources(path: str | os.PathLike[str]) -> Sources:
+    """Read an NPZ with `z_0`, `z_1`, ... and `y`.
+
+    There may also be `v_0`, ..., `log_variance_0`, ..., `view_names` and `groups`. Nothing is unpickled.
+
+    Raises:
+        InputError: there is no such file, it is damaged, or an array is missing, unknown or does not fit.
+    """
+    arrays = read_arrays(path, hint=f" with {_KEYS}")
+    found: dict[str, dict[int, NDArray[Any]]] = {"z": {}, "v": {}, "log_variance": {}}
+    others = {}
+    for key, array in arrays.items():
+        match = _KEY.fullmatch(key)
+        if match:
+            found[match[1]][int(match[2])] = array
+        elif key in ("y", "view_names", "groups"):
+            others[key] = array
+        else:
+            raise InputError(f"{path}: the array {key!r} is not known here; there may be {_KEYS}")
+    for key in ("z_0", "y"):
+        if key not in arrays:
+            raise InputError(f"{path}: the array {key!r} is missing; there must be {_KEYS}")
+    for kind, views in found.items():
+        if sorted(views) != list(range(len(views))):
+            raise InputError(f"{path}: {kind}_{max(views)} stands without {kind}_{len(views) - 1}: count views from 0")
+    in_order = {kind: [views[view] for view in sorted(views)] for kind, views in found.items()}
+    names = others.get("view_names")
+    return Sources.of(
+        in_order["z"],
+        others["y"],
+        observations=in_order["v"] or None,
+        log_variances=in_order["log_variance"] or None,
+        names=None if names is None else [str(name) for name in names.ravel()],
+        groups=others.get("groups"),
+        origin=str(path),
+    )
+
+
+def save_sources(sources: Sources, path: str | os.PathLike[str]) -> None:
+    """Write an NPZ that `load_sources` reads; the file appears whole or not at all.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written; what stood at `path` is untouched.
+    """
+    arrays: dict[str, Any] = {"y": np.array(sources.classes)[sources.labels], "view_names": np.array(sources.names)}
+    if sources.groups is not None:
+        arrays["groups"] = sources.groups
+    for kind, views in (
+        ("z", sources.representations),
+        ("v", sources.observations),
+        ("log_variance", sources.log_variances),
+    ):
+        arrays |= {f"{kind}_{view}": matrix for view, matrix in enumerate(views or ())}
+    with atomic_writer(Path(path)) as stream:
+        np.savez(stream, **arrays)
+
+
+def _matrices(
+    values: Sequence[ArrayLike], kind: str, place: str, *, varied: bool = True
+) -> tuple[NDArray[np.floating], ...]:
+    if getattr(values, "ndim", None) == 2:
+        raise InputError(f"{place}{kind} must be a list with one matrix a view; for one view, [matrix]")
+    # A variance of 0, whose logarithm is -inf, has an answer of its own.
+    matrices = [
+        real_matrix(matrix, f"{place}{kind}[{view}]", minus_infinity=not varied) for view, matrix in enumerate(values)
+    ]
+    if not matrices:
+        raise InputError(f"{place}{kind} must hold at least one view")
+    for view, matrix in enumerate(matrices):
+        if varied and (matrix == matrix[0]).all():
+            raise InputError(
+                f"{place}{kind}[{view}] is constant: all rows are the same, which says nothing; leave it out"
+            )
+    return tuple(matrix if matrix.dtype.kind == "f" else matrix.astype(np.float32) for matrix in matrices)

@@ -1,0 +1,93 @@
+"""What is diagnosed of a trained classifier, or of a multi-view set as it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from limbeck.errors import InputError
+from limbeck.information.diagnosis import Sources
+from limbeck.multiview.classifier import MultiViewClassifier
+from limbeck.multiview.data import load, missing_rows
+from limbeck.multiview.runs import MODEL, part_of
+
+_LARGEST = 2**28  # numbers that a sparse view may become
+
+
+def sources_of_model(
+    model: MultiViewClassifier, views: dict[str, Any], labels: NDArray[Any], *, origin: str = ""
+) -> Sources:
+    """Observations and representations of a classifier, on samples that it was not trained on.
+
+    Samples that lack a view are left out, since every figure compares all of them.
+
+    Args:
+        model: trained.
+        views: as the classifier takes them.
+        labels: `(samples,)`.
+        origin: what messages name.
+
+    Raises:
+        InputError: too few samples have all views.
+    """
+    found = model.encode(views)
+    whole = _whole(found.present, origin)
+    spread = found.log_variances
+    return Sources.of(
+        [view[whole] for view in found.representations],
+        labels[whole],
+        observations=[view[whole] for view in found.observations],
+        log_variances=None if spread is None else [view[whole] for view in spread],
+        names=found.names,
+        origin=origin,
+    )
+
+
+def sources_of_run(run: Path, source: str | os.PathLike[str], *, split: int, part: str, device: str) -> Sources:
+    """The same of a run folder, or of its model file, on one part of a set.
+
+    Raises:
+        InputError: the model or the set cannot be read, or they do not fit each other.
+    """
+    model = MultiViewClassifier.load(run / MODEL if run.is_dir() else run, device=device)
+    views, labels = part_of(load(source), split, part)
+    return sources_of_model(model, views, labels, origin=str(run))
+
+
+def sources_of_set(source: str | os.PathLike[str], *, split: int, part: str) -> Sources:
+    """The views of a set themselves, as representations that nobody has trained.
+
+    Raises:
+        InputError: the set cannot be read, or a sparse view is too large to be made dense.
+    """
+    data = load(source)
+    views, labels = part_of(data, split, part)
+    whole = _whole(np.stack([~missing_rows(view) for view in views.values()]), str(source))
+    return Sources.of(
+        [_dense(view[whole], name, str(source)) for name, view in views.items()],
+        labels[whole],
+        names=list(views),
+        origin=str(source),
+    )
+
+
+def _whole(present: NDArray[np.bool_], origin: str) -> NDArray[np.int64]:
+    whole = np.flatnonzero(present.all(axis=0))
+    if len(whole) < 2:
+        raise InputError(f"{origin}: no two samples have all views; a diagnosis compares views of the same samples")
+    return whole
+
+
+def _dense(view: Any, name: str, origin: str) -> NDArray[np.float32]:
+    if not scipy.sparse.issparse(view):
+        return np.asarray(view, dtype=np.float32)
+    shape: Sequence[int] = view.shape
+    if shape[0] * shape[1] > _LARGEST:
+        raise InputError(f"{origin}: view {name!r} is sparse and too large to be made dense, {shape[0]} x {shape[1]}")
+    return np.asarray(view.toarray(), dtype=np.float32)
