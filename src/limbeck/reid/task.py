@@ -22,8 +22,7 @@ from limbeck.reid.network import Branch, ReidNetwork
 from limbeck.reid.persons import PersonSet
 from limbeck.reid.recipe import DataSettings, ReidRecipe
 from limbeck.retrieval import CrossModal, Features, evaluate
-from limbeck.training import gather, generator, rank, world_size
-from limbeck.training.loop import HeldOut
+from limbeck.training import HeldOut, gather, generator, rank, world_size
 
 _HELD_OUT = 4  # first entry of the key that draws held-out people
 

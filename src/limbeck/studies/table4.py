@@ -162,7 +162,7 @@ def run_table4(settings: Table4Settings, folder: Path, *, say: Say) -> list[Trai
     """
     for seed in settings.seeds:
         people = people_folder(folder, seed)
-        _draw(replace(settings.people, seed=seed), people, settings.jobs)
+        draw_people(replace(settings.people, seed=seed), people, settings.jobs)
         recipe = row_recipe(settings, settings.rows[0], seed, people)
         decoded(load_sysu(people), recipe.data, Path(recipe.data.cache or people))
     # Seed by seed, so that whole comparisons are ready early.
@@ -260,8 +260,12 @@ def _essence(recipe: ReidRecipe) -> tuple[Any, ...]:
     return recipe.elsewhere().data, recipe.network, recipe.loss, recipe.augmentation, decisive(recipe.training)
 
 
-def _draw(settings: PeopleSettings, target: Path, workers: int) -> None:
-    """The people of a seed, unless they lie there already."""
+def draw_people(settings: PeopleSettings, target: Path, workers: int) -> None:
+    """The people of a seed, unless they lie there already.
+
+    Raises:
+        InputError: people of other settings lie there.
+    """
     described = target / "people.json"
     if not described.is_file():
         make_people(target, settings, "sysu", workers=workers)
