@@ -118,7 +118,21 @@ def test_refusals(features, multiview, tmp_path, refused):
     refused(["diagnose", tmp_path / "one.npz"], "one.npz", "at least two classes")
 
 
-def test_nothing_is_lost_where_the_report_cannot_be_written(features, tmp_path, refused):
+def test_a_folder_that_cannot_be_made_is_known_before_the_work(features, tmp_path, refused):
     (tmp_path / "file").write_text("kept")
     refused(["diagnose", features, "--out", tmp_path / "file"], "file")
     assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_the_table_is_printed_even_where_the_report_cannot_be_written(features, tmp_path, capsys, monkeypatch):
+    def full(path, value):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("limbeck.information.diagnosis.report.write_json", full)
+    with pytest.raises(SystemExit) as caught:
+        main(["diagnose", str(features), "--out", str(tmp_path / "report")])
+    out, err = capsys.readouterr()
+    assert caught.value.code == 2
+    assert "only in this view" in out
+    assert err.count("\n") == 1
+    assert "No space left" in err

@@ -58,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal stopped exits with 143, its checkpoint written.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if hasattr(sys.stdout, "reconfigure"):  # a terminal without box-drawing characters gets question marks
+        sys.stdout.reconfigure(errors="replace")
     if words == ["--version"]:
         _print(f"limbeck {version('limbeck')}")
         return 0
@@ -459,6 +461,8 @@ def _diagnose(parser: ArgumentParser, config: Namespace) -> None:
 
     _among("probe", config.probe, ("linear", "mlp"))
     sources = _sources(config)
+    if config.out is not None:  # rather now than after the work
+        Path(config.out).mkdir(parents=True, exist_ok=True)
     with _progress("probes") as progress:
         found = diagnose_sources(
             sources,
@@ -468,10 +472,9 @@ def _diagnose(parser: ArgumentParser, config: Namespace) -> None:
             seed=config.seed,
             progress=progress,
         )
-    files = [] if config.out is None else write_diagnosis(found, config.out, title=f"Diagnosis of {config.input}")
     _print(str(found))
-    if files:
-        _print_written(files)
+    if config.out is not None:
+        _print_written(write_diagnosis(found, config.out, title=f"Diagnosis of {config.input}"))
 
 
 def _sources(config: Namespace) -> Sources:

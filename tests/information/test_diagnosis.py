@@ -236,6 +236,28 @@ def test_a_seed_gives_the_same_diagnosis_and_the_printed_table_names_everything(
     assert max(len(line) for line in text.splitlines() if not line.startswith("warning")) <= 120
 
 
+def test_a_stochastic_encoder_is_read_with_its_noise():
+    rng = np.random.default_rng(1)
+    v = rng.normal(size=(1500, 1))
+    y = (v[:, 0] > 0).astype(int)
+    found = diagnose(representations=[v], observations=[v], log_variances=[np.full_like(v, 4.0)], labels=y)
+    (view,) = found.views
+    assert view.representation.nats <= view.retained.upper.high  # data processing
+    assert view.gap.low > 0.5
+
+
+def test_scale_does_not_matter_and_whole_numbers_are_exact():
+    rng = np.random.default_rng(0)
+    y = np.arange(120) % 3
+    z = np.eye(3)[y] + 0.2 * rng.normal(size=(120, 3))
+    plain, huge, tiny = (diagnose(representations=[z * scale, z * scale], labels=y) for scale in (1.0, 1e300, 1e-300))
+    for other in (huge, tiny):
+        assert other.joint.nats == pytest.approx(plain.joint.nats, abs=1e-3)
+        assert other.retrieval[0].pair == 1.0
+    counted = diagnose(representations=[1_000_000_000 + y[:, None]], labels=y)
+    assert counted.joint.nats > 1.0
+
+
 def test_progress_ends_at_its_total():
     calls = []
     diagnose(**drawn(two_views(), 200, 0, 2), progress=lambda done, total: calls.append((done, total)))
@@ -249,9 +271,24 @@ def test_warnings_say_what_the_sample_cannot_bear():
     few = diagnose(representations=[np.eye(5)[y] + 0.5 * rng.normal(size=(41, 5)), rng.normal(size=(41, 60))], labels=y)
     said = " ".join(few.warnings)
     assert "1 of 5 classes have fewer samples than the 5 folds (first: '4', 1)" in said
-    assert "fewer samples (41) than features (60)" in said
+    assert "too many features for 41 samples (65 of all z)" in said
     assert "too few samples to tell" in said
     assert diagnose(**drawn(two_views(), 2000, 0, 2)).warnings == ()
+
+
+def test_warnings_where_a_narrow_interval_would_mislead():
+    rng = np.random.default_rng(0)
+    y = np.arange(200) % 2
+    wide = rng.normal(size=(200, 50))
+    wide[:, 0] += y  # 0.11 nats, of which hardly anything can be read among so many columns
+    assert "too many features for 200 samples (50 of z of 1)" in " ".join(
+        diagnose(representations=[wide], labels=y).warnings
+    )
+    copies = np.repeat(rng.normal(size=(40, 3)), 5, axis=0)
+    assert "copies of others" in " ".join(diagnose(representations=[copies], labels=y).warnings)
+    people = np.repeat(np.arange(8), 25)
+    grouped = diagnose(representations=[rng.normal(size=(200, 3))], labels=people % 4, groups=people)
+    assert "4 of 4 classes have fewer groups than the 5 folds" in " ".join(grouped.warnings)
 
 
 GOOD = np.random.default_rng(0).normal(size=(30, 3))
@@ -278,6 +315,7 @@ LABELS = np.arange(30) % 3
         ({"observations": [GOOD[:7]]}, "observations[0] must have 30 rows"),
         ({"log_variances": [GOOD[:, :2]]}, "log_variances[0] must be (30, 3) as its means are, not (30, 2)"),
         ({"names": ["a", "b"]}, "names must be 1 different ones"),
+        ({"names": ["a\nb"]}, "names must be printable"),
         ({"groups": np.arange(29)}, "groups must have shape (30,)"),
         ({"groups": np.arange(30) % 3}, "folds must be at most the number of groups, 3"),
         ({"folds": 31}, "folds must be at most the number of samples, 30"),

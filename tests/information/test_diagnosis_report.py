@@ -76,10 +76,34 @@ def test_what_is_said_is_borne_out_by_the_intervals(found):
     unsure = replace(view, gap=Interval(0.3, -0.1, 0.6), specific=Interval(0.1, -0.05, 0.2))
     easier = replace(view, gap=Interval(-0.3, -0.4, -0.2), specific=None)
     said = list(findings(replace(found, views=(sure, unsure, easier), overlap=Interval(-0.2, -0.3, -0.1))))
-    assert "loses 0.300 of what v tells; 0.100 are in no other view" in said[1]
-    assert "no clear loss against v; nothing clear that the other views do not tell" in said[2]
+    assert "loses 0.300 of what v tells; it adds 0.100 to what the others tell" in said[1]
+    assert "no clear loss against v; it adds nothing clear to what the others tell" in said[2]
     assert said[3].endswith("is read more easily than v.")
     assert "0.200 nats of synergy" in said[4]
+    silent = Interval(0.01, -0.02, 0.04)
+    nothing = list(
+        findings(replace(found, joint=silent, views=(replace(unsure, representation=silent),), overlap=None))
+    )
+    assert nothing[0] == "Nothing clear of the label can be read."
+    assert "z by itself tells nothing clear" in nothing[1]
+
+
+def test_names_are_no_formulas_and_none_is_left_out(tmp_path):
+    given = bits(2)
+    given["names"] = [r"$\foo$", "_hidden" * 9]
+    found = diagnose(**given)
+    assert write_diagnosis(found, tmp_path)[-1].is_file()
+    (legend,) = [axes.get_legend() for axes in venn_figure(found).axes]
+    words = [text.get_text() for text in legend.get_texts()]
+    assert words[0].startswith(r"\$\foo\$")
+    assert words[1].startswith("_hidden")
+
+
+def test_pictures_of_an_earlier_diagnosis_do_not_stay(tmp_path):
+    write_diagnosis(diagnose(**bits(2)), tmp_path)
+    assert (tmp_path / "venn.png").is_file()
+    write_diagnosis(diagnose(**bits(4)), tmp_path)
+    assert not (tmp_path / "venn.png").exists()
 
 
 def test_circles_share_the_area_they_should():

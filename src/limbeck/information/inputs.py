@@ -29,7 +29,7 @@ def real_matrix(
         raise InputError(f"{name} must be real numbers of shape (samples, features), not {array.dtype} {array.shape}")
     if samples is not None and len(array) != samples:
         raise InputError(f"{name} must have {samples} rows, one a sample, not {len(array)}")
-    usable = np.isfinite(array)
+    usable = np.isfinite(array.astype(np.float64) if array.dtype.itemsize > 8 else array)
     if minus_infinity and not usable.all():
         usable |= np.isneginf(array)
     broken = ~usable.all(axis=1)
@@ -53,6 +53,8 @@ def class_codes(values: ArrayLike, name: str, samples: int) -> tuple[NDArray[np.
         InputError: another shape or type.
     """
     array = np.asarray(values)
+    if array.dtype == object and all(isinstance(value, str) for value in array.flat):
+        array = array.astype(str)  # as tables hold them
     if array.shape != (samples,):
         raise InputError(f"{name} must have shape ({samples},), one for each row of features, not {array.shape}")
     if array.dtype.kind not in "iubUS":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -179,21 +180,20 @@ def cross_fitted_predictions(
     counts = np.bincount(y)
     fold = assign_folds(y, members, int(folds), np.random.default_rng(seed))
     predicted = np.empty((len(y), len(counts)), np.float32)
-    inner: list[tuple[float, float]] = []  # cross-entropy where the probe was chosen, share of samples it was fitted to
+    still = 0.0
     with recording():
         prepared, variance = _PREPARATIONS[probe](torch.from_numpy(_standardised(matrix)))
         for number in range(int(folds)):
             test = fold == number
-            predicted[test], chosen_by = _predict(
+            predicted[test], (loss, share) = _predict(
                 prepared, variance, y, members, test, len(counts), probe, (int(seed), number)
             )
-            inner.append(chosen_by)
-    outer = -float(predicted[np.arange(len(y)), y].astype(np.float64).mean())
-    loss, share = np.mean(inner, axis=0)
-    # The excess of a probe fitted to m samples is about a constant over m.
-    still = (loss - outer) * share / (1 - share) if probe == "linear" and share < 1 else 0.0
+            if probe == "linear" and share < 1:
+                # The excess of a probe fitted to m samples is about a constant over m.
+                outer = -float(predicted[test, y[test]].mean(dtype=np.float64))
+                still += (loss - outer) * share / (1 - share) * float(test.mean())
     least = (len(counts) - 1) / (2 * len(y) * (1 - 1 / int(folds)))
-    return CrossFitted(predicted, max(least, float(still)))
+    return CrossFitted(predicted, max(least, still))
 
 
 def _predict(
@@ -223,7 +223,7 @@ def _predict(
     parts = min(_INNER_PARTS, units)
     part = assign_folds(labels, members, parts, np.random.default_rng(seed))
     turns = min(parts, -(-_ENOUGH * parts // units))
-    chosen_by = part < turns
+    chosen_by = np.flatnonzero(part < turns)
     bases = np.stack([_log_frequencies(labels[part != one], classes) for one in range(turns)])
     kind = x.numpy().dtype
     inner, final = _FITS[probe](
@@ -238,37 +238,60 @@ def _predict(
             seed,
         )
     )
+    inside = None if members is None else np.unique(members[chosen_by], return_inverse=True)[1]
+    # Where one part is enough to choose by, its halves serve each other.
+    halves = part[chosen_by] if turns > 1 else (np.arange(len(chosen_by)) if inside is None else inside) % 2
     chosen = _choose(
         [scores[torch.from_numpy(chosen_by)] for scores in inner],
         bases[part[chosen_by]],
         labels[chosen_by],
-        None if members is None else np.unique(members[chosen_by], return_inverse=True)[1],
+        inside,
+        halves,
     )
     if chosen is None:
         return plain, nothing
-    setting, temperature, mixture, loss = chosen
-    predicted = _log_mixture(final(setting), torch.from_numpy(base), temperature, mixture).numpy()
-    return predicted.astype(np.float32), (loss, float((part != 0).mean()))
+    predicted = _log_mixture(final(chosen.setting), torch.from_numpy(base), chosen.temperature, chosen.mixture)
+    return predicted.numpy().astype(np.float32), (chosen.loss, float((part != 0).mean()))
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """A probe's setting, temperature and mixture, and the cross-entropy to expect of one so chosen."""
+
+    setting: int
+    temperature: float
+    mixture: float
+    loss: float
 
 
 def _choose(
-    settings: list[Tensor], base: NDArray[np.float64], labels: NDArray[np.int64], groups: NDArray[np.int64] | None
-) -> tuple[int, float, float, float] | None:
-    """Setting, temperature and mixture of the least inner cross-entropy, and that; None: the frequencies do as well."""
+    settings: list[Tensor],
+    base: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    groups: NDArray[np.int64] | None,
+    part: NDArray[np.int64],
+) -> _Choice | None:
+    """What has the least inner cross-entropy; None: the frequencies do as well.
+
+    The cross-entropy to expect is that of what the other parts would have chosen, since the least of many is too low.
+    """
     frequencies, own = torch.from_numpy(base), torch.from_numpy(labels)[:, None]
     plain = frequencies.gather(1, own)[:, 0]
-    best, chosen, gains = -np.inf, None, plain
-    for setting, scores in enumerate(settings):
-        for temperature in _TEMPERATURES:
-            sharp = torch.log_softmax(frequencies + temperature * scores, dim=1).gather(1, own)[:, 0]
-            for mixture in _MIXTURES:
-                gain = torch.logaddexp(sharp + np.log1p(-mixture), plain + np.log(mixture)) - plain
-                mean = float(gain.mean())
-                if mean > best:
-                    best, chosen, gains = mean, (setting, temperature, mixture), gain
-    if chosen is None or best <= _standard_error(gains.numpy(), groups):
+    options = list(itertools.product(range(len(settings)), _TEMPERATURES, _MIXTURES))
+    gains = np.empty((len(options), len(labels)), np.float32)
+    row = 0
+    for scores, temperature in itertools.product(settings, _TEMPERATURES):
+        sharp = torch.log_softmax(frequencies + temperature * scores, dim=1).gather(1, own)[:, 0]
+        for mixture in _MIXTURES:
+            gains[row] = torch.logaddexp(sharp + np.log1p(-mixture), plain + np.log(mixture)) - plain
+            row += 1
+    sums = np.stack([gains[:, part == one].sum(axis=1, dtype=np.float64) for one in range(int(part.max()) + 1)])
+    best = int(sums.sum(axis=0).argmax())
+    if sums.sum(axis=0)[best] / len(labels) <= _standard_error(gains[best].astype(np.float64), groups):
         return None
-    return *chosen, -float((plain + gains).mean())
+    elsewhere = (sums.sum(axis=0) - sums).argmax(axis=1)
+    expected = sums[np.arange(len(sums)), elsewhere].sum() / len(labels)
+    return _Choice(*options[best], loss=-float(plain.mean()) - float(expected))
 
 
 def _log_mixture(scores: Tensor, base: Tensor, temperature: float, mixture: float) -> Tensor:
@@ -318,7 +341,7 @@ def _standardised(array: NDArray[Any]) -> NDArray[np.float32]:
         exact = array[:, start : start + _COLUMNS].astype(np.float64)
         # In units of each column's largest value, so that no square overflows.
         exact /= np.maximum(np.abs(exact).max(axis=0), np.finfo(np.float64).tiny)
-        constant = np.ptp(exact, axis=0) <= 4 * coarse
+        constant = np.ptp(exact, axis=0) <= 2 * coarse
         exact -= exact.mean(axis=0)
         deviation = exact.std(axis=0)
         exact /= np.where(deviation > 0, deviation, 1.0)

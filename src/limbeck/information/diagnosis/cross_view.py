@@ -11,13 +11,13 @@ from limbeck.information.diagnosis.results import CrossViewRetrieval
 from limbeck.information.diagnosis.sources import Sources
 from limbeck.retrieval.metrics import summarise
 from limbeck.retrieval.ranking import Labels, Ranker, Ranks
-from limbeck.retrieval.similarity import similarities
+from limbeck.retrieval.similarity import similarities, unit
 
 _QUERIES = 5000
 
 
 def cross_view_retrieval(sources: Sources, *, seed: int) -> tuple[CrossViewRetrieval, ...]:
-    """Both directions between two views of representations of one width; none otherwise.
+    """Both directions between two views of representations of one width; none otherwise, or where labels are unique.
 
     Of more than 5,000 samples as many are drawn as queries; the gallery is whole.
     """
@@ -25,19 +25,22 @@ def cross_view_retrieval(sources: Sources, *, seed: int) -> tuple[CrossViewRetri
         return ()
     size = len(sources)
     chosen = np.sort(np.random.default_rng(seed).permutation(size)[:_QUERIES])
-    return tuple(_search(sources, query, 1 - query, chosen) for query in (0, 1))
+    found = [_search(sources, query, 1 - query, chosen) for query in (0, 1)]
+    return tuple(search for search in found if search is not None)
 
 
-def _search(sources: Sources, query: int, gallery: int, chosen: NDArray[np.int64]) -> CrossViewRetrieval:
+def _search(sources: Sources, query: int, gallery: int, chosen: NDArray[np.int64]) -> CrossViewRetrieval | None:
     place = np.arange(len(sources)) if sources.groups is None else sources.groups
     ranker = Ranker(Labels(sources.labels, place), removal="place")
-    asking, searched = (_single(sources.representations[view]) for view in (query, gallery))
+    asking, searched = (_directions(sources.representations[view]) for view in (query, gallery))
     ranks, own = [], 0
-    for part, similarity in similarities(asking[chosen], searched):
+    for part, similarity in similarities(asking[chosen], searched, "dot"):
         who = chosen[part]
         ranks.append(ranker.rank(similarity, Labels(sources.labels[who], place[who])))
         own += int((similarity.argmax(axis=1) == who).sum())
     figures = summarise(Ranks.join(ranks))
+    if not figures.queries:
+        return None
     return CrossViewRetrieval(
         query=sources.names[query],
         gallery=sources.names[gallery],
@@ -48,5 +51,6 @@ def _search(sources: Sources, query: int, gallery: int, chosen: NDArray[np.int64
     )
 
 
-def _single(matrix: NDArray[Any]) -> NDArray[np.float32]:
-    return np.ascontiguousarray(matrix, dtype=np.float32)
+def _directions(matrix: NDArray[Any]) -> NDArray[np.float32]:
+    """Rows of length 1; shortened before they become single, so that nothing overflows or vanishes."""
+    return np.ascontiguousarray(unit(matrix.astype(np.float64)), dtype=np.float32)

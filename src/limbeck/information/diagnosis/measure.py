@@ -56,7 +56,8 @@ def diagnose(
         labels: `(samples,)` integers, booleans or strings.
         observations: v_i, of which z_i was made: one a view, or None.
         log_variances: of a stochastic encoder z_i ~ N(mean, exp(log-variance)), whose means are then `representations`:
-            for I(z_i; v_i), which is infinite where z_i is a continuous function of v_i and then is not printed.
+            z is drawn once a sample, and I(z_i; v_i) is bounded, which is infinite where z_i is a continuous function
+            of v_i and then is not printed.
         names: of the views; default: 1, 2, ...
         groups: `(samples,)`: samples of one group (pictures of one person, where the label is not the person) stay
             together in folds and resamples.
@@ -107,6 +108,7 @@ def diagnose_sources(
 
     check_confidence(confidence)
     retained = [_retained(sources, view, seed) for view in range(len(sources.names))]  # refused before the long work
+    sources = sources.drawn(seed)
     readings = _read_all(sources, probe=probe, folds=folds, seed=seed, progress=progress)
     figures = _Figures(sources, readings, confidence=confidence, seed=seed)
     joint = readings[_ALL]
@@ -139,6 +141,7 @@ def diagnose_sources(
 class _Reading:
     """What a probe read of one source; whole predictions are kept for single views' representations alone."""
 
+    width: int
     log_likelihood: NDArray[np.float64]
     shortfall: float
     accuracy: float
@@ -171,14 +174,12 @@ def _read_all(
     readings: dict[str, _Reading] = {}
     done, total = 0, sum(width for *_, width in todo)
     for name, matrix, width in todo:
-        try:
-            fitted = cross_fitted_predictions(
-                matrix(), sources.labels, groups=sources.groups, folds=folds, probe=probe, seed=seed
-            )
-        except InputError as error:
-            raise InputError(f"{name}: {error}") from None
+        fitted = cross_fitted_predictions(
+            matrix(), sources.labels, groups=sources.groups, folds=folds, probe=probe, seed=seed
+        )
         log_probability = fitted.log_probability
         readings[name] = _Reading(
+            width,
             fitted.log_likelihood(sources.labels),
             fitted.shortfall,
             float((log_probability.argmax(axis=1) == sources.labels).mean()),
@@ -236,7 +237,7 @@ class _Figures:
         self.names, self._observed = sources.names, sources.observations is not None
         self._readings = readings
         values = {name: reading.log_likelihood for name, reading in readings.items()}
-        shortfall = {name: reading.shortfall for name, reading in readings.items()}
+        shortfall = {name: (reading.shortfall, 0.0) for name, reading in readings.items()}
         log_share = np.log(np.bincount(sources.labels) / len(sources))[sources.labels]
         for view in range(len(self.names)) if len(self.names) > 1 else ():
             alone, rest, all_ = (values[name] - log_share for name in self._trio(view))
@@ -248,9 +249,9 @@ class _Figures:
             )
             values[f"redundancy {view}"] = np.where(same, common, 0.0)
             values[f"synergy {view}"] = np.where(same, 0.0, -common)
-            up, down = shortfall[_representation(view)] + shortfall[self._trio(view)[1]], shortfall[_ALL]
-            # What widens the consistent information may lie in either of its parts.
-            shortfall |= {f"redundancy {view}": up, f"synergy {view}": down}
+            single, joint = sum(readings[name].shortfall for name in self._trio(view)[:2]), readings[_ALL].shortfall
+            # What could move the consistent information may lie in either of its parts.
+            shortfall |= {f"redundancy {view}": (single, joint), f"synergy {view}": (joint, single)}
         self._resamples = Resamples(
             sources.labels,
             values,
@@ -345,17 +346,33 @@ def _agreements(sources: Sources, readings: dict[str, _Reading]) -> Iterator[Agr
 
 def _warnings(sources: Sources, readings: dict[str, _Reading], figures: _Figures, folds: int) -> Iterator[str]:
     """What the figures cannot bear, a sentence each."""
-    counts = np.bincount(sources.labels)
+    size, entropy = len(sources), figures.interval(_ENTROPY).nats
+    members = np.arange(size) if sources.groups is None else sources.groups
+    pairs = np.unique(np.stack([sources.labels, members]), axis=1)
+    counts = np.bincount(pairs[0])
     rare = np.flatnonzero(counts < folds)
     if len(rare):
         yield (
-            f"{len(rare)} of {len(counts)} classes have fewer samples than the {folds} folds (first: "
-            f"{sources.classes[rare[0]]!r}, {counts[rare[0]]}): what is said of them is guessed from the others"
+            f"{len(rare)} of {len(counts)} classes have fewer {'samples' if sources.groups is None else 'groups'} than "
+            f"the {folds} folds (first: {sources.classes[rare[0]]!r}, {counts[rare[0]]}): what is said of them is "
+            "guessed from the others"
         )
-    wide = max(matrix.shape[1] for matrix in sources.representations + (sources.observations or ()))
-    if wide > len(sources):
-        yield f"there are fewer samples ({len(sources)}) than features ({wide}): much that is there cannot be read"
-    entropy = figures.interval(_ENTROPY).nats
+    if sources.groups is None:
+        distinct = len({hash(b"".join(z[row].tobytes() for z in sources.representations)) for row in range(size)})
+        # Far fewer are the values of something discrete.
+        if size / 20 < distinct < 0.9 * size:
+            yield (
+                f"{size - distinct} of {size} samples are copies of others, which a probe may know by heart: if copies "
+                "are of one thing, say so by groups"
+            )
+    told = {name: figures.interval(_tells(name)) for name in readings}
+    crowded = [name for name in readings if _crowded(readings[name], told[name].nats, entropy, sources, folds)]
+    if crowded:
+        worst = max(crowded, key=lambda name: readings[name].width)
+        yield (
+            f"too many features for {size} samples ({readings[worst].width} of {_words(worst, sources)}): more may be "
+            "there than was read, and beyond the interval"
+        )
     slow = {name: reading.shortfall for name, reading in readings.items() if reading.shortfall > 0.05 * entropy}
     if slow:
         worst = max(slow, key=lambda name: slow[name])
@@ -363,7 +380,7 @@ def _warnings(sources: Sources, readings: dict[str, _Reading], figures: _Figures
             f"the probes would gain from more samples (of {_words(worst, sources)} about {slow[worst]:.2f} nats): "
             "the figures are less than what is there, and differences may be the probes'"
         )
-    widest = max((figures.interval(_tells(name)) for name in readings), key=lambda found: found.high - found.low)
+    widest = max(told.values(), key=lambda found: found.high - found.low)
     if widest.high - widest.low > _UNSURE * entropy:
         yield (
             f"too few samples to tell: an interval is {widest.high - widest.low:.2f} nats wide, "
@@ -378,6 +395,16 @@ def _warnings(sources: Sources, readings: dict[str, _Reading], figures: _Figures
                 f"view {name}: more is read from z than from v, of which z is made: it is only easier to read there; "
                 "try the probe mlp"
             )
+
+
+def _crowded(reading: _Reading, nats: float, entropy: float, sources: Sources, folds: int) -> bool:
+    """Whether a probe's numbers are too many for the samples to say that what was not read is not there.
+
+    Each number of a fitted probe costs about 1/2m nats (Akaike 1974), of m samples that it is fitted to.
+    """
+    fitted = len(sources) * (1 - 1 / folds)
+    cost = min(reading.width, fitted) * (len(sources.classes) - 1) / (2 * fitted)
+    return cost > 0.25 * max(nats, 0.0) and entropy - nats > 0.1 * entropy
 
 
 def _words(source: str, sources: Sources) -> str:

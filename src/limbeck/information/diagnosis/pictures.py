@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,6 +19,7 @@ from limbeck.information.diagnosis.results import Diagnosis
 from limbeck.plots import ACCENT, PAPER, PLAIN
 
 _COLOURS = (PLAIN, ACCENT, "#4f7a4a")
+_HATCH: dict[str, Any] = {"edgecolor": "#1c1c1c", "hatch": "///", "lw": 0}
 _GRID = 400  # points along a side where room for a number is looked for
 
 
@@ -35,22 +37,25 @@ def bars_figure(found: Diagnosis) -> Figure:
             _bar(axes, place - width / 2, observation, width, PLAIN)
         _bar(axes, place + width / 2 * seen, representation, width, ACCENT)
         if specific is not None and specific.nats > 0:
-            axes.bar(
-                place + width / 2 * seen, specific.nats, width, facecolor="none", edgecolor="white", hatch="///", lw=0
-            )
+            axes.bar(place + width / 2 * seen, specific.nats, width, facecolor="none", **_HATCH)
     _mark_entropy(axes, found)
-    axes.set_xticks(range(len(groups)), [name for name, *_ in groups])
+    axes.set_xticks(range(len(groups)), [_shown(name) for name, *_ in groups])
     if max(len(name) for name, *_ in groups) * len(groups) > 60:
         axes.tick_params(axis="x", rotation=30)
     axes.set_ylabel("nats of the label, read by held-out probes")
     handles = [axes.bar(0, 0, color=PLAIN)] * seen + [axes.bar(0, 0, color=ACCENT)]
     words = ["observation v"] * seen + ["representation z"]
     if len(found.views) > 1:
-        handles.append(axes.bar(0, 0, color=ACCENT, edgecolor="white", hatch="///", lw=0))
-        words.append("of it only in this view")
+        handles.append(axes.bar(0, 0, facecolor="none", **_HATCH))
+        words.append("only in this view")
     axes.legend(handles, words, loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=3, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def _shown(name: str) -> str:
+    """A view's name as it is, in pictures: no formula, and not longer than there is room for."""
+    return (name if len(name) <= 30 else f"{name[:29]}…").replace("$", r"\$")
 
 
 def _bar(axes: Axes, place: float, interval: Interval, width: float, colour: str) -> None:
@@ -97,7 +102,7 @@ def plane_figure(found: Diagnosis) -> Figure | None:
             axes.plot([x.low, x.high], [y.nats, y.nats], color=ACCENT, lw=1.2)
             axes.plot([x.nats, x.nats], [y.low, y.high], color=ACCENT, lw=1.2)
             axes.plot(x.nats, y.nats, "o", color=ACCENT, ms=5)
-            axes.annotate(name, (x.nats, y.nats), xytext=(6, -11), textcoords="offset points")
+            axes.annotate(_shown(name), (x.nats, y.nats), xytext=(6, -11), textcoords="offset points")
         axes.set_xlabel(label)
         axes.set_ylabel("I(z;y), nats: what of the label is kept")
         axes.spines[["top", "right"]].set_visible(False)
@@ -122,11 +127,12 @@ def venn_figure(found: Diagnosis) -> Figure | None:
     radii = np.sqrt(np.array(areas) / np.pi)
     figure = Figure(figsize=(6.4, 5.2), layout="constrained")
     axes = figure.subplots()
-    for centre, radius, colour, view in zip(centres, radii, _COLOURS, found.views, strict=False):
-        words = f"{view.name}, I(z;y) = {view.representation.nats:.3f}"
-        circle = Circle((centre[0], centre[1]), radius, fc=colour, alpha=0.35, ec=colour, lw=1.5, label=words)
-        axes.add_patch(circle)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0.02), frameon=False)
+    circles = [
+        axes.add_patch(Circle((centre[0], centre[1]), radius, fc=colour, alpha=0.35, ec=colour, lw=1.5))
+        for centre, radius, colour in zip(centres, radii, _COLOURS, strict=False)
+    ]
+    words = [f"{_shown(view.name)}, I(z;y) = {view.representation.nats:.3f}" for view in found.views]
+    axes.legend(circles, words, loc="upper center", bbox_to_anchor=(0.5, 0.02), frameon=False)
     unseen = _write_regions(axes, found, names, centres, radii)
     missing = found.entropy.nats - found.joint.nats
     lines = [f"H(y) = {found.entropy.nats:.3f} nats; not read from all views together: {missing:.3f}", *unseen]
@@ -161,7 +167,9 @@ def _write_regions(
                 fontsize=11,
             )
         elif abs(interval.nats) > 5e-4:
-            lines.append(f"{' and '.join(inside)}{' alone' if len(inside) == 1 else ''}: {interval.nats:.3f}")
+            lines.append(
+                f"{' and '.join(map(_shown, inside))}{' alone' if len(inside) == 1 else ''}: {interval.nats:.3f}"
+            )
     return lines
 
 

@@ -22,8 +22,8 @@ _READING = (
     "representation that holds nothing has 0 as well.",
     "consistent: the rest of I(z;y). Redundant: the others know it too. Synergy: it shows in several views together "
     "only; the consistent part is the redundant less the synergy, and may be negative.",
-    "Intervals cover the draw of the samples, and what the probes are estimated to lose because they were fitted to "
-    "finitely many.",
+    "Intervals cover the draw of the samples and, of linear probes, what they are estimated to lose because they were "
+    "fitted to finitely many.",
 )
 
 
@@ -47,6 +47,8 @@ def write_diagnosis(found: Diagnosis, folder: str | os.PathLike[str], *, title: 
     folder = Path(folder)
     write_json(folder / "diagnosis.json", diagnosis_as_json(found))
     files, pictures = [folder / "diagnosis.json"], {}
+    for old in ("venn.png", "plane.png"):  # of an earlier diagnosis, which may have had what this one has not
+        (folder / old).unlink(missing_ok=True)
     for name, figure in (("bars", bars_figure(found)), ("venn", venn_figure(found)), ("plane", plane_figure(found))):
         if figure is not None:
             pictures[name] = png(figure)
@@ -72,11 +74,14 @@ def diagnosis_as_json(found: Diagnosis) -> dict[str, Any]:
 
 def findings(found: Diagnosis) -> Iterator[str]:
     """What the figures say, a sentence each; nothing that an interval does not bear out."""
-    share = 100 * found.joint.nats / found.entropy.nats
-    yield (
-        f"All views together tell {found.joint.nats:.3f} of the {found.entropy.nats:.3f} nats of the label "
-        f"({share:.0f} %)."
-    )
+    if found.joint.low <= 0:
+        yield "Nothing clear of the label can be read."
+    elif len(found.views) > 1:
+        share = 100 * found.joint.nats / found.entropy.nats
+        yield (
+            f"All views together tell {found.joint.nats:.3f} of the {found.entropy.nats:.3f} nats of the label "
+            f"({share:.0f} %)."
+        )
     for view in found.views:
         yield f"{view.name}: {'; '.join(_said_of(view))}."
     if found.overlap is not None and found.overlap.high < 0:
@@ -84,7 +89,8 @@ def findings(found: Diagnosis) -> Iterator[str]:
 
 
 def _said_of(view: ViewDiagnosis) -> Iterator[str]:
-    yield f"z tells {view.representation.nats:.3f} nats"
+    told = view.representation
+    yield f"z tells {told.nats:.3f} nats" if told.low > 0 else "z by itself tells nothing clear"
     if view.gap is not None:
         if view.gap.low > 0:
             yield f"loses {view.gap.nats:.3f} of what v tells"
@@ -94,9 +100,9 @@ def _said_of(view: ViewDiagnosis) -> Iterator[str]:
             yield "no clear loss against v"
     if view.specific is not None:
         if view.specific.low > 0:
-            yield f"{view.specific.nats:.3f} are in no other view"
+            yield f"it adds {view.specific.nats:.3f} to what the others tell"
         else:
-            yield "nothing clear that the other views do not tell"
+            yield "it adds nothing clear to what the others tell"
 
 
 def _page(found: Diagnosis, title: str, pictures: dict[str, bytes], files: list[Path]) -> Page:
@@ -123,7 +129,7 @@ def _page(found: Diagnosis, title: str, pictures: dict[str, bytes], files: list[
         pictures["bars"],
         "Bars of the nats of the label read from every view",
         "Nats of the label read from observations and representations; the line is H(y), the most there is. Hatched: "
-        "what no other view tells.",
+        "what the view adds to the others.",
         link="bars.png",
     )
     page.heading("What views have in common")

@@ -59,14 +59,16 @@ class Resamples:
     r"""Bootstrap replicates of the labels' entropy and of means over samples, all from the same draws.
 
     An interval is the basic bootstrap :math:`[2 \hat\theta - q_{1-\alpha/2}, 2 \hat\theta - q_{\alpha/2}]` over
-    samples, or over groups as wholes, which also takes out the bias of the plug-in entropy; and each end is moved
-    outwards by what the probes' `shortfall` could move the figure there. So it covers the draw of the samples and, as
-    far as the learning curve tells, that the probes were fitted to finitely many.
+    samples, or over groups as wholes. An entropy near its maximum can hardly be drawn higher, so that the basic
+    interval alone would be far too narrow: where the entropy is in the figure the percentile interval
+    :math:`[q_{\alpha/2}, q_{1-\alpha/2}]` is taken in as well. Each end is then moved outwards by what the probes'
+    `shortfall` could move the figure there. So it covers the draw of the samples and, as far as the learning curve
+    tells, that the probes were fitted to finitely many.
 
     Args:
         labels: `(samples,)` from 0.
         values: name -> `(samples,)`, whose means are wanted.
-        shortfall: name -> nats by which such a mean would rise with endless samples.
+        shortfall: name -> nats by which such a mean would rise, and by which it would fall, with endless samples.
         groups: `(samples,)` from 0, or None.
         resamples: how many.
         confidence: of the intervals.
@@ -79,7 +81,7 @@ class Resamples:
         self,
         labels: NDArray[np.int64],
         values: Mapping[str, Floats],
-        shortfall: Mapping[str, float],
+        shortfall: Mapping[str, tuple[float, float]],
         *,
         groups: NDArray[np.int64] | None,
         resamples: int,
@@ -123,10 +125,14 @@ class Resamples:
         nats = figure.entropy * self._entropy + sum(c * self._mean[s] for s, c in figure.sources.items())
         drawn = figure.entropy * self._entropies + sum(c * self._means[s] for s, c in figure.sources.items())
         tail = (1 - self._confidence) / 2
-        most, least = np.quantile(drawn, [1 - tail, tail])
-        up = sum(c * self.shortfall.get(s, 0.0) for s, c in figure.sources.items() if c > 0)
-        down = sum(-c * self.shortfall.get(s, 0.0) for s, c in figure.sources.items() if c < 0)
-        low, high = 2 * nats - float(most) - down, 2 * nats - float(least) + up
+        least, most = np.quantile(drawn, [tail, 1 - tail])
+        low, high = 2 * nats - most, 2 * nats - least
+        if figure.entropy:
+            low, high = min(low, least), max(high, most)
+        for source, factor in figure.sources.items():
+            rise, fall = self.shortfall.get(source, (0.0, 0.0))
+            high += max(factor * rise, -factor * fall)
+            low -= max(-factor * rise, factor * fall)
         if information:
             high = min(high, self._most)
         return Interval(float(nats), float(min(low, nats)), float(max(high, nats)))

@@ -31,7 +31,7 @@ class ViewDiagnosis:
     Attributes:
         name: of the view.
         observation: I(v; y), None where observations were not given.
-        representation: I(z; y).
+        representation: I(z; y); of a stochastic encoder with z drawn.
         gap: I(v; y) - I(z; y), 0 for a sufficient representation (2022, eq. 5); None as above.
         specific: I(y; z | the others) = H(y | others) - H(y | all): what only this view knows (2022, eq. 30); None for
             the only view.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from limbeck.errors import InputError
 from limbeck.files import atomic_writer, read_arrays
 from limbeck.information.inputs import class_codes, label_codes, real_matrix
 
-_KEY = re.compile(r"(v|z|log_variance)_(\d+)")
+_KEY = re.compile(r"(v|z|log_variance)_(0|[1-9][0-9]*)")
+_DRAW = 1  # last entry of the key that draws z
 _KEYS = "z_0, z_1, ... and y; also v_0, ..., log_variance_0, ..., view_names, groups"
 
 
@@ -44,6 +45,17 @@ class Sources:
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
     groups: NDArray[np.int64] | None
+
+    def drawn(self, seed: int) -> Sources:
+        """With z drawn once a sample where an encoder is stochastic, instead of its mean; itself where none is."""
+        if self.log_variances is None:
+            return self
+        generator = np.random.default_rng((seed, _DRAW))
+        z = tuple(
+            mean + np.exp(spread / 2).astype(mean.dtype) * generator.standard_normal(mean.shape).astype(mean.dtype)
+            for mean, spread in zip(self.representations, self.log_variances, strict=True)
+        )
+        return replace(self, representations=z)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -99,6 +111,9 @@ class Sources:
         words = tuple(str(view + 1) for view in range(len(matrices))) if names is None else tuple(map(str, names))
         if len(words) != len(matrices) or len(set(words)) != len(words):
             raise InputError(f"{place}names must be {len(matrices)} different ones, one a view, not {', '.join(words)}")
+        for word in words:
+            if not word.strip() or not word.isprintable():
+                raise InputError(f"{place}names must be printable, not {word!r}")
         codes, classes = label_codes(labels, f"{place}labels", size)
         members = None if groups is None else class_codes(groups, f"{place}groups", size)[0]
         return Sources(words, matrices, seen, spread, codes, classes, members)
@@ -177,4 +192,9 @@ def _matrices(
             raise InputError(
                 f"{place}{kind}[{view}] is constant: all rows are the same, which says nothing; leave it out"
             )
-    return tuple(matrix if matrix.dtype.kind == "f" else matrix.astype(np.float32) for matrix in matrices)
+    return tuple(matrix if matrix.dtype.kind == "f" else matrix.astype(_floating(matrix)) for matrix in matrices)
+
+
+def _floating(matrix: NDArray[Any]) -> type[np.floating]:
+    """The smallest real type that holds these whole numbers exactly."""
+    return np.float32 if matrix.dtype.itemsize <= 2 else np.float64
