@@ -136,3 +136,33 @@ def test_the_table_is_printed_even_where_the_report_cannot_be_written(features, 
     assert "only in this view" in out
     assert err.count("\n") == 1
     assert "No space left" in err
+
+
+@pytest.mark.parametrize(
+    ("study", "options", "page"),
+    [
+        ("estimators", ["--seeds", "1", "--samples", "200", "--tasks", "[normal]", "--estimators", "[ksg]"], "normal"),
+        (
+            "fitting",
+            [
+                *("--widths", "[2]", "--objectives", "[none]", "--measured", "[1]", "--splits", "1"),
+                "--recipe.epochs",
+                "2",
+            ],
+            "made",
+        ),
+        ("diagnosis", ["--rows", "[E+B,E+B+MV2D]", "--splits", "1", "--recipe.epochs", "2"], "made"),
+    ],
+)
+def test_studies_write_their_settings_a_table_and_a_page(multiview, tmp_path, capsys, study, options, page):
+    data = ["--data", f"[{multiview / 'made.npz'}]"] if study != "estimators" else []
+    assert main(["study", study, *options, *data, "--out", str(tmp_path)]) == 0
+    assert "Written: " in capsys.readouterr().out
+    assert (tmp_path / "settings.yaml").is_file()
+    assert page in (tmp_path / "index.html").read_text()
+
+
+def test_studies_refuse_what_they_do_not_know(refused, tmp_path):
+    refused(["study", "estimators", "--tasks", "[unknown]", "--out", tmp_path], "unknown")
+    refused(["study", "fitting", "--data", "[absent.npz]", "--out", tmp_path], "absent.npz")
+    refused(["study", "diagnosis", "--rows", "[E+D]", "--out", tmp_path], "E+D")

@@ -242,6 +242,12 @@ def _fitting_arguments(parser: ArgumentParser) -> None:
     _add_study(parser, FittingSettings, out="runs/fitting", what="folder for people, runs and the report")
 
 
+def _diagnosis_arguments(parser: ArgumentParser) -> None:
+    from limbeck.studies.diagnosis import DiagnosisSettings  # noqa: PLC0415
+
+    _add_study(parser, DiagnosisSettings, out="runs/diagnosis", what="folder for people, runs and the report")
+
+
 def _add_study(parser: ArgumentParser, kind: type[object], *, out: str, what: str) -> None:
     parser.add_argument("--config", action="config", help="a YAML file of settings; flags after it override its values")
     parser.add_argument("--out", type=str, default=out, help=what)
@@ -521,34 +527,40 @@ def _study_estimators(parser: ArgumentParser, config: Namespace) -> None:
     from limbeck.studies.estimators import EstimatorsSettings, run_estimators  # noqa: PLC0415
     from limbeck.studies.estimators_report import format_estimators, write_estimators  # noqa: PLC0415
 
-    result = run_estimators(_settings(parser, config, EstimatorsSettings), say=_tell)
-    files = write_estimators(result, Path(config.out))
+    settings, folder = _study(parser, config, EstimatorsSettings)
+    result = run_estimators(settings, say=_tell)
+    files = write_estimators(result, folder)
     _print(format_estimators(result))
     _print_written(files)
 
 
 def _study_fitting(parser: ArgumentParser, config: Namespace) -> None:
-    from limbeck.files import write_text  # noqa: PLC0415
     from limbeck.studies.fitting import FittingSettings, run_fitting  # noqa: PLC0415
     from limbeck.studies.fitting_report import format_fitting, write_fitting  # noqa: PLC0415
 
-    settings = _settings(parser, config, FittingSettings)
-    folder = Path(config.out)
-    write_text(folder / "settings.yaml", parser.dump(config, skip_unset=False))
+    settings, folder = _study(parser, config, FittingSettings)
     result = run_fitting(settings, folder, say=_tell)
     files = write_fitting(result, settings, folder)
     _print(format_fitting(result))
     _print_written(files)
 
 
+def _study_diagnosis(parser: ArgumentParser, config: Namespace) -> None:
+    from limbeck.studies.diagnosis import DiagnosisSettings, run_diagnosis  # noqa: PLC0415
+    from limbeck.studies.diagnosis_report import format_diagnoses, write_diagnoses  # noqa: PLC0415
+
+    settings, folder = _study(parser, config, DiagnosisSettings)
+    result = run_diagnosis(settings, folder, say=_tell)
+    files = write_diagnoses(result, folder)
+    _print(format_diagnoses(result))
+    _print_written(files)
+
+
 def _study_table4(parser: ArgumentParser, config: Namespace) -> None:
-    from limbeck.files import write_text  # noqa: PLC0415
     from limbeck.studies.table4 import Table4Settings, run_table4  # noqa: PLC0415
     from limbeck.studies.table4_report import format_table4, write_table4  # noqa: PLC0415
 
-    settings = _settings(parser, config, Table4Settings)
-    folder = Path(config.out)
-    write_text(folder / "settings.yaml", parser.dump(config, skip_unset=False))
+    settings, folder = _study(parser, config, Table4Settings)
     trained = run_table4(settings, folder, say=_tell)
     files = write_table4(trained, settings, folder)
     _print(format_table4(trained, settings))
@@ -580,24 +592,20 @@ def _study_factors(parser: ArgumentParser, config: Namespace) -> None:
 def _study_table5(parser: ArgumentParser, config: Namespace) -> None:
     from limbeck.studies.table5 import Table5Settings, format_table5, run_table5, write_table5  # noqa: PLC0415
 
-    settings = _settings(parser, config, Table5Settings)
+    settings, folder = _study(parser, config, Table5Settings)
     costs = run_table5(settings, say=_tell)
-    files = write_table5(costs, settings, Path(config.out))
+    files = write_table5(costs, settings, folder)
     _print(format_table5(costs, settings))
     _print_written(files)
 
 
 def _study_ablation(parser: ArgumentParser, config: Namespace) -> None:
-    from limbeck.files import write_text  # noqa: PLC0415
     from limbeck.multiview.data import load  # noqa: PLC0415
     from limbeck.studies.ablation import AblationSettings, run_ablation  # noqa: PLC0415
     from limbeck.studies.report import format_table, write_report  # noqa: PLC0415
 
-    settings = _settings(parser, config, AblationSettings)
     data = load(config.data)
-    # Before the work, so that an unwritable folder is known now and not in an hour.
-    folder = Path(config.out)
-    write_text(folder / "settings.yaml", parser.dump(config, skip_unset=False))
+    settings, folder = _study(parser, config, AblationSettings)
     result = run_ablation(data, settings, say=_tell)
     files = write_report(result, folder)
     _print(format_table(result))
@@ -679,6 +687,18 @@ def _settings(parser: ArgumentParser, config: Namespace, kind: type[Settings]) -
     """The settings whose fields are arguments of the parser's own."""
     ready = parser.instantiate(config)
     return kind(**{field.name: ready[field.name] for field in fields(kind)})  # type: ignore[arg-type]
+
+
+def _study(parser: ArgumentParser, config: Namespace, kind: type[Settings]) -> tuple[Settings, Path]:
+    """The settings of a study, and its folder with them written down.
+
+    Before the work, so that an unwritable folder is known now and not in an hour.
+    """
+    from limbeck.files import write_text  # noqa: PLC0415
+
+    settings, folder = _settings(parser, config, kind), Path(config.out)
+    write_text(folder / "settings.yaml", parser.dump(config, skip_unset=False))
+    return settings, folder
 
 
 def _print_written(files: Iterable[Path]) -> None:
@@ -772,6 +792,11 @@ VERBS = {
         "every estimator of mutual information on tasks whose truth is known",
         _estimators_arguments,
         _study_estimators,
+    ),
+    "study diagnosis": _Verb(
+        "what v and z hold after four trainings: bottleneck, conventional, variational distillation, released code",
+        _diagnosis_arguments,
+        _study_diagnosis,
     ),
     "study fitting": _Verb(
         "Figure 7 of Tian et al. 2021: I(v;y) and I(z;y) while training, over widths of the bottleneck",

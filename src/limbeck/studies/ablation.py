@@ -148,7 +148,7 @@ class _Study:
     ) -> None:
         self.data, self.settings, self.say = data, settings, say
         self.views: Views = read_views(data.views)
-        self.parts = [Part(np.flatnonzero(split == 0), np.flatnonzero(split == 1)) for split in splits]
+        self.parts = parts_of(splits)
         self.tests = [np.flatnonzero(split == 2) for split in splits]
 
     def network_row(self, name: RowName) -> RowResult:
@@ -175,19 +175,15 @@ class _Study:
     def train_and_score(self, label: str, recipe: Recipe) -> RowResult:
         self._tell(f"{label}: {len(self.parts)} splits side by side")
         start = time.perf_counter()
-        with epoch_progress(recipe.epochs, enabled=self.say is not None, label=label) as progress:
-            models = train(
-                self.views,
-                self.data.labels,
-                self.parts,
-                recipe,
-                classes=self.data.classes,
-                seeds=[self.settings.seed + split for split in range(len(self.parts))],
-                device=self.settings.device,
-                progress=progress,
-            )
-        if any(model.interrupted for model in models):
-            raise KeyboardInterrupt
+        models = train_splits(
+            self.data,
+            self.views,
+            self.parts,
+            recipe,
+            seed=self.settings.seed,
+            device=self.settings.device,
+            label=None if self.say is None else label,
+        )
         seconds = time.perf_counter() - start
         tensors = TensorViews(self.views, models[0].device)
         scores, without, chosen = [], [], []
@@ -234,6 +230,52 @@ class _Study:
             self.say(line)
 
 
+def parts_of(splits: NDArray[np.int8]) -> list[Part]:
+    """What the model of each split learns from, and what it is stopped and calibrated by."""
+    return [Part(np.flatnonzero(split == 0), np.flatnonzero(split == 1)) for split in splits]
+
+
+def train_splits(
+    data: MultiViewData,
+    views: Views,
+    parts: Sequence[Part],
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: str,
+    label: str | None = None,
+) -> list[Trained]:
+    """Train a model a split, all side by side in one batched program.
+
+    Args:
+        data: the set.
+        views: its views, as `read_views` reads them.
+        parts: one a split.
+        recipe: of all models.
+        seed: model of split s: seed + s.
+        device: where to train.
+        label: of the progress bar; None: no bar.
+
+    Raises:
+        InputError: there are no training samples, or the loss is not finite any more.
+        KeyboardInterrupt: the training was interrupted.
+    """
+    with epoch_progress(recipe.epochs, enabled=label is not None, label=label or "") as progress:
+        models = train(
+            views,
+            data.labels,
+            parts,
+            recipe,
+            classes=data.classes,
+            seeds=[seed + split for split in range(len(parts))],
+            device=device,
+            progress=progress,
+        )
+    if any(model.interrupted for model in models):
+        raise KeyboardInterrupt
+    return models
+
+
 def row_recipe(recipe: Recipe, name: RowName) -> Recipe:
     """The recipe of one row of the table: the given one with another objective, or without its bottleneck."""
     match name:
@@ -275,7 +317,7 @@ def as_json(result: AblationResult) -> dict[str, Any]:
 
 def _row_as_json(result: AblationResult, row: RowResult) -> dict[str, Any]:
     against = {
-        figure: _as_dict(result.against(row.name, getter))
+        figure: difference_as_json(result.against(row.name, getter))
         for figure, getter in (("accuracy", lambda r: r.accuracy), ("missing_loss", lambda r: r.missing_loss))
     }
     return {
@@ -299,7 +341,8 @@ def published(data_name: str, row_name: str) -> float | None:
     return TABLE_7.get(data_name, {}).get(row_name)
 
 
-def _as_dict(difference: Difference | None) -> dict[str, float | None] | None:
+def difference_as_json(difference: Difference | None) -> dict[str, float | None] | None:
+    """Plain values; None for the ends of an infinite interval."""
     if difference is None:
         return None
     return {name: value if np.isfinite(value) else None for name, value in dataclasses.asdict(difference).items()}
