@@ -18,6 +18,7 @@ demo: .venv/stamp
 		--train_identities 80 --validation_identities 0 --test_identities 30
 	$(BIN)/limbeck train reid --config recipes/reid/demo.yaml --data.root runs/demo-people --out runs/demo-reid
 	$(BIN)/limbeck evaluate runs/demo-reid --protocol sysu-all-single
+	$(BIN)/limbeck diagnose runs/demo-reid --out runs/demo-diagnosis
 
 test: .venv/stamp
 	$(BIN)/python -m pytest
