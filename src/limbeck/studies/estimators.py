@@ -234,8 +234,8 @@ def stated_error(estimator: str, task: TruthTask, samples: int) -> StatedError:
     * critics miss the share 0.25 + 0.03 (d - 2) of I, at most 0.7, and 0.3 more of heavy tails; of fewer samples all of
       that times sqrt(1000 / n). Where I is above log m, with m the samples of a fold, they miss as much of log m, which
       they do not exceed: a failure;
-    * "ksg" misses the share 0.06 (d - 2) of I; of heavy tails in four columns or more it misses up to all, and is never
-      above I; with more than 12 columns it collapses, and is below I by a fifth of it or more;
+    * "ksg" misses the share 0.06 (d - 2) of I; of heavy tails it misses up to all, and in more than two columns
+      is never above I; with more than 12 columns it collapses, and is below I by a fifth of it or more;
     * "ross" misses nothing up to 8 columns; with more it is below I by a tenth of it or more;
     * probes miss the share 0.1 + 0.002 d of I;
     * "known infonce" misses 2 e^I / n, at most 1 nat, of the lesser of I and log n;
@@ -275,8 +275,8 @@ def _neighbours_error(estimator: str, task: TruthTask, columns: int, noise: floa
         return StatedError(-truth - noise, -(0.2 if estimator == "ksg" else 0.1) * truth, "collapses with columns")
     if estimator == "ross":
         return StatedError(-noise, noise, "noise")
-    if task.heavy_tails and columns > 2:
-        return StatedError(-truth, 0.0, "heavy tails")
+    if task.heavy_tails:
+        return StatedError(-truth, 0.0 if columns > 2 else noise, "heavy tails")
     return StatedError(-0.06 * (columns - 2) * truth - noise, noise, "distances say less in more columns")
 
 
