@@ -17,7 +17,7 @@ from limbeck.multiview.evaluation import Scores, probabilities, score
 from limbeck.multiview.progress import epoch_progress
 from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.tensors import TensorViews
-from limbeck.multiview.training import Part, Trained, gather, predict, train
+from limbeck.multiview.training import Part, Trained, Watcher, gather, predict, train
 from limbeck.multiview.views import Views, read_views
 from limbeck.studies.baselines import BaselineName, run_baseline
 from limbeck.studies.published import TABLE_6_SVM, TABLE_7
@@ -244,6 +244,7 @@ def train_splits(
     seed: int,
     device: str,
     label: str | None = None,
+    watcher: Watcher | None = None,
 ) -> list[Trained]:
     """Train a model a split, all side by side in one batched program.
 
@@ -255,6 +256,7 @@ def train_splits(
         seed: model of split s: seed + s.
         device: where to train.
         label: of the progress bar; None: no bar.
+        watcher: see `limbeck.multiview.training.train`.
 
     Raises:
         InputError: there are no training samples, or the loss is not finite any more.
@@ -270,6 +272,7 @@ def train_splits(
             seeds=[seed + split for split in range(len(parts))],
             device=device,
             progress=progress,
+            watcher=watcher,
         )
     if any(model.interrupted for model in models):
         raise KeyboardInterrupt

@@ -20,7 +20,7 @@ from limbeck.information.probes import Probe
 from limbeck.multiview.data import load, stratified_splits
 from limbeck.multiview.information import ALL, InformationWatcher
 from limbeck.multiview.recipe import Objective, Recipe
-from limbeck.multiview.training import Part, train
+from limbeck.multiview.training import Part
 from limbeck.multiview.views import read_views
 from limbeck.reid.people import PeopleSettings
 from limbeck.reid.recipe import Objective as PeopleObjective
@@ -28,6 +28,7 @@ from limbeck.reid.recipe import ReidRecipe
 from limbeck.reid.runs import train_run
 from limbeck.reid.sysu import load_sysu
 from limbeck.reid.task import divide
+from limbeck.studies.ablation import train_splits
 from limbeck.studies.table4 import Table4Settings, draw_people, people_folder, row_recipe, small_recipe
 
 PEOPLE, MEAN = "people", "mean of the views"
@@ -199,18 +200,7 @@ def _multiview_runs(settings: FittingSettings, source: str, say: Say) -> Iterato
                 seed=settings.seed,
             )
             recipe = replace(settings.recipe, objective=objective, representation=width)
-            trained = train(
-                views,
-                data.labels,
-                parts,
-                recipe,
-                classes=data.classes,
-                seeds=[settings.seed + split for split in range(len(parts))],
-                device=settings.device,
-                watcher=watcher,
-            )
-            if any(model.interrupted for model in trained):
-                raise KeyboardInterrupt
+            train_splits(data, views, parts, recipe, seed=settings.seed, device=settings.device, watcher=watcher)
             found = [
                 FittedRun(data.name, objective, width, split, recipe.epochs, len(own), tuple(curve.rows))
                 for split, (own, curve) in enumerate(zip(held_out, watcher.curves, strict=True))
