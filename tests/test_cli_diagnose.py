@@ -107,8 +107,8 @@ def test_refusals(features, multiview, tmp_path, refused):
     refused(["diagnose", tmp_path / "absent.npz"], "absent.npz", "no such file")
     refused(["diagnose", tmp_path], "holds no model.safetensors")
     refused(["diagnose", features, "--probe", "tree"], "probe must be one of linear, mlp")
-    refused(["diagnose", features, "--data", "digits"], "--data", "no run")
-    refused(["diagnose", features, "--part", "test"], "--part", "no run")
+    for option, value in (("data", "digits"), ("part", "test"), ("split", "1"), ("branch", "specific")):
+        refused(["diagnose", features, f"--{option}", value], f"--{option} is not for", "leave it out")
     refused(["diagnose", features, "--folds", "300"], "folds must be at most the number of samples, 200")
     refused(["diagnose", multiview / "made.npz", "--part", "best"], "choose one of train")
     refused(["diagnose", multiview / "mv2d", "--data", features], "'view_0'")

@@ -487,9 +487,14 @@ def _sources(config: Namespace) -> Sources:
     """What is to be diagnosed, from whatever the user gave."""
     given = Path(config.input)
     kind = "set" if _is_set(config.input) else _kind(given)
-    for name, kinds in (("data", ("reid", "multiview")), ("part", ("set", "reid", "multiview"))):
-        if getattr(config, name) is not None and kind not in kinds:
-            raise InputError(f"--{name} is not for {given}, which is no run: leave it out")
+    for name, default, kinds in (
+        ("data", None, ("reid", "multiview")),
+        ("part", None, ("set", "reid", "multiview")),
+        ("split", 0, ("set", "multiview")),
+        ("branch", "shared", ("reid",)),
+    ):
+        if getattr(config, name) != default and kind not in kinds:
+            raise InputError(f"--{name} is not for {given}: leave it out")
     match kind:
         case "set":
             from limbeck.multiview.diagnosis import sources_of_set  # noqa: PLC0415
