@@ -126,7 +126,7 @@ def diagnose_sources(
         retrieval=cross_view_retrieval(sources, seed=seed),
         accuracy=joint.accuracy,
         calibration_error=joint.calibration_error,
-        warnings=tuple(_warnings(sources, readings, figures, folds)),
+        warnings=tuple(_warnings(sources, readings, figures, views, folds)),
         samples=len(sources),
         classes=sources.classes,
         majority=float(np.bincount(sources.labels).max() / len(sources)),
@@ -265,7 +265,7 @@ class _Figures:
     def interval(self, figure: Sum, *, information: bool = False) -> Interval:
         return self._resamples.interval(figure, information=information)
 
-    def view(self, view: int, retained: Retained | None = None) -> ViewDiagnosis:
+    def view(self, view: int, retained: Retained | None) -> ViewDiagnosis:
         own, seen = _representation(view), _observation(view)
         several = len(self.names) > 1
         read = self._readings[own]
@@ -344,7 +344,13 @@ def _agreements(sources: Sources, readings: dict[str, _Reading]) -> Iterator[Agr
         )
 
 
-def _warnings(sources: Sources, readings: dict[str, _Reading], figures: _Figures, folds: int) -> Iterator[str]:
+def _warnings(
+    sources: Sources,
+    readings: dict[str, _Reading],
+    figures: _Figures,
+    views: Sequence[ViewDiagnosis],
+    folds: int,
+) -> Iterator[str]:
     """What the figures cannot bear, a sentence each."""
     size, entropy = len(sources), figures.interval(_ENTROPY).nats
     members = np.arange(size) if sources.groups is None else sources.groups
@@ -386,14 +392,16 @@ def _warnings(sources: Sources, readings: dict[str, _Reading], figures: _Figures
             f"too few samples to tell: an interval is {widest.high - widest.low:.2f} nats wide, "
             f"where the labels have {entropy:.2f}"
         )
-    for view, name in enumerate(sources.names):
-        figure = figures.view(view)
-        if figure.specific is not None and figure.specific.high < 0:
-            yield f"view {name}: all views are read worse than the others alone: too few samples for so many features"
-        if figure.gap is not None and figure.gap.high < 0:
+    for view in views:
+        if view.specific is not None and view.specific.high < 0:
             yield (
-                f"view {name}: more is read from z than from v, of which z is made: it is only easier to read there; "
-                "try the probe mlp"
+                f"view {view.name}: all views are read worse than the others alone: "
+                "too few samples for so many features"
+            )
+        if view.gap is not None and view.gap.high < 0:
+            yield (
+                f"view {view.name}: more is read from z than from v, of which z is made: "
+                "it is only easier to read there; try the probe mlp"
             )
 
 

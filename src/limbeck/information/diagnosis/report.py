@@ -11,7 +11,7 @@ from typing import Any
 
 from limbeck.files import atomic_writer, write_json
 from limbeck.information.diagnosis.results import Diagnosis, ViewDiagnosis
-from limbeck.information.diagnosis.table import FIGURES, together
+from limbeck.information.diagnosis.table import together, view_rows
 from limbeck.pages import Page
 
 _READING = (
@@ -117,13 +117,7 @@ def _page(found: Diagnosis, title: str, pictures: dict[str, bytes], files: list[
         page.heading("What the figures cannot bear")
         page.bullets(found.warnings)
     page.heading("What every view holds")
-    rows = [
-        [name.strip(), *("" if (cell := figure(view)) is None else str(cell) for view in found.views)]
-        for name, figure in FIGURES.items()
-        if any(figure(view) for view in found.views)
-    ]
-    rows.append(["accuracy of the probe of z, %", *(f"{100 * view.accuracy:.2f}" for view in found.views)])
-    rows.append(["its calibration error, %", *(f"{100 * view.calibration_error:.2f}" for view in found.views)])
+    rows = [[name.strip(), *cells] for name, *cells in view_rows(found.views)]
     page.table(["nats", *(view.name for view in found.views)], rows, "Figures with their intervals.")
     page.picture(
         pictures["bars"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.table import Table
 
@@ -42,13 +42,19 @@ def format_diagnosis(diagnosis: Diagnosis) -> str:
 
 def _views(views: tuple[ViewDiagnosis, ...]) -> str:
     table = Table("nats", *(view.name for view in views))
+    for row in view_rows(views):
+        table.add_row(*row)
+    return rendered(table)
+
+
+def view_rows(views: Sequence[ViewDiagnosis]) -> Iterator[list[str]]:
+    """What is said of every view: a name, and a cell a view; figures that no view has are left out."""
     for name, figure in FIGURES.items():
         cells = [figure(view) for view in views]
         if any(cells):
-            table.add_row(name, *("" if cell is None else str(cell) for cell in cells))
-    table.add_row("accuracy of the probe of z, %", *(f"{100 * view.accuracy:.2f}" for view in views))
-    table.add_row("its calibration error, %", *(f"{100 * view.calibration_error:.2f}" for view in views))
-    return rendered(table)
+            yield [name, *("" if cell is None else str(cell) for cell in cells)]
+    yield ["accuracy of the probe of z, %", *(f"{100 * view.accuracy:.2f}" for view in views)]
+    yield ["its calibration error, %", *(f"{100 * view.calibration_error:.2f}" for view in views)]
 
 
 def _together(found: Diagnosis) -> str:
