@@ -12,10 +12,10 @@ from typing import TypeVar
 import numpy as np
 from rich.table import Table
 
-from limbeck.reid.cache import decoded_images
-from limbeck.reid.images import read_image
-from limbeck.reid.people import PeopleSettings, make_people
-from limbeck.reid.sysu import load_sysu
+from limbeck.images.cache import decoded_images
+from limbeck.images.decoding import read_image
+from limbeck.reid.sets.sysu import load_sysu
+from limbeck.synthetic.people import PeopleSettings, make_people
 
 SETTINGS = PeopleSettings(train_identities=60, validation_identities=10, test_identities=30)
 SIZE = (288, 144)

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limbeck.reid.people import PeopleSettings, render
-from limbeck.reid.people.layouts import shots
-from limbeck.reid.people.make import scenario
 from limbeck.retrieval import SYSU, Features, evaluate
+from limbeck.synthetic.people import PeopleSettings, render
+from limbeck.synthetic.people.layouts import shots
+from limbeck.synthetic.people.make import scenario
 
 _PEOPLE, _PICTURES = 8, 4  # a batch: people, and pictures of each in either modality
 _HEIGHT, _WIDTH = 64, 32

@@ -17,16 +17,16 @@ import torch
 from rich.box import SIMPLE
 from rich.table import Table
 
-from limbeck.reid.batches import Batch
-from limbeck.reid.cache import decoded_images
+from limbeck.images.cache import decoded_images
 from limbeck.reid.commands import load_people
 from limbeck.reid.network import Outputs, ReidNetwork
-from limbeck.reid.people import PeopleSettings, make_people
 from limbeck.reid.recipe import ReidRecipe
-from limbeck.reid.task import ReidTask
-from limbeck.studies.table4 import small_recipe
-from limbeck.studies.table5 import training_step
+from limbeck.reid.supervised.batches import Batch
+from limbeck.reid.supervised.task import ReidTask
+from limbeck.studies.reid_ablation.run import small_recipe
+from limbeck.studies.reid_cost.run import training_step
 from limbeck.studies.timing import in_turns
+from limbeck.synthetic.people import PeopleSettings, make_people
 
 _CLASSES, _ROUNDS, _STEPS = 320, 15, 60
 

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from limbeck.reid.batches import Batch, Batches, CrossModalSampler, relabelled
-from limbeck.reid.cache import decoded_images
-from limbeck.reid.loss import training_terms
+from limbeck.images.cache import decoded_images
 from limbeck.reid.network import ReidNetwork
-from limbeck.reid.people import PeopleSettings, make_people
 from limbeck.reid.recipe import AugmentationSettings, DataSettings, LossSettings, NetworkSettings, ReidRecipe
-from limbeck.reid.sysu import load_sysu
+from limbeck.reid.sets.sysu import load_sysu
+from limbeck.reid.supervised.batches import Batch, Batches, CrossModalSampler, relabelled
+from limbeck.reid.supervised.loss import training_terms
+from limbeck.synthetic.people import PeopleSettings, make_people
 
 
 class ReidModule(lightning.LightningModule):

@@ -195,14 +195,14 @@ def _diagnose_arguments(parser: ArgumentParser) -> None:
 
 
 def _ablation_arguments(parser: ArgumentParser) -> None:
-    from limbeck.studies.ablation import AblationSettings  # noqa: PLC0415
+    from limbeck.studies.multiview_ablation.run import AblationSettings  # noqa: PLC0415
 
     _add_data(parser)
     _add_study(parser, AblationSettings, out="runs/ablation", what="folder for the report")
 
 
 def _table4_arguments(parser: ArgumentParser) -> None:
-    from limbeck.studies.table4 import Table4Settings  # noqa: PLC0415
+    from limbeck.studies.reid_ablation.run import Table4Settings  # noqa: PLC0415
 
     _add_study(parser, Table4Settings, out="runs/table4", what="folder for people, runs and the report")
 
@@ -225,25 +225,25 @@ def _factors_arguments(parser: ArgumentParser) -> None:
 
 
 def _table5_arguments(parser: ArgumentParser) -> None:
-    from limbeck.studies.table5 import Table5Settings  # noqa: PLC0415
+    from limbeck.studies.reid_cost.run import Table5Settings  # noqa: PLC0415
 
     _add_study(parser, Table5Settings, out="runs/table5", what="folder for the report")
 
 
 def _estimators_arguments(parser: ArgumentParser) -> None:
-    from limbeck.studies.estimators import EstimatorsSettings  # noqa: PLC0415
+    from limbeck.studies.estimators.run import EstimatorsSettings  # noqa: PLC0415
 
     _add_study(parser, EstimatorsSettings, out="runs/estimators", what="folder for the report")
 
 
 def _fitting_arguments(parser: ArgumentParser) -> None:
-    from limbeck.studies.fitting import FittingSettings  # noqa: PLC0415
+    from limbeck.studies.fitting.run import FittingSettings  # noqa: PLC0415
 
     _add_study(parser, FittingSettings, out="runs/fitting", what="folder for people, runs and the report")
 
 
 def _diagnosis_arguments(parser: ArgumentParser) -> None:
-    from limbeck.studies.diagnosis import DiagnosisSettings  # noqa: PLC0415
+    from limbeck.studies.diagnosis.run import DiagnosisSettings  # noqa: PLC0415
 
     _add_study(parser, DiagnosisSettings, out="runs/diagnosis", what="folder for people, runs and the report")
 
@@ -273,7 +273,7 @@ def _check_arguments(parser: ArgumentParser) -> None:
 
 
 def _people_arguments(parser: ArgumentParser) -> None:
-    from limbeck.reid.people import PeopleSettings  # noqa: PLC0415
+    from limbeck.synthetic.people import PeopleSettings  # noqa: PLC0415
 
     parser.add_argument("--config", action="config", help="a YAML file of settings; flags after it override its values")
     parser.add_argument("directory", type=str, help="a new folder")
@@ -430,7 +430,7 @@ def _evaluate_reid(config: Namespace) -> None:
 def _permutations(config: Namespace) -> Permutations | None:
     if config.permutations is None:
         return None
-    from limbeck.reid.sysu import read_permutations  # noqa: PLC0415
+    from limbeck.reid.sets.sysu import read_permutations  # noqa: PLC0415
 
     return read_permutations(Path(config.permutations))
 
@@ -440,7 +440,7 @@ def _evaluate_features(config: Namespace) -> None:
     from limbeck.retrieval.evaluation import evaluate  # noqa: PLC0415
     from limbeck.retrieval.features import load_features  # noqa: PLC0415
     from limbeck.retrieval.protocols import named_protocols  # noqa: PLC0415
-    from limbeck.retrieval.report import evaluations_as_json, format_evaluations  # noqa: PLC0415
+    from limbeck.retrieval.report.table import evaluations_as_json, format_evaluations  # noqa: PLC0415
     from limbeck.retrieval.reranking import KReciprocal  # noqa: PLC0415
 
     if config.protocol is None:
@@ -529,8 +529,8 @@ def _is_set(given: str) -> bool:
 
 
 def _study_estimators(parser: ArgumentParser, config: Namespace) -> None:
-    from limbeck.studies.estimators import EstimatorsSettings, run_estimators  # noqa: PLC0415
-    from limbeck.studies.estimators_report import format_estimators, write_estimators  # noqa: PLC0415
+    from limbeck.studies.estimators.report import format_estimators, write_estimators  # noqa: PLC0415
+    from limbeck.studies.estimators.run import EstimatorsSettings, run_estimators  # noqa: PLC0415
 
     settings, folder = _study(parser, config, EstimatorsSettings)
     result = run_estimators(settings, say=_tell)
@@ -540,8 +540,8 @@ def _study_estimators(parser: ArgumentParser, config: Namespace) -> None:
 
 
 def _study_fitting(parser: ArgumentParser, config: Namespace) -> None:
-    from limbeck.studies.fitting import FittingSettings, run_fitting  # noqa: PLC0415
-    from limbeck.studies.fitting_report import format_fitting, write_fitting  # noqa: PLC0415
+    from limbeck.studies.fitting.report import format_fitting, write_fitting  # noqa: PLC0415
+    from limbeck.studies.fitting.run import FittingSettings, run_fitting  # noqa: PLC0415
 
     settings, folder = _study(parser, config, FittingSettings)
     result = run_fitting(settings, folder, say=_tell)
@@ -551,8 +551,8 @@ def _study_fitting(parser: ArgumentParser, config: Namespace) -> None:
 
 
 def _study_diagnosis(parser: ArgumentParser, config: Namespace) -> None:
-    from limbeck.studies.diagnosis import DiagnosisSettings, run_diagnosis  # noqa: PLC0415
-    from limbeck.studies.diagnosis_report import format_diagnoses, write_diagnoses  # noqa: PLC0415
+    from limbeck.studies.diagnosis.report import format_diagnoses, write_diagnoses  # noqa: PLC0415
+    from limbeck.studies.diagnosis.run import DiagnosisSettings, run_diagnosis  # noqa: PLC0415
 
     settings, folder = _study(parser, config, DiagnosisSettings)
     result = run_diagnosis(settings, folder, say=_tell)
@@ -562,8 +562,8 @@ def _study_diagnosis(parser: ArgumentParser, config: Namespace) -> None:
 
 
 def _study_table4(parser: ArgumentParser, config: Namespace) -> None:
-    from limbeck.studies.table4 import Table4Settings, run_table4  # noqa: PLC0415
-    from limbeck.studies.table4_report import format_table4, write_table4  # noqa: PLC0415
+    from limbeck.studies.reid_ablation.report import format_table4, write_table4  # noqa: PLC0415
+    from limbeck.studies.reid_ablation.run import Table4Settings, run_table4  # noqa: PLC0415
 
     settings, folder = _study(parser, config, Table4Settings)
     trained = run_table4(settings, folder, say=_tell)
@@ -574,8 +574,8 @@ def _study_table4(parser: ArgumentParser, config: Namespace) -> None:
 
 def _study_factors(parser: ArgumentParser, config: Namespace) -> None:
     del parser
-    from limbeck.studies.factors import run_factors  # noqa: PLC0415
-    from limbeck.studies.factors_report import format_factors, write_factors  # noqa: PLC0415
+    from limbeck.studies.factors.report import format_factors, write_factors  # noqa: PLC0415
+    from limbeck.studies.factors.run import run_factors  # noqa: PLC0415
 
     _among("probe", config.probe, ("linear", "mlp"))
     rows = run_factors(
@@ -595,7 +595,7 @@ def _study_factors(parser: ArgumentParser, config: Namespace) -> None:
 
 
 def _study_table5(parser: ArgumentParser, config: Namespace) -> None:
-    from limbeck.studies.table5 import Table5Settings, format_table5, run_table5, write_table5  # noqa: PLC0415
+    from limbeck.studies.reid_cost.run import Table5Settings, format_table5, run_table5, write_table5  # noqa: PLC0415
 
     settings, folder = _study(parser, config, Table5Settings)
     costs = run_table5(settings, say=_tell)
@@ -606,8 +606,8 @@ def _study_table5(parser: ArgumentParser, config: Namespace) -> None:
 
 def _study_ablation(parser: ArgumentParser, config: Namespace) -> None:
     from limbeck.multiview.data import load  # noqa: PLC0415
-    from limbeck.studies.ablation import AblationSettings, run_ablation  # noqa: PLC0415
-    from limbeck.studies.report import format_table, write_report  # noqa: PLC0415
+    from limbeck.studies.multiview_ablation.report import format_table, write_report  # noqa: PLC0415
+    from limbeck.studies.multiview_ablation.run import AblationSettings, run_ablation  # noqa: PLC0415
 
     data = load(config.data)
     settings, folder = _study(parser, config, AblationSettings)
@@ -654,7 +654,7 @@ def _data_check(parser: ArgumentParser, config: Namespace) -> None:
 
 
 def _data_make_people(parser: ArgumentParser, config: Namespace) -> None:
-    from limbeck.reid.people import PeopleSettings, make_people  # noqa: PLC0415
+    from limbeck.synthetic.people import PeopleSettings, make_people  # noqa: PLC0415
 
     settings = _settings(parser, config, PeopleSettings)
     with _progress("pictures") as progress:

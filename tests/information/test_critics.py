@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from limbeck.errors import InputError
+from limbeck.information.benchmark_tasks import truth_task
 from limbeck.information.critics import (
     BOUNDS,
     _contributions,
@@ -17,7 +18,6 @@ from limbeck.information.critics import (
     mine_surrogate,
     nwj,
 )
-from limbeck.information.truth import truth_task
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ import pytest
 from scipy.special import digamma
 
 from limbeck.errors import InputError
+from limbeck.information.benchmark_tasks import truth_task
 from limbeck.information.neighbours import ksg_information, ross_information
-from limbeck.information.truth import truth_task
 
 
 def ksg_in_loops(x, y, k):

@@ -9,8 +9,8 @@ from scipy.stats import norm
 
 from limbeck.errors import InputError
 from limbeck.information import stochastic
+from limbeck.information.benchmark_tasks import truth_task
 from limbeck.information.stochastic import encoder_information
-from limbeck.information.truth import truth_task
 
 RNG = np.random.default_rng(0)
 MEAN = RNG.normal(size=(30, 3)) * np.array([1.0, 2.0, 0.1])

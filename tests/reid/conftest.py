@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from limbeck.reid.people import PeopleSettings, make_people
 from limbeck.reid.recipe import AugmentationSettings, DataSettings, LossSettings, NetworkSettings, ReidRecipe
 from limbeck.reid.runs import train_run
+from limbeck.synthetic.people import PeopleSettings, make_people
 from limbeck.training import TrainingSettings
 
 PEOPLE = PeopleSettings(

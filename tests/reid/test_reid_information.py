@@ -15,7 +15,7 @@ from limbeck.reid.commands import load_people
 from limbeck.reid.evaluation import embed_part
 from limbeck.reid.recipe import ReidRecipe
 from limbeck.reid.runs import load_run, make_task, train_run
-from limbeck.reid.task import divide
+from limbeck.reid.supervised.task import divide
 from limbeck.tensorfiles import read_tensors
 from limbeck.training.loop import Measurable
 

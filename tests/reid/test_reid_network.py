@@ -9,7 +9,7 @@ import torch
 from limbeck.nn import PairCritic
 from limbeck.reid.network import ReidNetwork
 from limbeck.reid.recipe import DataSettings, LossSettings, NetworkSettings, ReidRecipe
-from limbeck.studies.table5 import Table5Settings, count_parameters, published_recipe, row_recipe
+from limbeck.studies.reid_cost.run import Table5Settings, count_parameters, published_recipe, row_recipe
 
 BRANCHES = ("visible", "infrared", "shared")
 IMAGENET_HEAD = 2048 * 1000 + 1000  # counted by the paper, used by nobody

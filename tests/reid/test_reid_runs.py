@@ -14,11 +14,11 @@ from tests.reid.conftest import PEOPLE
 from limbeck.errors import InputError
 from limbeck.reid.commands import load_people
 from limbeck.reid.evaluation import embed_part, evaluate_runs
-from limbeck.reid.people import PeopleSettings, make_people
 from limbeck.reid.recipe import ReidRecipe
 from limbeck.reid.runs import decoded, load_run, make_task, train_run
-from limbeck.reid.task import ReidTask, divide
+from limbeck.reid.supervised.task import ReidTask, divide
 from limbeck.retrieval import SYSU, Features, evaluate
+from limbeck.synthetic.people import PeopleSettings, make_people
 from limbeck.tensorfiles import read_tensors
 from limbeck.training import Diverged
 

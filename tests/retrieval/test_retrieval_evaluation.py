@@ -16,7 +16,7 @@ from limbeck.retrieval.features import Features
 from limbeck.retrieval.metrics import summarise
 from limbeck.retrieval.protocols import Market, Protocol, RegDB, named_protocols
 from limbeck.retrieval.ranking import Ranks
-from limbeck.retrieval.report import evaluations_as_json, format_evaluations
+from limbeck.retrieval.report.table import evaluations_as_json, format_evaluations
 from limbeck.retrieval.reranking import KReciprocal
 
 EVERY = [p for name in ("sysu", "regdb", "llcm", "llcm-v2i-deen-script", "market") for p in named_protocols(name)]

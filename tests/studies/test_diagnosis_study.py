@@ -18,9 +18,8 @@ from limbeck.multiview.data import assemble, load, save
 from limbeck.multiview.diagnosis import sources_of_model
 from limbeck.multiview.recipe import Recipe
 from limbeck.reid.diagnosis import sources_of_run
-from limbeck.reid.people import PeopleSettings
-from limbeck.studies.ablation import row_recipe
-from limbeck.studies.diagnosis import (
+from limbeck.studies.diagnosis.report import diagnoses_as_json, diagnosis_picture, format_diagnoses, write_diagnoses
+from limbeck.studies.diagnosis.run import (
     ACROSS,
     FIGURES,
     PEOPLE,
@@ -30,7 +29,8 @@ from limbeck.studies.diagnosis import (
     people_settings,
     run_diagnosis,
 )
-from limbeck.studies.diagnosis_report import diagnoses_as_json, diagnosis_picture, format_diagnoses, write_diagnoses
+from limbeck.studies.multiview_ablation.run import row_recipe
+from limbeck.synthetic.people import PeopleSettings
 
 SAMPLES = 120
 ROWS = ("E+B", "E+B+MV2D")

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from limbeck.errors import InputError
-from limbeck.information.truth import truth_task, truth_tasks
-from limbeck.studies.estimators import (
+from limbeck.information.benchmark_tasks import truth_task, truth_tasks
+from limbeck.studies.estimators.report import estimators_figure, format_estimators, write_estimators
+from limbeck.studies.estimators.run import (
     CRITICS,
     ESTIMATORS,
     EstimatorRow,
@@ -20,7 +21,6 @@ from limbeck.studies.estimators import (
     stated_error,
     suits,
 )
-from limbeck.studies.estimators_report import estimators_figure, format_estimators, write_estimators
 
 TASKS = ("normal", "two-pairs-25", "gaussian-classes-8", "discrete-table", "linear-encoder-8")
 

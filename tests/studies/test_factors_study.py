@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from limbeck.errors import InputError
-from limbeck.reid.people import PeopleSettings, make_people, read_factors
-from limbeck.studies.factors import FACTORS, measure_factors
-from limbeck.studies.factors_report import factors_as_json, factors_figure, format_factors, write_factors
+from limbeck.studies.factors.report import factors_as_json, factors_figure, format_factors, write_factors
+from limbeck.studies.factors.run import FACTORS, measure_factors
+from limbeck.synthetic.people import PeopleSettings, make_people, read_factors
 
 
 @pytest.fixture(scope="module")

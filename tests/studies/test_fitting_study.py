@@ -14,10 +14,10 @@ from limbeck.errors import InputError
 from limbeck.information.curve import InformationRow, read_information
 from limbeck.multiview.data import assemble, save
 from limbeck.multiview.recipe import Recipe
-from limbeck.reid.people import PeopleSettings
-from limbeck.studies.fitting import MEAN, FittedRun, FittingSettings, PeopleFitting, run_fitting, series_of
-from limbeck.studies.fitting_report import fitting_figure, format_fitting, summaries, write_fitting
-from limbeck.studies.statistics import estimate
+from limbeck.reporting.statistics import estimate
+from limbeck.studies.fitting.report import fitting_figure, format_fitting, summaries, write_fitting
+from limbeck.studies.fitting.run import MEAN, FittedRun, FittingSettings, PeopleFitting, run_fitting, series_of
+from limbeck.synthetic.people import PeopleSettings
 
 SAMPLES = 90
 
@@ -101,7 +101,7 @@ def test_nothing_is_learned_from_what_is_measured_on(tmp_path: Path, monkeypatch
         "limbeck.information.curve.InformationCurve.record",
         lambda curve, step, representations: seen.append(np.hstack(list(representations.values()))),
     )
-    monkeypatch.setattr("limbeck.studies.fitting._told", lambda _: "")
+    monkeypatch.setattr("limbeck.studies.fitting.run._told", lambda _: "")
     for name, held_out in (("plain", None), ("held out", True), ("training", False)):
 
         def change(views: Any, labels: np.ndarray, splits: np.ndarray, held_out: bool | None = held_out) -> None:

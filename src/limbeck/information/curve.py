@@ -165,7 +165,7 @@ def write_information(rows: Sequence[InformationRow], folder: str | os.PathLike[
         InputError: there are no rows.
         OSError: the folder cannot be written.
     """
-    from limbeck.plots import save_plot  # noqa: PLC0415 - matplotlib is heavy, and training imports this module
+    from limbeck.reporting.plots import save_plot  # noqa: PLC0415 - matplotlib is heavy, and training imports this module
 
     files = [Path(folder) / TABLE, Path(folder) / PICTURE]
     picture = information_figure(rows)

@@ -15,7 +15,7 @@ from scipy import sparse
 
 from limbeck.multiview.catalogue import CATALOGUE
 from limbeck.multiview.data import PARTS, MultiViewData, View, load, missing_rows
-from limbeck.tables import rendered
+from limbeck.reporting.tables import rendered
 
 _WILD = 1e3
 _SHOWN = 5

@@ -9,7 +9,7 @@ import numpy as np
 
 from limbeck.multiview.training import Epoch
 from limbeck.multiview.training import Progress as Callback
-from limbeck.progress import progress_bar
+from limbeck.reporting.progress import progress_bar
 
 
 @contextmanager

@@ -8,15 +8,15 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from limbeck.errors import InputError
-from limbeck.progress import Progress
-from limbeck.reid.images import read_image
-from limbeck.reid.llcm import check_llcm, load_llcm
-from limbeck.reid.people.check import check_people, is_procedural
-from limbeck.reid.persons import PersonSet, describe
-from limbeck.reid.regdb import check_regdb, load_regdb
-from limbeck.reid.sysu import check_sysu, load_sysu
-from limbeck.reid.table import load_table
-from limbeck.tables import rendered
+from limbeck.images.decoding import read_image
+from limbeck.reid.dataset import PersonSet, describe
+from limbeck.reid.sets.llcm import check_llcm, load_llcm
+from limbeck.reid.sets.regdb import check_regdb, load_regdb
+from limbeck.reid.sets.sysu import check_sysu, load_sysu
+from limbeck.reid.sets.table import load_table
+from limbeck.reporting.progress import Progress
+from limbeck.reporting.tables import rendered
+from limbeck.synthetic.people.check import check_people, is_procedural
 
 _SHOWN = 5  # findings that a message spells out
 

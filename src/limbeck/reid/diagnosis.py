@@ -10,9 +10,9 @@ import torch
 from limbeck.errors import InputError
 from limbeck.information.diagnosis import Sources
 from limbeck.objectives import identity_pairs
-from limbeck.progress import Bar, no_bar
 from limbeck.reid.evaluation import embed_part
 from limbeck.reid.runs import load_run
+from limbeck.reporting.progress import Bar, no_bar
 from limbeck.retrieval.features import MODALITIES
 
 

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.progress import Progress
-from limbeck.reid.augmentation import unchanged
+from limbeck.images.augmentation import unchanged
+from limbeck.reid.dataset import PersonSet
 from limbeck.reid.network import ReidNetwork
-from limbeck.reid.persons import PersonSet
+from limbeck.reporting.progress import Progress
 from limbeck.retrieval import Features
 
 Feature = Literal["v", "z", "v+z"]

@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.progress import Bar, no_bar
+from limbeck.images.decoding import read_image
 from limbeck.reid.commands import load_people
+from limbeck.reid.dataset import PersonSet
 from limbeck.reid.embedding import Feature, features_of, rows_of
-from limbeck.reid.images import read_image
-from limbeck.reid.persons import PersonSet
 from limbeck.reid.recipe import DataSettings, ReidRecipe
 from limbeck.reid.runs import PICTURES, ReidModel, decoded, load_run, place_of, recipe_of
-from limbeck.reid.task import divide
+from limbeck.reid.supervised.task import divide
+from limbeck.reporting.progress import Bar, no_bar
 from limbeck.retrieval import Features, evaluate, named_protocols
-from limbeck.retrieval.evidence import write_evidence
 from limbeck.retrieval.protocols import Permutations
-from limbeck.retrieval.report import format_evaluations
+from limbeck.retrieval.report import write_evidence
+from limbeck.retrieval.report.table import format_evaluations
 from limbeck.retrieval.reranking import KReciprocal
 from limbeck.retrieval.similarity import Similarity
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from limbeck.images.decoding import LUMA
 from limbeck.nn import (
     AdditiveHead,
     BNNeck,
@@ -21,7 +22,6 @@ from limbeck.nn import (
     make_encoder,
     make_pooling,
 )
-from limbeck.reid.images import LUMA
 from limbeck.reid.recipe import ReidRecipe
 from limbeck.retrieval.features import VISIBLE
 

@@ -133,7 +133,7 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class LossSettings:
-    r"""The weights of the training objective, see `limbeck.reid.loss.training_terms`.
+    r"""The weights of the training objective, see `limbeck.reid.supervised.loss.training_terms`.
 
     Attributes:
         objective: "vd": VSD on the specific branches, VCD and VML (or VMD, or MV2D) on the shared one. "released-2021":

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from limbeck.devices import check_device
 from limbeck.errors import InputError
-from limbeck.progress import Bar, Progress, no_bar
-from limbeck.reid.cache import decoded_images
+from limbeck.images.cache import decoded_images
 from limbeck.reid.commands import load_people
+from limbeck.reid.dataset import PersonSet
 from limbeck.reid.embedding import represent
 from limbeck.reid.network import ReidNetwork
-from limbeck.reid.persons import PersonSet
 from limbeck.reid.recipe import DataSettings, ReidRecipe
-from limbeck.reid.task import ReidTask, digest
+from limbeck.reid.supervised.task import ReidTask, digest
+from limbeck.reporting.progress import Bar, Progress, no_bar
 from limbeck.tensorfiles import read_description, read_tensors
 from limbeck.training import Fitted, fit, is_main, process_group, world_size
 from limbeck.training.checkpoints import refuse_other

@@ -16,14 +16,14 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from limbeck.errors import InputError
-from limbeck.pages import Page
-from limbeck.progress import Progress
+from limbeck.images.decoding import read_image, try_image
+from limbeck.reid.dataset import IMAGE_SUFFIXES
 from limbeck.reid.embedding import Feature, search_feature
-from limbeck.reid.images import read_image, try_image
-from limbeck.reid.persons import IMAGE_SUFFIXES
 from limbeck.reid.runs import ReidModel
+from limbeck.reporting.html import Page
+from limbeck.reporting.progress import Progress
+from limbeck.reporting.tables import rendered
 from limbeck.retrieval.features import INFRARED, MODALITIES, VISIBLE
-from limbeck.tables import rendered
 
 Modality = Literal["auto", "visible", "infrared"]
 _BATCH = 256  # pictures held decoded at once

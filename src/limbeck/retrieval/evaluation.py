@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from limbeck.devices import check_device
 from limbeck.errors import InputError
-from limbeck.progress import Progress
+from limbeck.reporting.progress import Progress
 from limbeck.retrieval.features import Features
 from limbeck.retrieval.metrics import Metrics, summarise
 from limbeck.retrieval.protocols import Protocol, Trial

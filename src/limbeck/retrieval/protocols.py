@@ -77,7 +77,7 @@ class SYSU(Protocol):
     Attributes:
         mode: "all" or "indoor".
         shots: pictures of an identity and camera in the gallery; 1 and 10 are the official numbers.
-        permutations: those of the official `rand_perm_cam.mat` (see `limbeck.reid.sysu.read_permutations`); where
+        permutations: those of the official `rand_perm_cam.mat` (see `limbeck.reid.sets.sysu.read_permutations`); where
             given, trial t takes the first `shots` of row t. Otherwise trial t draws as AGW's script does: a generator
             seeded with t chooses, identity by identity and camera by camera, from the sorted pictures (`choice` for one
             shot; for more, `sample`, which is ours).

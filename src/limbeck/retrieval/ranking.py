@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from limbeck.compiled import compiled
+from limbeck.jit import compiled
 
 Removal = Literal["none", "place", "identity-and-place"]
 _REMOVALS: tuple[Removal, ...] = ("none", "place", "identity-and-place")

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from limbeck.compiled import compiled
 from limbeck.errors import InputError
+from limbeck.jit import compiled
 from limbeck.retrieval.similarity import similarities, unit
 
 # Pairs of vectors multiplied at once.

@@ -22,7 +22,7 @@ from limbeck.devices import check_device
 from limbeck.errors import InputError
 from limbeck.files import first_line, write_text
 from limbeck.information.curve import InformationCurve, InformationRow, write_information
-from limbeck.progress import progress_bar
+from limbeck.reporting.progress import progress_bar
 from limbeck.tensorfiles import write_tensors
 from limbeck.training import checkpoints, guard
 from limbeck.training.batchnorm import synchronised

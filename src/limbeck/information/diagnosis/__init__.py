@@ -4,8 +4,8 @@ from limbeck.information.diagnosis.measure import diagnose, diagnose_sources
 from limbeck.information.diagnosis.report import diagnosis_as_json, write_diagnosis
 from limbeck.information.diagnosis.resampling import Interval
 from limbeck.information.diagnosis.results import Agreement, CrossViewRetrieval, Diagnosis, ViewDiagnosis
-from limbeck.information.diagnosis.sources import Sources, load_sources, save_sources
 from limbeck.information.diagnosis.table import format_diagnosis
+from limbeck.information.diagnosis.view_features import Sources, load_sources, save_sources
 
 __all__ = [
     "Agreement",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.information.diagnosis.results import CrossViewRetrieval
-from limbeck.information.diagnosis.sources import Sources
+from limbeck.information.diagnosis.view_features import Sources
 from limbeck.retrieval.metrics import summarise
 from limbeck.retrieval.ranking import Labels, Ranker, Ranks
 from limbeck.retrieval.similarity import similarities, unit

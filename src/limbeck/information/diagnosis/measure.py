@@ -13,9 +13,9 @@ from limbeck.errors import InputError
 from limbeck.information.calibration import calibration_error
 from limbeck.information.diagnosis.resampling import Interval, Resamples, Sum
 from limbeck.information.diagnosis.results import Agreement, Diagnosis, Retained, ViewDiagnosis
-from limbeck.information.diagnosis.sources import Sources
+from limbeck.information.diagnosis.view_features import Sources
 from limbeck.information.probes import Probe, check_confidence, cross_fitted_predictions
-from limbeck.progress import Progress
+from limbeck.reporting.progress import Progress
 
 _RESAMPLES = 1000
 _ALL, _ALL_OBSERVATIONS = "z", "v"

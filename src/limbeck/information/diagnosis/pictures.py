@@ -16,7 +16,7 @@ from scipy.optimize import brentq, minimize
 
 from limbeck.information.diagnosis.resampling import Interval
 from limbeck.information.diagnosis.results import Diagnosis
-from limbeck.plots import ACCENT, PAPER, PLAIN
+from limbeck.reporting.plots import ACCENT, PAPER, PLAIN
 
 _COLOURS = (PLAIN, ACCENT, "#4f7a4a")
 _HATCH: dict[str, Any] = {"edgecolor": "#1c1c1c", "hatch": "///", "lw": 0}

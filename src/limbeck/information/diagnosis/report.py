@@ -12,7 +12,7 @@ from typing import Any
 from limbeck.files import atomic_writer, write_json
 from limbeck.information.diagnosis.results import Diagnosis, ViewDiagnosis
 from limbeck.information.diagnosis.table import together, view_rows
-from limbeck.pages import Page
+from limbeck.reporting.html import Page
 
 _READING = (
     "I(z;y): nats of the label that probes which never saw the sample read from z; at most H(y). A lower bound on what "
@@ -42,7 +42,7 @@ def write_diagnosis(found: Diagnosis, folder: str | os.PathLike[str], *, title: 
         OSError: the folder cannot be made, or the disk is full.
     """
     from limbeck.information.diagnosis.pictures import bars_figure, plane_figure, venn_figure  # noqa: PLC0415 - slow
-    from limbeck.plots import png  # noqa: PLC0415 - to import, and `diagnose` needs neither
+    from limbeck.reporting.plots import png  # noqa: PLC0415 - to import, and `diagnose` needs neither
 
     folder = Path(folder)
     write_json(folder / "diagnosis.json", diagnosis_as_json(found))

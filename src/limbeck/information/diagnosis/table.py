@@ -8,7 +8,7 @@ from rich.table import Table
 
 from limbeck.information.diagnosis.resampling import Interval
 from limbeck.information.diagnosis.results import Diagnosis, Retained, ViewDiagnosis
-from limbeck.tables import rendered
+from limbeck.reporting.tables import rendered
 
 _COLUMNS = 3  # views side by side
 

@@ -1,0 +1,1 @@
+"""Pictures: decoding, a cache of decoded ones, augmentation, sampling. No task knowledge."""

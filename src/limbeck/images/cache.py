@@ -1,0 +1,186 @@
+"""Decoded pictures on disk: decode and resize once, then read rows of one memory-mapped array.
+
+A cache is one file of bytes and `cache.json`, which names it and says what it was made from. The first is complete
+before the second is written, and each takes its place by a rename, so that an interruption at any moment leaves the old
+cache or the new one. It is rebuilt when a picture was changed, added or removed, or another size is asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limbeck.errors import InputError
+from limbeck.files import write_json
+from limbeck.images.decoding import try_image
+from limbeck.reporting.progress import Progress
+
+# Anything that changes what a cache holds must change this.
+FORMAT = 1
+INDEX = "cache.json"
+# Pictures decoded between two reports of progress; what is held in memory.
+_BATCH = 256
+_ABANDONED = 3600.0  # seconds after which nobody writes to a temporary file any more
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedImages:
+    """Decoded pictures.
+
+    Attributes:
+        images: (kept pictures, height, width, 3) uint8 RGB, memory-mapped and read-only.
+        kept: positions of those pictures among the paths that were asked for; all of them unless corrupt ones were
+            skipped.
+        corrupt: one line for each that was skipped.
+        built: whether this call decoded them; False where the cache served.
+    """
+
+    images: NDArray[np.uint8]
+    kept: NDArray[np.int64]
+    corrupt: tuple[str, ...]
+    built: bool
+
+
+def decoded_images(
+    root: Path,
+    paths: Sequence[str],
+    folder: Path,
+    *,
+    size: tuple[int, int] = (288, 144),
+    skip_corrupt: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> DecodedImages:
+    """Pictures from the cache in `folder`, which is built first where it is not there or stale.
+
+    Args:
+        root: the folder that paths are relative to.
+        paths: of the pictures, in the order of the rows.
+        folder: where the cache lies or is to lie; one cache a folder.
+        size: (height, width) in pixels.
+        skip_corrupt: leave unreadable pictures out, and list them, instead of refusing.
+        workers: threads that decode; default: all cores.
+        progress: called with (pictures done, pictures in all) while building.
+
+    Raises:
+        InputError: a picture is missing, or some cannot be read and `skip_corrupt` is off; or there is none to keep.
+        OSError: the disk is full or the folder cannot be written; an older cache is untouched.
+    """
+    if not paths:
+        raise InputError(f"{root}: there are no pictures to decode")
+    fingerprint = _fingerprint(root, paths, size, skip_corrupt)
+    cached = _open(folder, fingerprint)
+    if cached is not None:
+        return cached
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix="images-", suffix=".tmp", dir=folder)
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        kept, corrupt = _decode(root, paths, temporary, size, skip_corrupt, workers, progress)
+        target = folder / f"images-{fingerprint[:16]}.bin"
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    index = {"fingerprint": fingerprint, "file": target.name, "size": size, "kept": kept.tolist(), "corrupt": corrupt}
+    write_json(folder / INDEX, index)
+    _remove(folder, keep=target.name)
+    return DecodedImages(_map(target, (len(kept), *size, 3)), kept, corrupt, built=True)
+
+
+def _fingerprint(root: Path, paths: Sequence[str], size: tuple[int, int], skip_corrupt: bool) -> str:
+    """A digest of everything that decides the array: sizes and times of the files stand for their bytes."""
+    digest = hashlib.sha256(json.dumps([FORMAT, list(size), skip_corrupt]).encode())
+    for path in paths:
+        try:
+            status = (root / path).stat()
+        except OSError as error:
+            raise InputError(f"{root / path}: {error.strerror}") from None
+        digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _open(folder: Path, fingerprint: str) -> DecodedImages | None:
+    """The cache, if it is the one that is asked for and whole."""
+    try:
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        if index["fingerprint"] != fingerprint:
+            return None
+        kept = np.array(index["kept"], np.int64)
+        height, width = index["size"]
+        # A name with a folder in it would read elsewhere.
+        images = _map(folder / Path(index["file"]).name, (len(kept), height, width, 3))
+        return DecodedImages(images, kept, tuple(index["corrupt"]), built=False)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # absent or damaged: it is built anew
+
+
+def _decode(
+    root: Path,
+    paths: Sequence[str],
+    target: Path,
+    size: tuple[int, int],
+    skip_corrupt: bool,
+    workers: int | None,
+    progress: Progress | None,
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Write the array of all readable pictures to `target`; their positions, and a line for each other one."""
+
+    def read(path: str) -> NDArray[np.uint8] | str:
+        return try_image(root / path, size)
+
+    kept: list[int] = []
+    corrupt: list[str] = []
+    with target.open("wb") as stream, ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(paths), _BATCH):
+            batch = paths[start : start + _BATCH]
+            for position, picture in enumerate(pool.map(read, batch), start=start):
+                if isinstance(picture, str):
+                    corrupt.append(picture)
+                else:
+                    kept.append(position)
+                    stream.write(picture.tobytes())
+            if progress is not None:
+                progress(start + len(batch), len(paths))
+        stream.flush()
+        os.fsync(stream.fileno())
+    if corrupt and not skip_corrupt:
+        more = f" (and {len(corrupt) - 1} more)" if len(corrupt) > 1 else ""
+        raise InputError(f"{corrupt[0]}{more}: {len(corrupt)} of {len(paths)} pictures; mend them, or skip them")
+    if not kept:
+        raise InputError(f"{root}: none of the {len(paths)} pictures can be read (first: {corrupt[0]})")
+    return np.array(kept, np.int64), tuple(corrupt)
+
+
+def _map(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """The array of a file.
+
+    Raises:
+        ValueError: the file has another size.
+    """
+    if file.stat().st_size != math.prod(shape):
+        raise ValueError(f"{file}: is not whole")
+    return np.memmap(file, np.uint8, "r", shape=shape)
+
+
+def _remove(folder: Path, *, keep: str | None) -> None:
+    """Delete arrays that nothing names: older ones, and what a build left that was interrupted long ago."""
+    for file in folder.glob("images-*"):
+        with contextlib.suppress(OSError):  # another process may still map it, or have been quicker
+            # A fresh temporary file may be what another process is just building.
+            abandoned = file.suffix != ".tmp" or time.time() - file.stat().st_mtime > _ABANDONED
+            if file.name != keep and abandoned:
+                file.unlink()

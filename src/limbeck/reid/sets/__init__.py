@@ -1,0 +1,1 @@
+"""The sets of people that limbeck reads, a file each."""

@@ -1,0 +1,106 @@
+"""LLCM: its folders, lists and official counts.
+
+Layout: `idx/train_{vis,nir}.txt`, a picture a line as `vis/0001/name.jpg 0`; `idx/test_id.txt`, one line of identities;
+`test_{vis,nir}/cam{1..9}/{identity:04d}/name.jpg`. Names of train pictures hold the camera as `_c05_`.
+
+Source: Zhang and Wang 2023.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from limbeck.errors import InputError
+from limbeck.reid.dataset import PersonSet, Picture, assemble, listed, read_identities, read_list, strays
+from limbeck.retrieval.features import INFRARED, VISIBLE
+
+CAMERAS = range(1, 10)
+WORDS = {"vis": VISIBLE, "nir": INFRARED}
+OFFICIAL_IDENTITIES = {"train": 713, "test": 351}
+OFFICIAL_IMAGES = {("train", "vis"): 16946, ("train", "nir"): 13975, ("test", "vis"): 8680, ("test", "nir"): 7166}
+UNKNOWN_CAMERA = 0
+_CAMERA = re.compile(r"_c(\d+)_")
+
+
+def load_llcm(root: Path) -> PersonSet:
+    """Read the set's lists and folders; the parts are "train" and "test".
+
+    The camera of a train picture is read from its name, 0 where the name does not say.
+
+    Raises:
+        InputError: a list or folder is missing, damaged, or names a picture that is not there.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; give the one that holds vis, nir, test_vis, test_nir and idx")
+    train = [picture for word in WORDS for picture in _train_pictures(root, word)]
+    members = read_identities(root / "idx" / "test_id.txt")
+    test = [picture for word in WORDS for picture in _test_pictures(root, word, members)]
+    return assemble("llcm", root, {"train": train, "test": test})
+
+
+def _train_pictures(root: Path, word: str) -> Iterator[Picture]:
+    file = root / "idx" / f"train_{word}.txt"
+    for path, identity in read_list(file, word, f"{word}/0001/name.jpg 0"):
+        if not (root / path).is_file():
+            raise InputError(f"{root / path}: identity {identity} is listed in {file.name}, but the file is missing")
+        camera = _CAMERA.search(path.rpartition("/")[2])
+        yield Picture(path, identity, int(camera.group(1)) if camera else UNKNOWN_CAMERA, WORDS[word])
+
+
+def _test_pictures(root: Path, word: str, members: list[int]) -> Iterator[Picture]:
+    for identity in members:
+        for camera in CAMERAS:
+            folder = root / f"test_{word}" / f"cam{camera}" / f"{identity:04d}"
+            if folder.is_dir():
+                for file in listed(folder):
+                    yield Picture(file.relative_to(root).as_posix(), identity, camera, WORDS[word])
+
+
+def check_llcm(people: PersonSet) -> list[str]:
+    """What is wrong with a copy of the set, a line each; empty where its counts are the official ones.
+
+    Looked for: identities and pictures of each part and modality; test folders that the list does not name and
+    identities of the list without a folder; files that are no pictures; pictures that no list names.
+
+    Args:
+        people: the set, as `load_llcm` read it.
+    """
+    root = people.root
+    wrong = []
+    for part, count in OFFICIAL_IDENTITIES.items():
+        known = len(np.unique(people.identity[people.part(part)]))
+        if known != count:
+            wrong.append(f"{part}: {known} identities, expected {count}")
+    for (part, word), count in OFFICIAL_IMAGES.items():
+        found = int((people.modality[people.part(part)] == WORDS[word]).sum())
+        if found != count:
+            wrong.append(f"{part}, {word}: {found} images, expected {count}")
+    members = set(read_identities(root / "idx" / "test_id.txt"))
+    with_folder = set()
+    known_paths = set(people.path)
+    for word in WORDS:
+        for folder in sorted(path for path in (root / f"test_{word}").glob("cam*/*")):
+            camera = folder.parent.name.removeprefix("cam")
+            if not folder.is_dir() or not folder.name.isdigit() or int(folder.name) not in members:
+                wrong.append(f"identity {folder.name}, camera {camera}, {word}: test_id.txt does not name it")
+                continue
+            with_folder.add(int(folder.name))
+            wrong += [
+                f"identity {int(folder.name)}, camera {camera}, {word}: {file.name} is no picture"
+                for file in strays(folder)
+            ]
+        for folder in sorted(path for path in (root / word).glob("*") if path.is_dir()):
+            wrong += [
+                f"identity {folder.name}, {word}: {file.name} is not listed in train_{word}.txt"
+                for file in sorted(folder.iterdir())
+                if file.relative_to(root).as_posix() not in known_paths
+            ]
+    wrong += [
+        f"identity {identity}: listed in test_id.txt, but it has no folder"
+        for identity in sorted(members - with_folder)
+    ]
+    return wrong

@@ -1,0 +1,103 @@
+"""RegDB: its folders, lists and official counts.
+
+Layout: `idx/{train,test}_{visible,thermal}_{1..10}.txt`, a picture a line as `Visible/1/name.bmp 0`; ten pictures of
+each of 412 people in either modality, ten splits into halves. Labels of the two halves both begin at 0, so identities
+are taken from the folders.
+
+Source: Nguyen et al. 2017; the ten splits: Ye et al. 2018.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from limbeck.errors import InputError
+from limbeck.reid.dataset import PersonSet, Picture, assemble, listed, read_list, strays
+from limbeck.retrieval.features import INFRARED, VISIBLE
+
+SPLITS = 10
+MODALITY_WORDS = {"visible": VISIBLE, "thermal": INFRARED}
+FOLDERS = {"visible": "Visible", "thermal": "Thermal"}
+OFFICIAL_IDENTITIES = 412
+OFFICIAL_IMAGES = 10  # of an identity and modality
+
+
+def load_regdb(root: Path, *, split: int = 1) -> PersonSet:
+    """Read one split; the parts are "train" and "test". Camera 1 is the visible one, 2 the thermal one.
+
+    Args:
+        root: the folder of the set.
+        split: 1 to 10.
+
+    Raises:
+        InputError: there is no such split, or a list is missing, damaged or names a picture that is not there.
+    """
+    if not 1 <= split <= SPLITS:
+        raise InputError(f"split must be from 1 to {SPLITS}, not {split}")
+    parts = {
+        part: [picture for word in MODALITY_WORDS for picture in _listed_pictures(root, part, word, split)]
+        for part in ("train", "test")
+    }
+    people = assemble("regdb", root, parts)
+    for path in people.path:
+        if not (root / path).is_file():
+            raise InputError(f"{root / path}: is listed in idx, but there is no such file")
+    both = {p.identity for p in parts["train"]} & {p.identity for p in parts["test"]}
+    if both:
+        raise InputError(f"{root}: identity {min(both)} is in both the train and the test list of split {split}")
+    return people
+
+
+def _listed_pictures(root: Path, part: str, word: str, split: int) -> Iterator[Picture]:
+    file = root / "idx" / f"{part}_{word}_{split}.txt"
+    for path, identity in read_list(file, FOLDERS[word], f"{FOLDERS[word]}/1/name.bmp 0"):
+        yield Picture(path, identity, 1 + MODALITY_WORDS[word], MODALITY_WORDS[word])
+
+
+def check_regdb(root: Path, identities: int = OFFICIAL_IDENTITIES, images: int = OFFICIAL_IMAGES) -> list[str]:
+    """What is wrong with a copy of the set, a line each; empty where its counts are the expected ones.
+
+    Looked for: people without `images` pictures in a modality; files that are no pictures; another number of people;
+    splits that are no halves, or whose lists do not hold all pictures of their people.
+
+    Args:
+        root: the folder of the set.
+        identities: expected people.
+        images: expected pictures of a person and modality.
+
+    Raises:
+        InputError: the set cannot be read at all (see `load_regdb`).
+    """
+    wrong = []
+    for word, name in FOLDERS.items():
+        folder = root / name
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder; give the one that holds Visible, Thermal and idx")
+        people = 0
+        for cell in sorted(folder.iterdir(), key=lambda entry: (len(entry.name), entry.name)):
+            if not cell.is_dir() or not cell.name.isdigit():
+                wrong.append(f"{word}: {cell.relative_to(root).as_posix()} is no folder of an identity")
+                continue
+            people += 1
+            wrong += [f"identity {cell.name}, {word}: {file.name} is no picture" for file in strays(cell)]
+            if len(listed(cell)) != images:
+                wrong.append(f"identity {cell.name}, {word}: {len(listed(cell))} images, expected {images}")
+        if people != identities:
+            wrong.append(f"{word}: {people} identities, expected {identities}")
+    for split in range(1, SPLITS + 1):
+        for part in ("train", "test"):
+            for word in MODALITY_WORDS:
+                counts = Counter(picture.identity for picture in _listed_pictures(root, part, word, split))
+                name = f"{part}_{word}_{split}.txt"
+                if len(counts) != identities // 2:
+                    wrong.append(f"{name}: {len(counts)} identities, expected {identities // 2}")
+                wrong += [
+                    f"{name}: identity {identity} has {count} images, expected {images}"
+                    for identity, count in sorted(counts.items())
+                    if count != images
+                ]
+        if not wrong:
+            load_regdb(root, split=split)
+    return wrong

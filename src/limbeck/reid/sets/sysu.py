@@ -1,0 +1,190 @@
+"""SYSU-MM01: its folders, its official counts, its gallery permutations.
+
+Layout: `cam{1..6}/{identity:04d}/{number:04d}.jpg`, numbers from 1 without gaps, and `exp/{train,val,test}_id.txt`, one
+line of identities separated by commas each. Cameras 3 and 6 are infrared.
+
+Source: Wu et al. 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.io import loadmat
+
+from limbeck.errors import InputError
+from limbeck.files import first_line
+from limbeck.reid.dataset import PersonSet, Picture, assemble, listed, read_identities, strays
+from limbeck.retrieval.features import INFRARED, VISIBLE
+
+CAMERAS = (1, 2, 3, 4, 5, 6)
+INFRARED_CAMERAS = (3, 6)
+PARTS = {"train": "train_id.txt", "validation": "val_id.txt", "test": "test_id.txt"}
+
+# Of the official set, and of the pictures of each camera.
+OFFICIAL_IDENTITIES = {"train": 296, "validation": 99, "test": 96}
+OFFICIAL_IMAGES = {
+    "train": {1: 4721, 2: 5753, 3: 5929, 4: 4821, 5: 4989, 6: 4000},
+    "validation": {1: 0, 2: 0, 3: 1980, 4: 990, 5: 984, 6: 0},
+    "test": {1: 1374, 2: 1565, 3: 1883, 4: 1918, 5: 1918, 6: 1920},
+}
+OFFICIAL_TEST_IDENTITIES = {1: 56, 2: 56, 3: 93, 4: 94, 5: 95, 6: 96}
+
+
+def load_sysu(root: Path) -> PersonSet:
+    """Read the set's lists and folders; the parts are "train", "validation" and "test".
+
+    Raises:
+        InputError: a list or folder is missing, or a picture has a name that the layout does not know.
+    """
+    return assemble("sysu", root, {part: list(_pictures(root, ids)) for part, ids in identities(root).items()})
+
+
+def identities(root: Path) -> dict[str, list[int]]:
+    """The identities of each part.
+
+    Raises:
+        InputError: a list is missing or damaged, or an identity stands in two of them.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; give the one that holds cam1 to cam6 and exp")
+    parts = {part: read_identities(root / "exp" / file) for part, file in PARTS.items()}
+    owner: dict[int, str] = {}
+    for part, members in parts.items():
+        for identity in members:
+            if identity in owner:
+                raise InputError(f"{root}: identity {identity} is listed in {owner[identity]} and in {part}")
+            owner[identity] = part
+    return parts
+
+
+def _pictures(root: Path, members: list[int]) -> Iterator[Picture]:
+    for identity in members:
+        for camera in CAMERAS:
+            folder = root / f"cam{camera}" / f"{identity:04d}"
+            if not folder.is_dir():
+                continue
+            modality = INFRARED if camera in INFRARED_CAMERAS else VISIBLE
+            for file in listed(folder):
+                if not file.stem.isdigit():
+                    raise InputError(f"{file}: identity {identity}, camera {camera}: pictures are named 0001.jpg, ...")
+                yield Picture(file.relative_to(root).as_posix(), identity, camera, modality)
+
+
+def check_sysu(people: PersonSet) -> list[str]:
+    """What is wrong with a copy of the set, a line each; empty where its counts are the official ones.
+
+    Looked for: identities listed without a folder; files that are no pictures; gaps in a folder's numbers; where
+    `exp/rand_perm_cam.mat` is there, folders of another size than it says; identities a part and images a part and
+    camera.
+
+    Args:
+        people: the set, as `load_sysu` read it.
+
+    Raises:
+        InputError: `exp/rand_perm_cam.mat` is there but damaged.
+    """
+    root, parts = people.root, identities(people.root)
+    wrong = list(_wrong_folders(root, parts))
+    assert people.camera is not None
+    for part, cameras in OFFICIAL_IMAGES.items():
+        members = people.part(part)
+        if len(parts[part]) != OFFICIAL_IDENTITIES[part]:
+            wrong.append(f"{part}: {len(parts[part])} identities are listed, expected {OFFICIAL_IDENTITIES[part]}")
+        for camera, count in cameras.items():
+            chosen = members[people.camera[members] == camera]
+            if len(chosen) != count:
+                wrong.append(f"{part}, camera {camera}: {len(chosen)} images, expected {count}")
+            known = len(np.unique(people.identity[chosen]))
+            if part == "test" and known != OFFICIAL_TEST_IDENTITIES[camera]:
+                wrong.append(f"test, camera {camera}: {known} identities, expected {OFFICIAL_TEST_IDENTITIES[camera]}")
+    # The official set holds some people whom no list names. Where counts are wrong, a renamed folder may be among them.
+    return [*_unlisted(root, parts), *wrong] if wrong else []
+
+
+def _unlisted(root: Path, parts: Mapping[str, list[int]]) -> Iterator[str]:
+    """Lines about folders of people whom no list names."""
+    known = {identity for members in parts.values() for identity in members}
+    for camera in CAMERAS:
+        for cell in sorted((root / f"cam{camera}").glob("*")):
+            if cell.name.isdigit() and int(cell.name) not in known:
+                yield f"identity {int(cell.name)}, camera {camera}: no list in exp names this identity"
+
+
+def _wrong_folders(root: Path, parts: Mapping[str, list[int]]) -> Iterator[str]:
+    """Lines about single folders: they name the identity and the camera."""
+    seen: set[int] = set()
+    permutations = root / "exp" / "rand_perm_cam.mat"
+    sizes = (
+        {cell: rows.shape[1] for cell, rows in read_permutations(permutations).items()} if permutations.exists() else {}
+    )
+    for camera in CAMERAS:
+        folder = root / f"cam{camera}"
+        if not folder.is_dir():
+            yield f"camera {camera}: the folder {folder.name} is missing"
+            continue
+        for cell in sorted(folder.iterdir()):
+            if not cell.is_dir() or not cell.name.isdigit() or len(cell.name) != 4:
+                yield f"camera {camera}: {cell.relative_to(root).as_posix()} is no folder of an identity"
+                continue
+            identity = int(cell.name)
+            seen.add(identity)
+            yield from _wrong_cell(cell, identity, camera, sizes.get((camera, identity)))
+    for cell_camera, cell_identity in sorted(set(sizes)):
+        if sizes[cell_camera, cell_identity] and not (root / f"cam{cell_camera}" / f"{cell_identity:04d}").is_dir():
+            yield f"identity {cell_identity}, camera {cell_camera}: the folder is missing"
+    for part, members in parts.items():
+        for identity in members:
+            if identity not in seen:
+                yield f"identity {identity}: listed in {part}, but no camera has a folder of it"
+
+
+def _wrong_cell(cell: Path, identity: int, camera: int, size: int | None) -> Iterator[str]:
+    """Lines about one identity and camera."""
+    name = f"identity {identity}, camera {camera}"
+    for file in strays(cell):
+        yield f"{name}: {file.name} is no picture"
+    stems = [file.stem for file in listed(cell)]
+    numbers = {int(stem) for stem in stems if stem.isdigit()}
+    for stem in stems:
+        if not stem.isdigit():
+            yield f"{name}: {stem} is no number"
+    for number in sorted(set(range(1, max(numbers, default=0) + 1)) - numbers):
+        yield f"{name}: image {number:04d} is missing"
+    if size is not None and size != len(stems):
+        yield f"{name}: {len(stems)} images, expected {size}"
+
+
+def read_permutations(path: Path) -> dict[tuple[int, int], NDArray[np.int64]]:
+    """The permutations of the official `rand_perm_cam.mat`: (camera, identity) -> (trials, images), from 1.
+
+    Raises:
+        InputError: there is no such file, or it holds something else.
+    """
+    hint = "give the official rand_perm_cam.mat"
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; {hint}")
+    try:
+        cameras = loadmat(path)["rand_perm_cam"]
+        cells: dict[tuple[int, int], NDArray[np.int64]] = {}
+        for camera, held in enumerate(cameras.ravel().tolist(), start=1):
+            for identity, rows in enumerate(np.asarray(held, object).ravel().tolist(), start=1):
+                permutation = np.asarray(rows)
+                if permutation.size:
+                    cells[camera, identity] = _permutation(permutation)
+    except Exception as error:  # a damaged MAT file raises almost anything
+        raise InputError(f"{path}: not usable ({first_line(error)}); {hint}") from None
+    if not cells:
+        raise InputError(f"{path}: holds no permutation; {hint}")
+    return cells
+
+
+def _permutation(rows: NDArray[Any]) -> NDArray[np.int64]:
+    whole = rows.astype(np.int64)
+    if whole.ndim != 2 or not (np.sort(whole, axis=1) == np.arange(1, whole.shape[1] + 1)).all():
+        raise ValueError("a row is no permutation")
+    return whole

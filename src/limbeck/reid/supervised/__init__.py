@@ -1,0 +1,1 @@
+"""Re-identification learned from labels."""

@@ -1,0 +1,163 @@
+"""What the training loop needs to know of re-identification: batches, terms, figures on held-out people."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from limbeck.errors import InputError
+from limbeck.nn import load_weights
+from limbeck.reid.dataset import PersonSet
+from limbeck.reid.embedding import features_of, rows_of
+from limbeck.reid.network import Branch, ReidNetwork
+from limbeck.reid.recipe import DataSettings, ReidRecipe
+from limbeck.reid.supervised.batches import Batch, Batches, CrossModalSampler, relabelled
+from limbeck.reid.supervised.loss import row_labels, training_terms
+from limbeck.retrieval import CrossModal, Features, evaluate
+from limbeck.training import HeldOut, gather, generator, rank, world_size
+
+_HELD_OUT = 4  # first entry of the key that draws held-out people
+
+
+@dataclass(frozen=True, eq=False)
+class Division:
+    """Positions, in a set, of the pictures that are learned from and of those of the people held out."""
+
+    training: NDArray[np.int64]
+    held_out: NDArray[np.int64]
+
+
+def divide(people: PersonSet, settings: DataSettings, seed: int) -> Division:
+    """Take `settings.held_out` people, drawn by the seed, out of the chosen parts of a set.
+
+    Raises:
+        InputError: the set has none of the parts, or too few people.
+    """
+    chosen = [name for name in settings.parts if name in people.parts]
+    if not chosen or "test" in chosen:
+        wrong = "names test, which is for the end" if chosen else f"names {', '.join(settings.parts)}"
+        raise InputError(f"data.parts {wrong}; {people.name} has {', '.join(people.parts)}: name others of these")
+    members = np.concatenate([people.part(name) for name in chosen])
+    identities = np.unique(people.identity[members])
+    if settings.held_out >= len(identities):
+        raise InputError(f"data.held_out must be below the {len(identities)} people there are, not {settings.held_out}")
+    kept_apart = generator(seed, _HELD_OUT).permutation(identities)[: settings.held_out]
+    apart = np.isin(people.identity[members], kept_apart)
+    return Division(members[~apart], members[apart])
+
+
+def digest(people: PersonSet) -> str:
+    """A digest of who is on which picture of a set; sizes stand for the pictures' bytes."""
+    held = hashlib.sha256()
+    for path, identity, modality in zip(people.path, people.identity.tolist(), people.modality.tolist(), strict=True):
+        size = (people.root / path).stat().st_size
+        held.update(f"{path}\0{identity}\0{modality}\0{size}\n".encode())
+    return held.hexdigest()
+
+
+class ReidTask:
+    """Training of a three-branch network, as `limbeck.training.fit` runs it.
+
+    Args:
+        recipe: everything that decides the result.
+        people: the set.
+        images: its decoded pictures, (pictures, height, width, 3) uint8.
+        kept: positions in the set of the rows of `images`; None: all, in order.
+        begun: the network comes out of a checkpoint, so that its first weights need not be there any more.
+        device: where it will be trained.
+
+    Attributes:
+        network: what is trained.
+        steps_per_epoch: batches an epoch.
+        identities: of the set, the one of class 0, 1, ...
+        told: a line for each encoder: which weights it began with.
+    """
+
+    def __init__(
+        self,
+        recipe: ReidRecipe,
+        people: PersonSet,
+        images: NDArray[np.uint8],
+        kept: NDArray[np.int64] | None = None,
+        *,
+        begun: bool = False,
+        device: torch.device | None = None,
+    ) -> None:
+        self._pin = device is not None and device.type == "cuda"
+        self.recipe, self.people, self.images = recipe, people, images
+        row = rows_of(len(people), np.arange(len(people)) if kept is None else kept)
+        division = divide(people, recipe.data, recipe.training.seed)
+        training, self._held_out = (part[row[part] >= 0] for part in (division.training, division.held_out))
+        if recipe.training.information_epochs and recipe.data.held_out < 2:
+            raise InputError(
+                "training.information_epochs needs people whom nobody learns from: set data.held_out to at least 2, "
+                f"not {recipe.data.held_out}"
+            )
+        self.identities, labels = relabelled(people.identity[training])
+        self.sampler = CrossModalSampler(
+            labels,
+            people.modality[training],
+            identities=recipe.data.identities,
+            pictures=recipe.data.pictures,
+            steps_per_epoch=recipe.data.steps_per_epoch,
+            seed=recipe.training.seed,
+        )
+        self.steps_per_epoch = self.sampler.steps_per_epoch
+        self._training_rows, self._row = row[training], row
+        torch.manual_seed(recipe.training.seed)
+        self.network = ReidNetwork(recipe, len(self.identities))
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.told = [
+            f"{name} encoder: {load_weights(cast(Branch, branch).encoder, recipe.network.weights)}"
+            for name, branch in self.network.branches.items()
+            if not begun
+        ]
+
+    def batches(self, start: int, stop: int) -> Iterable[Batch]:
+        share = rank(), world_size()
+        data = Batches(self.images, self.sampler, self._training_rows, self.recipe.augmentation, share=share)
+        workers = self.recipe.training.workers
+        # One batch a key: nothing is collated, and any number of workers gives the same batches in the same order.
+        return DataLoader(
+            data,
+            batch_size=None,
+            sampler=range(start, stop),
+            num_workers=workers,
+            pin_memory=self._pin,
+            prefetch_factor=4 if workers else None,
+        )
+
+    def terms(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        outputs = network(batch.visible, batch.infrared)
+        with torch.autocast(batch.labels.device.type, enabled=False):
+            labels = gather(row_labels(outputs, batch.labels))
+            return training_terms(outputs.each(gather), labels, self.recipe.loss, network=self.network)
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """mAP and rank-1 of infrared pictures of held-out people that search visible ones; {} where nobody is."""
+        if not len(self._held_out):
+            return {}
+        (figures,) = evaluate(self._embedded(network)[0], CrossModal("i2v"))
+        return {"mAP": figures.mean_average_precision.mean, "rank-1": figures.cmc(1).mean}
+
+    def held_out_representations(self, network: nn.Module) -> HeldOut:
+        """`ReidNetwork.embed` of pictures of held-out people, visible and infrared together; the label is who it is.
+
+        Together, because the name has to be read from a picture of either modality by one probe, as a search does it.
+        A probe learns the name from other pictures of the same person, some by the same camera.
+        """
+        features, representations = self._embedded(network)
+        return HeldOut(representations, features.identity)
+
+    def _embedded(self, network: nn.Module) -> tuple[Features, dict[str, NDArray[np.float32]]]:
+        bare = cast(ReidNetwork, network)
+        device = next(bare.parameters()).device
+        return features_of(bare, self.people, self.images, self._row, self._held_out, device=device)

@@ -1,5 +1,0 @@
-"""A folder that shows an evaluation: figures, curves, every query, ranked pictures, a map of the representations."""
-
-from limbeck.retrieval.evidence.report import write_evidence
-
-__all__ = ["write_evidence"]

@@ -1,0 +1,5 @@
+"""A folder that shows an evaluation: figures, curves, every query, ranked pictures, a map of the representations."""
+
+from limbeck.retrieval.report.page import write_evidence
+
+__all__ = ["write_evidence"]

@@ -1,0 +1,1 @@
+"""What four trainings leave in v and z."""

@@ -1,0 +1,293 @@
+"""What the representations of four trainings hold of the label, side by side: the papers' claims, put to the test.
+
+On multi-view sets and on procedural people, with the rows of the two ablations: a bottleneck without an objective, the
+conventional information bottleneck, variational distillation, and the arithmetic of the authors' code. Every trained
+network is diagnosed on samples that it did not learn from. On multi-view sets the epoch whose weights are kept is
+chosen by the accuracy on their validation part, and nothing else is; on people the last step counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limbeck.errors import InputError
+from limbeck.information.diagnosis import Diagnosis, Sources, ViewDiagnosis, diagnose_sources
+from limbeck.information.diagnosis.resampling import Interval
+from limbeck.information.probes import Probe
+from limbeck.multiview.data import MultiViewData, load, stratified_splits
+from limbeck.multiview.recipe import Recipe
+from limbeck.multiview.tensors import TensorViews
+from limbeck.multiview.training import Trained, gather, predict
+from limbeck.multiview.views import Views, read_views
+from limbeck.reid.diagnosis import sources_of_run
+from limbeck.reporting.statistics import Difference, paired_difference
+from limbeck.studies.multiview_ablation.run import REFERENCE, ROWS, RowName, parts_of, row_recipe, train_splits
+from limbeck.studies.reid_ablation.run import Table4Settings, run_folder, run_table4, small_recipe
+
+PEOPLE, PEOPLE_REFERENCE = "people", "VD"
+Say = Callable[[str], None]
+
+
+def people_settings() -> Table4Settings:
+    """The study of Table 4 with the four rows, two seeds and 800 steps."""
+    recipe = small_recipe()
+    return Table4Settings(
+        rows=("E+B", "CIB", PEOPLE_REFERENCE, "VD-released-2021"),
+        seeds=(1, 2),
+        recipe=replace(recipe, training=replace(recipe.training, epochs=16)),
+    )
+
+
+@dataclass(frozen=True)
+class DiagnosisSettings:
+    """What the study runs.
+
+    Attributes:
+        data: NPZ files, the name of an embedded multi-view set, or "people", which are drawn.
+        rows: of `limbeck study ablation`, for multi-view sets; E+CIB has the weight of the recipe.
+        splits: the first so many of those stored with a set (of five drawn ones where there are none); 0: all.
+        seed: of the drawn splits, of the models (model of split s: seed + s) and of the diagnoses.
+        probe: `linear` or `mlp`.
+        folds: of each diagnosis.
+        recipe: network and training for multi-view sets; the rows differ from it in the objective alone.
+        people: rows, seeds and training for people.
+        device: where to train.
+    """
+
+    data: tuple[str, ...] = ("digits",)
+    rows: tuple[RowName, ...] = ("E+B", "E+CIB", REFERENCE, "E+B+released-2021")
+    splits: int = 0
+    seed: int = 0
+    probe: Probe = "linear"
+    folds: int = 5
+    recipe: Recipe = field(default_factory=Recipe)
+    people: Table4Settings = field(default_factory=people_settings)
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if not self.data or len(set(self.data)) != len(self.data):
+            raise InputError("data must name different sets, at least one")
+        unknown = [row for row in self.rows if row not in ROWS]
+        if unknown or not self.rows or len(set(self.rows)) != len(self.rows):
+            said = f"not {unknown[0]!r}" if unknown else "at least one, each once"
+            raise InputError(f"rows must be some of {', '.join(ROWS)}, {said}")
+        if self.splits < 0:
+            raise InputError(f"splits must be 0 (all of them) or how many, not {self.splits}")
+        if self.probe not in ("linear", "mlp"):
+            raise InputError(f"probe must be linear or mlp, not {self.probe!r}")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a diagnosis.
+
+    Attributes:
+        name: of it.
+        meaning: in a few words.
+        of: reads it of a diagnosis, in nats or per cent.
+        digits: shown behind the point.
+    """
+
+    name: str
+    meaning: str
+    of: Callable[[Diagnosis], float]
+    digits: int = 3
+
+
+def _mean_of_views(part: Callable[[ViewDiagnosis], Interval | None]) -> Callable[[Diagnosis], float]:
+    def mean(found: Diagnosis) -> float:
+        intervals = [part(view) for view in found.views]
+        assert all(interval is not None for interval in intervals)
+        return float(np.mean([interval.nats for interval in intervals if interval is not None]))
+
+    return mean
+
+
+FIGURES = (
+    Figure("I(v;y)", "what the observations tell of the label", _mean_of_views(lambda view: view.observation)),
+    Figure("I(z;y)", "what the representations tell", _mean_of_views(lambda view: view.representation)),
+    Figure("gap", "I(v;y) - I(z;y), 0 for sufficient representations", _mean_of_views(lambda view: view.gap)),
+    Figure("only in this view", "I(y;z|others), what no other view tells", _mean_of_views(lambda view: view.specific)),
+    Figure("consistent", "I(z;y) less that", _mean_of_views(lambda view: view.consistent)),
+    Figure("joint", "what all representations tell together", lambda found: found.joint.nats),
+    Figure(
+        "agree %",
+        "samples of which two views predict the same class",
+        lambda found: 100 * float(np.mean([pair.share for pair in found.agreements])),
+        digits=1,
+    ),
+)
+
+
+def _mean_search(found: Diagnosis) -> float:
+    return 100 * float(np.mean([search.mean_average_precision for search in found.retrieval] or [np.nan]))
+
+
+ACROSS = Figure("across %", "mAP of representations of one view that search those of the other", _mean_search, digits=1)
+
+
+@dataclass(frozen=True, eq=False)
+class SetResult:
+    """What was found on one set.
+
+    Attributes:
+        name: of the set.
+        reference: the row that the others are compared with.
+        runs: one a diagnosis: which split, or which seed.
+        rows: row -> a diagnosis a run.
+        test_to_train: diagnosed samples over training samples where runs share samples; 0 where they do not.
+        protocol: in words.
+    """
+
+    name: str
+    reference: str
+    runs: tuple[str, ...]
+    rows: dict[str, tuple[Diagnosis, ...]]
+    test_to_train: float
+    protocol: str
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """What there is: with two views also the search across them."""
+        searched = all(np.isfinite(ACROSS.of(found)) for row in self.rows.values() for found in row)
+        return (*FIGURES, ACROSS) if searched else FIGURES
+
+    def values(self, row: str, figure: Figure) -> list[float]:
+        """One figure of a row, a number a run."""
+        return [figure.of(found) for found in self.rows[row]]
+
+    def against(self, row: str, figure: Figure) -> Difference | None:
+        """Paired difference of the reference less a row; None for the reference, or where it was not trained."""
+        if row == self.reference or self.reference not in self.rows:
+            return None
+        first, second = self.values(self.reference, figure), self.values(row, figure)
+        return paired_difference(first, second, test_to_train=self.test_to_train)
+
+
+@dataclass(frozen=True, eq=False)
+class DiagnosisResult:
+    """Everything the study found."""
+
+    settings: DiagnosisSettings
+    sets: tuple[SetResult, ...]
+
+
+def run_diagnosis(settings: DiagnosisSettings, folder: Path, *, say: Say) -> DiagnosisResult:
+    """Train every row and diagnose it: of multi-view sets a model a split, of people a model a seed.
+
+    Args:
+        settings: what to run.
+        folder: gets people and their trainings in `trainings`; a second call goes on with those where one stopped.
+        say: takes one line of news at a time.
+
+    Raises:
+        InputError: a set cannot be read or diagnosed, a folder holds something else, or a training diverged.
+        OSError: the folder cannot be written.
+    """
+    # All are read first, so that a wrong name is known now and not in an hour.
+    loaded = [None if source == PEOPLE else load(source) for source in settings.data]
+    places = [place_name(PEOPLE if data is None else data.name) for data in loaded]
+    if len(set(places)) != len(places):
+        raise InputError(f"data must be sets of different names, not {', '.join(places)}")
+    chosen = [None if data is None else _splits(data, settings) for data in loaded]
+    found = [
+        _people(settings, folder, say) if data is None or splits is None else _multiview(settings, data, splits, say)
+        for data, splits in zip(loaded, chosen, strict=True)
+    ]
+    return DiagnosisResult(settings, tuple(found))
+
+
+def place_name(name: str) -> str:
+    """A set's name as a part of file names."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name)
+
+
+def _splits(data: MultiViewData, settings: DiagnosisSettings) -> NDArray[np.int8]:
+    if len(data.views) < 2:
+        raise InputError(f"{data.name}: has one view; this study compares what several know")
+    splits = data.splits if len(data.splits) else stratified_splits(data.labels, seed=settings.seed)
+    if settings.splits > len(splits):
+        raise InputError(f"splits must be at most the {len(splits)} of {data.name}, not {settings.splits}")
+    return splits[: settings.splits or None]
+
+
+def _multiview(settings: DiagnosisSettings, data: MultiViewData, splits: NDArray[np.int8], say: Say) -> SetResult:
+    views, parts = read_views(data.views), parts_of(splits)
+    # Every figure compares all views, so that samples which lack one say nothing.
+    whole = views.present.all(axis=0)
+    held_out = [np.flatnonzero((split > 0) & whole) for split in splits]
+    rows: dict[str, tuple[Diagnosis, ...]] = {}
+    for row in settings.rows:
+        label = f"{data.name}, {row}"
+        recipe = row_recipe(settings.recipe, row)
+        models = train_splits(data, views, parts, recipe, seed=settings.seed, device=settings.device, label=label)
+        sources = [_sources(model, data, views, own) for model, own in zip(models, held_out, strict=True)]
+        rows[row] = _diagnoses(settings, sources)
+        say(f"{label}: {_told(rows[row])}")
+    train, own = len(parts[0].training), len(held_out[0])
+    return SetResult(
+        data.name,
+        REFERENCE,
+        tuple(f"split {split}" for split in range(len(splits))),
+        rows,
+        own / train,
+        f"{data.classes} classes, {len(data.views)} views; trained on {train} samples, diagnosed "
+        f"on the {own} of the validation and test parts, on which nothing is selected but the epoch, on the "
+        "validation part",
+    )
+
+
+def _sources(model: Trained, data: MultiViewData, views: Views, samples: NDArray[np.int64]) -> Sources:
+    batches = list(predict(model.network, TensorViews(views, model.device), samples))
+    return Sources.of(
+        list(gather(batches, "representations")),
+        data.labels[samples],
+        observations=list(gather(batches, "observations")),
+        names=[name for name, matrix in zip(views.names, views.matrices, strict=True) if matrix is not None],
+        origin=data.name,
+    )
+
+
+def _people(settings: DiagnosisSettings, folder: Path, say: Say) -> SetResult:
+    study = settings.people
+    place = folder / "trainings"
+    run_table4(study, place, say=say)
+    rows: dict[str, tuple[Diagnosis, ...]] = {}
+    for row in study.rows:
+        sources = [sources_of_run(run_folder(place, row, seed), device=settings.device) for seed in study.seeds]
+        rows[row] = _diagnoses(settings, sources)
+        say(f"{PEOPLE}, {row}: {_told(rows[row])}")
+    people, training = study.people, study.recipe.training
+    steps = training.epochs * (study.recipe.data.steps_per_epoch or 0)
+    length = f"{steps} steps" if steps else f"{training.epochs} epochs"
+    first = next(iter(rows.values()))[0]
+    return SetResult(
+        PEOPLE,
+        PEOPLE_REFERENCE,
+        tuple(f"seed {seed}" for seed in study.seeds),
+        rows,
+        0.0,  # seeds share no people
+        f"{people.difficulty} people, drawn anew for every seed: "
+        f"{people.train_identities + people.validation_identities} to learn from, diagnosed on {first.samples} pairs "
+        f"of a visible and an infrared picture of {len(first.classes)} others; the label is who it is; "
+        f"{study.recipe.network.encoder} encoder, shared branch, {length}, the last one counts",
+    )
+
+
+def _diagnoses(settings: DiagnosisSettings, sources: Sequence[Sources]) -> tuple[Diagnosis, ...]:
+    """Of every run; rows have the same folds, so that they can be compared in pairs."""
+    return tuple(
+        diagnose_sources(own, probe=settings.probe, folds=settings.folds, seed=settings.seed) for own in sources
+    )
+
+
+def _told(found: Sequence[Diagnosis]) -> str:
+    return ", ".join(
+        f"{figure.name} {np.mean([figure.of(one) for one in found]):.{figure.digits}f}" for figure in FIGURES
+    )

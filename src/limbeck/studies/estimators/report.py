@@ -1,0 +1,136 @@
+"""What people see of the study of estimators: a table, a picture, plain values and a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.colors import SymLogNorm
+from matplotlib.figure import Figure
+from rich.box import SIMPLE
+from rich.table import Table
+
+from limbeck.files import atomic_writer, write_json, write_text
+from limbeck.reporting.html import Page
+from limbeck.reporting.plots import png
+from limbeck.reporting.tables import rendered
+from limbeck.studies.estimators.run import EstimatorRow, EstimatorsResult, as_json
+
+_HEADINGS = ("task", "truth", "estimator", "bound", "mean ± sd", "bias", "stated error", "within", "right side")
+
+
+def format_estimators(result: EstimatorsResult, *, width: int = 150) -> str:
+    """A line an estimator and task, and what they come to.
+
+    Args:
+        result: of `run_estimators`.
+        width: of the text.
+    """
+    table = Table(title=_title(result), box=SIMPLE)
+    for heading in _HEADINGS:
+        table.add_column(
+            heading, justify="left" if heading in ("task", "estimator", "bound") else "right", no_wrap=True
+        )
+    last = None
+    for row in result.rows:
+        cells = _cells(row)
+        if row.task.name == last:
+            cells = ("", "", *cells[2:])
+        table.add_row(*cells)
+        last = row.task.name
+    return rendered(table, width=width) + "\n".join((*_verdicts(result), *_NOTES)) + "\n"
+
+
+_NOTES = (
+    "Nats. within: share of the seeds whose figure less the truth is in the stated error; ! where that is below 95 %.",
+    "fails: the stated error itself says that the truth is missed. right side: share of the seeds whose 95 % interval",
+    "does not contradict the bound. sat.: the truth is above what the figure can reach.",
+)
+
+
+def _title(result: EstimatorsResult) -> str:
+    settings = result.settings
+    return f"Estimators of mutual information: {settings.samples} samples, {settings.seeds} seeds"
+
+
+def _cells(row: EstimatorRow) -> tuple[str, ...]:
+    stated = f"{row.stated.low:+.2f} .. {row.stated.high:+.2f}" + (" fails" if row.stated.fails else "")
+    return (
+        row.task.name,
+        f"{row.task.truth:.3f}",
+        row.estimator,
+        row.bound + (" sat." if row.saturated else ""),
+        f"{row.mean:.3f} ± {row.deviation:.3f}",
+        f"{row.bias:+.3f}",
+        stated,
+        f"{100 * row.within:.0f} %" + ("" if row.holds else " !"),
+        "" if row.right is None else f"{100 * row.right:.0f} %",
+    )
+
+
+def _verdicts(result: EstimatorsResult) -> list[str]:
+    holding = sum(row.holds for row in result.rows)
+    sides = ", ".join(f"{name} {100 * share:.1f} %" for name, share in result.right.items())
+    lines = [f"{holding} of {len(result.rows)} rows are within their stated error."]
+    return [*lines, f"Figures on the right side of the truth, over all tasks: {sides}."] if sides else lines
+
+
+def estimators_figure(result: EstimatorsResult) -> Figure:
+    """Errors as colours: a row a task, a column an estimator; blue is below the truth, red above, white is right.
+
+    The number is the mean error in nats. A dot marks rows outside their stated error.
+    """
+    tasks = list(dict.fromkeys(row.task.name for row in result.rows))
+    names = list(dict.fromkeys(row.estimator for row in result.rows))
+    errors = np.full((len(tasks), len(names)), np.nan)
+    for row in result.rows:
+        errors[tasks.index(row.task.name), names.index(row.estimator)] = row.bias
+    figure = Figure(figsize=(3.0 + 0.72 * len(names), 2.2 + 0.27 * len(tasks)), layout="constrained")
+    axes = figure.subplots()
+    picture = axes.imshow(errors, cmap="RdBu_r", norm=SymLogNorm(0.1, vmin=-10, vmax=10), aspect="auto")
+    for row in result.rows:
+        place = names.index(row.estimator), tasks.index(row.task.name)
+        text = f"{row.bias:+.2f}" if abs(row.bias) < 10 else f"{row.bias:+.0f}"
+        axes.text(
+            *place,
+            text + ("" if row.holds else " •"),
+            ha="center",
+            va="center",
+            fontsize=7,
+            color="white" if abs(row.bias) > 1.5 else "black",
+        )
+    truths = {row.task.name: row.task.truth for row in result.rows}
+    axes.set_yticks(range(len(tasks)), [f"{task}  {truths[task]:.2f}" for task in tasks], fontsize=8)
+    axes.set_xticks(range(len(names)), [name.replace("known ", "known\n") for name in names], fontsize=8, rotation=45)
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    axes.set_facecolor("0.93")
+    axes.spines[:].set_visible(False)
+    figure.colorbar(picture, ax=axes, shrink=0.5, label="mean error, nats", ticks=[-10, -1, -0.1, 0, 0.1, 1, 10])
+    figure.suptitle(f"{_title(result)}. Beside each task: the truth", fontsize=10)
+    return figure
+
+
+def write_estimators(result: EstimatorsResult, folder: Path) -> list[Path]:
+    """Write `estimators.json`, `estimators.txt`, `estimators.png` and `index.html`, which holds all of it.
+
+    Returns:
+        The files, in that order.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    files = [folder / name for name in ("estimators.json", "estimators.txt", "estimators.png", "index.html")]
+    picture = png(estimators_figure(result))
+    write_json(files[0], as_json(result))
+    write_text(files[1], format_estimators(result))
+    with atomic_writer(files[2]) as stream:
+        stream.write(picture)
+    page = Page(_title(result))
+    for line in _verdicts(result):
+        page.paragraph(line)
+    page.picture(picture, "mean error of every estimator on every task, as colours and numbers", link=files[2].name)
+    page.table(_HEADINGS, [_cells(row) for row in result.rows], " ".join(_NOTES))
+    page.links([(files[0].name, "settings and every figure"), (files[1].name, "the table as text")])
+    page.write(files[3])
+    return files

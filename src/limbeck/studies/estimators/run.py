@@ -1,0 +1,332 @@
+"""How far estimators of mutual information are from the truth, on tasks where the truth is known."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from limbeck.errors import InputError
+from limbeck.information.benchmark_tasks import TaskSample, TruthTask, truth_task, truth_tasks
+from limbeck.information.critics import BOUNDS, LEAST_SAMPLES, critic_information
+from limbeck.information.estimates import Estimate
+from limbeck.information.neighbours import ksg_information, ross_information
+from limbeck.information.probes import cross_fitted_information
+from limbeck.information.stochastic import encoder_information
+
+CRITICS = tuple(BOUNDS)
+PROBES = ("linear", "mlp")
+NEIGHBOURS = ("ksg", "ross")
+BRACKET = "bracket"
+ESTIMATORS = (*CRITICS, *NEIGHBOURS, *PROBES, BRACKET)
+FOLDS = 5
+
+_MOST_COLUMNS = {"ksg": 12, "ross": 8}
+
+
+@dataclass(frozen=True)
+class EstimatorsSettings:
+    """What is measured.
+
+    Attributes:
+        samples: draws of each task that an estimator gets.
+        seeds: how many times each task is drawn.
+        first_seed: of the draws; the others follow it.
+        estimators: of "nwj", "dv", "mine", "infonce", "js" (critics), "ksg", "ross" (nearest neighbours), "linear",
+            "mlp" (probes) and "bracket" (the bounds of a Gaussian encoder of known densities).
+        tasks: names of truth tasks; none means all.
+    """
+
+    samples: int = 1000
+    seeds: int = 6
+    first_seed: int = 0
+    estimators: tuple[str, ...] = ESTIMATORS
+    tasks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.samples < LEAST_SAMPLES * FOLDS:
+            raise InputError(f"samples must be at least {LEAST_SAMPLES * FOLDS}, not {self.samples}")
+        if self.seeds < 1 or self.first_seed < 0:
+            raise InputError("seeds must be at least 1, and first_seed at least 0")
+        for name in self.estimators:
+            if name not in ESTIMATORS:
+                raise InputError(f"estimators must be of {', '.join(ESTIMATORS)}, not {name!r}")
+        for name in self.tasks:
+            truth_task(name)
+
+
+@dataclass(frozen=True)
+class StatedError:
+    """What is said beforehand of one figure: it lies in [truth + low, truth + high], 19 times of 20.
+
+    Attributes:
+        low: may be -inf.
+        high: may be inf; where it is below zero, or `low` above, the estimator is said to fail, and on which side.
+        why: in a few words.
+    """
+
+    low: float
+    high: float
+    why: str
+
+    @property
+    def fails(self) -> bool:
+        """Whether the truth itself is outside."""
+        return self.high < 0 or self.low > 0
+
+
+@dataclass(frozen=True)
+class EstimatorRow:
+    """One estimator on one task: a figure a seed."""
+
+    task: TruthTask
+    estimator: str
+    bound: str
+    stated: StatedError
+    nats: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    saturates: float | None
+    seconds: float
+
+    @property
+    def mean(self) -> float:
+        """Over seeds."""
+        return float(np.mean(self.nats))
+
+    @property
+    def deviation(self) -> float:
+        """Between seeds; 0 for one."""
+        return float(np.std(self.nats, ddof=1)) if len(self.nats) > 1 else 0.0
+
+    @property
+    def bias(self) -> float:
+        """Mean less truth."""
+        return self.mean - self.task.truth
+
+    @property
+    def within(self) -> float:
+        """Share of the seeds whose figure is where it was said to be."""
+        errors = np.array(self.nats) - self.task.truth
+        return float(((errors >= self.stated.low) & (errors <= self.stated.high)).mean())
+
+    @property
+    def holds(self) -> bool:
+        """Whether what was said is true of 95 % of the seeds."""
+        return self.within >= 0.95
+
+    @property
+    def right(self) -> float | None:
+        """Share of the seeds whose interval allows the bound to be on its side; None where there is no bound."""
+        if self.bound == "neither":
+            return None
+        lower = self.bound == "lower"
+        allowed = np.array(self.low) <= self.task.truth if lower else np.array(self.high) >= self.task.truth
+        return float(allowed.mean())
+
+    @property
+    def saturated(self) -> bool:
+        """Whether the truth is above what the figure can reach."""
+        return self.saturates is not None and self.task.truth > self.saturates
+
+
+@dataclass(frozen=True)
+class EstimatorsResult:
+    """Rows, a task after the other."""
+
+    settings: EstimatorsSettings
+    rows: tuple[EstimatorRow, ...]
+
+    @property
+    def right(self) -> dict[str, float]:
+        """For each estimator that bounds: share of all its figures that are on the right side."""
+        shares: dict[str, list[float]] = {}
+        for row in self.rows:
+            if row.right is not None:
+                shares.setdefault(row.estimator, []).append(row.right)
+        return {name: float(np.mean(own)) for name, own in shares.items()}
+
+
+def run_estimators(settings: EstimatorsSettings, *, say: Callable[[str], None] | None = None) -> EstimatorsResult:
+    """Draw every task with every seed, and ask every estimator that suits its kind.
+
+    Critics suit all kinds; "ksg" continuous variables and encoders, whose observation and draw it gets; "ross" and the
+    probes labels ("ross" not those whose x repeats itself); "bracket" encoders, of which it knows the densities.
+
+    Args:
+        settings: what is measured.
+        say: is told each task when it is done.
+    """
+    rows: list[EstimatorRow] = []
+    tasks = [truth_task(name) for name in settings.tasks] or truth_tasks()
+    for task in tasks:
+        begun = time.perf_counter()
+        for estimator in settings.estimators:
+            if suits(estimator, task):
+                rows.extend(_measure(task, estimator, settings))
+        if say is not None:
+            say(f"{task.name}: {time.perf_counter() - begun:.0f} s")
+    return EstimatorsResult(settings, tuple(rows))
+
+
+def suits(estimator: str, task: TruthTask) -> bool:
+    """Whether an estimator can be asked about a task."""
+    if estimator in PROBES:
+        return task.kind == "discrete label"
+    if estimator == "ross":
+        return task.kind == "discrete label" and task.name != "discrete-table"
+    if estimator == "ksg":
+        return task.kind != "discrete label"
+    return estimator != BRACKET or task.kind == "gaussian encoder"
+
+
+def _measure(task: TruthTask, estimator: str, settings: EstimatorsSettings) -> list[EstimatorRow]:
+    found: dict[str, list[Estimate]] = {}
+    begun = time.perf_counter()
+    for seed in range(settings.first_seed, settings.first_seed + settings.seeds):
+        for estimate in _estimates(task.sample(settings.samples, seed), estimator, seed):
+            found.setdefault(estimate.estimator, []).append(estimate)
+    seconds = (time.perf_counter() - begun) / settings.seeds
+    return [
+        EstimatorRow(
+            task=task,
+            estimator=name,
+            bound=own[0].bound,
+            stated=stated_error(name, task, settings.samples),
+            nats=tuple(one.nats for one in own),
+            low=tuple(one.low for one in own),
+            high=tuple(one.high for one in own),
+            saturates=own[0].saturates,
+            seconds=seconds,
+        )
+        for name, own in found.items()
+    ]
+
+
+def _estimates(drawn: TaskSample, estimator: str, seed: int) -> list[Estimate]:
+    if estimator == "ksg":
+        return [ksg_information(drawn.x, drawn.y, seed=seed)]
+    if estimator == "ross":
+        return [ross_information(drawn.x, drawn.y, seed=seed)]
+    if estimator in PROBES:
+        read = cross_fitted_information(drawn.x, drawn.y, probe=estimator, seed=seed)  # type: ignore[arg-type]
+        return [Estimate(read.nats, read.low, read.high, "lower", None, read.samples, estimator)]
+    if estimator == BRACKET:
+        assert drawn.mean is not None
+        assert drawn.log_variance is not None
+        bracket = encoder_information(drawn.mean, drawn.log_variance, seed=seed)
+        known = [bracket.lower, *bracket.upper]
+        return [Estimate(**(vars(one) | {"estimator": f"known {one.estimator}"})) for one in known]
+    return [critic_information(drawn.x, drawn.y, estimator=estimator, folds=FOLDS, seed=seed)]  # type: ignore[arg-type]
+
+
+def stated_error(estimator: str, task: TruthTask, samples: int) -> StatedError:
+    r"""What an estimator is said to miss a task's truth by.
+
+    With I the truth, n the samples, d the columns of x and y together (a label has none) and k those of z, the noise of
+    a figure is taken as 3 / sqrt(n) nats, of nearest neighbours as 4 / sqrt(n), of known densities as 3 sqrt(k / n).
+    Beyond noise, as measured at n = 1000 (docs/estimators.md):
+
+    * critics miss the share 0.25 + 0.03 (d - 2) of I, at most 0.7, and 0.3 more of heavy tails; of fewer samples all of
+      that times sqrt(1000 / n). Where I is above log m, with m the samples of a fold, they miss as much of log m, which
+      they do not exceed: a failure;
+    * "ksg" misses the share 0.06 (d - 2) of I; of heavy tails it misses up to all, and in more than two columns
+      is never above I; with more than 12 columns it collapses, and is below I by a fifth of it or more;
+    * "ross" misses nothing up to 8 columns; with more it is below I by a tenth of it or more;
+    * probes miss the share 0.1 + 0.002 d of I;
+    * "known infonce" misses 2 e^I / n, at most 1 nat, of the lesser of I and log n;
+    * the bounds of priors are above I by up to 1/2 nat (standard) or 1/4 nat (fitted) a column: how far the mixture is
+      from the prior;
+    * "known leave-one-out" is above I by up to 4 e^I / n; where I is above log n, by 10 nats or more: a failure.
+
+    Args:
+        estimator: its name in a row.
+        task: with its truth and kind.
+        samples: n.
+    """
+    columns = task.x_features + (0 if task.kind == "discrete label" else task.y_features)
+    noise = 3 / math.sqrt(samples) + 3 * task.truth_error
+    if estimator in CRITICS:
+        return _critics_error(task, columns, samples, noise)
+    if estimator in PROBES:
+        return StatedError(-(0.1 + 0.002 * columns) * task.truth - noise, noise, "what its family cannot read")
+    if estimator in NEIGHBOURS:
+        return _neighbours_error(estimator, task, columns, 4 / 3 * noise)
+    return _known_error(estimator, task, samples)
+
+
+def _critics_error(task: TruthTask, columns: int, samples: int, noise: float) -> StatedError:
+    share = min(0.25 + 0.03 * max(columns - 2, 0), 0.7) + 0.3 * task.heavy_tails
+    share = min(share * max(1.0, math.sqrt(1000 / samples)), 1.0)
+    reach = math.log(samples / FOLDS)
+    low = (1 - share) * min(task.truth, reach) - task.truth - noise
+    if reach < task.truth:
+        return StatedError(low, reach - task.truth, "does not exceed log m")
+    return StatedError(low, noise, "what the critic does not learn")
+
+
+def _neighbours_error(estimator: str, task: TruthTask, columns: int, noise: float) -> StatedError:
+    truth = task.truth
+    if columns > _MOST_COLUMNS[estimator]:
+        return StatedError(-truth - noise, -(0.2 if estimator == "ksg" else 0.1) * truth, "collapses with columns")
+    if estimator == "ross":
+        return StatedError(-noise, noise, "noise")
+    if task.heavy_tails:
+        return StatedError(-truth, 0.0 if columns > 2 else noise, "heavy tails")
+    return StatedError(-0.06 * (columns - 2) * truth - noise, noise, "distances say less in more columns")
+
+
+def _known_error(estimator: str, task: TruthTask, samples: int) -> StatedError:
+    truth, reach, noise = task.truth, math.log(samples), 3 * math.sqrt(task.y_features / samples)
+    crowding = math.exp(min(truth - reach, 0.0))
+    if estimator == "known infonce":
+        low = min(truth, reach) - truth - noise - min(2 * crowding, 1.0)
+        return StatedError(low, noise if truth <= reach else reach - truth, "nears log n, and stays there")
+    if estimator == "known leave-one-out":
+        if truth > reach:
+            return StatedError(10.0, math.inf, "fails above log n")
+        return StatedError(-noise, noise + 4 * crowding, "loosens towards log n")
+    width = 0.5 if estimator == "known standard prior" else 0.25
+    return StatedError(-noise, noise + width * task.y_features, "how far the prior is from the mixture")
+
+
+def as_json(result: EstimatorsResult) -> dict[str, Any]:
+    """Settings and rows as plain values; what is infinite is null."""
+    settings = result.settings
+    return {
+        "settings": {
+            name: list(value) if isinstance(value, tuple) else value for name, value in vars(settings).items()
+        },
+        "right": result.right,
+        "rows": [
+            {
+                "task": row.task.name,
+                "kind": row.task.kind,
+                "truth": row.task.truth,
+                "truth_error": row.task.truth_error,
+                "estimator": row.estimator,
+                "bound": row.bound,
+                "nats": list(row.nats),
+                "low": list(row.low),
+                "high": list(row.high),
+                "mean": row.mean,
+                "deviation": row.deviation,
+                "bias": row.bias,
+                "stated": {
+                    "low": row.stated.low,
+                    "high": row.stated.high if math.isfinite(row.stated.high) else None,
+                    "why": row.stated.why,
+                },
+                "within": row.within,
+                "holds": row.holds,
+                "right": row.right,
+                "saturates": row.saturates,
+                "seconds": row.seconds,
+            }
+            for row in result.rows
+        ],
+    }

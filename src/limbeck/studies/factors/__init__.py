@@ -1,0 +1,1 @@
+"""What a representation keeps of the factors behind pictures."""

@@ -1,0 +1,304 @@
+"""Figure 7 of Tian et al. 2021: how I(z; y) approaches I(v; y) in training, for several widths of the representation.
+
+The paper draws the two as curves over the training on SYSU-MM01 and prints no figure in nats. Here both are held-out
+lower bounds, on multi-view sets and on procedural people. A network is measured on samples that nothing else looks at:
+nothing is learned from them, stopped, calibrated or selected on them, and the last step counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from limbeck.errors import InputError
+from limbeck.information.curve import TABLE, InformationRow, pairs_of, read_information
+from limbeck.information.probes import Probe
+from limbeck.multiview.data import load, stratified_splits
+from limbeck.multiview.information import ALL, InformationWatcher
+from limbeck.multiview.recipe import Objective, Recipe
+from limbeck.multiview.training import Part
+from limbeck.multiview.views import read_views
+from limbeck.reid.recipe import Objective as PeopleObjective
+from limbeck.reid.recipe import ReidRecipe
+from limbeck.reid.runs import train_run
+from limbeck.reid.sets.sysu import load_sysu
+from limbeck.reid.supervised.task import divide
+from limbeck.studies.multiview_ablation.run import train_splits
+from limbeck.studies.reid_ablation.run import Table4Settings, draw_people, people_folder, row_recipe, small_recipe
+from limbeck.synthetic.people import PeopleSettings
+
+PEOPLE, MEAN = "people", "mean of the views"
+Say = Callable[[str], None]
+
+
+def watched_recipe() -> ReidRecipe:
+    """The small recipe of `limbeck study table4`, with 20 people held out and a measurement every four epochs."""
+    recipe = small_recipe()
+    return replace(
+        recipe,
+        data=replace(recipe.data, held_out=20),
+        training=replace(recipe.training, information_epochs=4),
+    )
+
+
+@dataclass(frozen=True)
+class PeopleFitting:
+    """What is trained on procedural people, where `data` names them.
+
+    Attributes:
+        objectives: of `LossSettings`; one is as good as another, but "none" is the reference.
+        seeds: of the people, the weights and the batches.
+        recipe: what every training starts from: `data.held_out` people are measured on, every
+            `training.information_epochs` epochs.
+        people: what is drawn; its seed is replaced. Nobody is tested, so that one test identity is enough.
+    """
+
+    objectives: tuple[PeopleObjective, ...] = ("none", "vd")
+    seeds: tuple[int, ...] = (1, 2)
+    recipe: ReidRecipe = field(default_factory=watched_recipe)
+    people: PeopleSettings = field(
+        default_factory=lambda: PeopleSettings(difficulty="easy", validation_identities=0, test_identities=1)
+    )
+
+    def __post_init__(self) -> None:
+        _different("people.seeds", self.seeds, least=0)
+        unknown = [one for one in self.objectives if one not in get_args(PeopleObjective)]
+        if unknown or not self.objectives:
+            known = ", ".join(get_args(PeopleObjective))
+            raise InputError(f"people.objectives must be some of {known}, not {unknown[0] if unknown else 'none'!r}")
+        if not self.recipe.training.information_epochs:
+            raise InputError("people.recipe.training.information_epochs must be at least 1, not 0")
+
+
+def measured_recipe() -> Recipe:
+    """What limbeck ships, for 32 epochs and without early stopping, which would look at held-out samples."""
+    return Recipe(epochs=32, patience=None)
+
+
+@dataclass(frozen=True)
+class FittingSettings:
+    """What the study runs.
+
+    Attributes:
+        data: NPZ files, the name of an embedded multi-view set, or "people", which are drawn.
+        widths: of the representation z.
+        objectives: of `limbeck.multiview.recipe.Recipe`, for multi-view sets.
+        measured: after how many epochs a network of a multi-view set is measured, beside before the first step and
+            after the last.
+        splits: the first so many of the splits stored with a set, or so many drawn where it has none.
+        seed: of the drawn splits and the models (model of split s: seed + s).
+        probe: `linear` or `mlp`, for multi-view sets; people are measured as in every training, by the linear one.
+        folds: of each measurement, for multi-view sets; people have five.
+        recipe: network and training for multi-view sets; `patience` must be None.
+        people: the same for people.
+        device: where to train.
+    """
+
+    data: tuple[str, ...] = ("digits",)
+    widths: tuple[int, ...] = (4, 16, 64, 256)
+    objectives: tuple[Objective, ...] = ("none", "mv2d")
+    measured: tuple[int, ...] = (1, 2, 4, 8, 16)
+    splits: int = 3
+    seed: int = 0
+    probe: Probe = "linear"
+    folds: int = 5
+    recipe: Recipe = field(default_factory=measured_recipe)
+    people: PeopleFitting = field(default_factory=PeopleFitting)
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if not self.data or len(set(self.data)) != len(self.data):
+            raise InputError("data must name different sets, at least one")
+        _different("widths", self.widths)
+        if self.measured:
+            _different("measured", self.measured)
+        if self.splits < 1:
+            raise InputError(f"splits must be at least 1, not {self.splits}")
+        if not self.objectives:
+            raise InputError("objectives must name at least one")
+        for objective in self.objectives:
+            replace(self.recipe, objective=objective)  # which says what there is
+        if self.recipe.patience is not None or not self.recipe.bottleneck:
+            raise InputError(
+                "recipe.patience must be null and recipe.bottleneck true: nothing may stop early, and there must be a z"
+            )
+
+
+def _different(name: str, values: tuple[int, ...], *, least: int = 1) -> None:
+    whole = all(isinstance(value, int) and not isinstance(value, bool) and value >= least for value in values)
+    if not values or len(set(values)) != len(values) or not whole:
+        raise InputError(f"{name} must be different whole numbers from {least}, not {values!r}")
+
+
+@dataclass(frozen=True)
+class FittedRun:
+    """What was measured in one training.
+
+    Attributes:
+        data: name of the set.
+        objective: of the training.
+        width: of z.
+        run: the split of a multi-view set, the seed of people.
+        epochs: of the training.
+        samples: held out.
+        rows: the measurements.
+    """
+
+    data: str
+    objective: str
+    width: int
+    run: int
+    epochs: int
+    samples: int
+    rows: tuple[InformationRow, ...]
+
+
+def run_fitting(settings: FittingSettings, folder: Path, *, say: Say) -> list[FittedRun]:
+    """Train every objective at every width and measure I(v; y) and I(z; y) on the way.
+
+    Of a multi-view set the validation and test parts of each split are measured on, for every view by itself and for
+    all side by side; the networks see the training part alone. Of procedural people the held-out ones are.
+
+    Args:
+        settings: what to run.
+        folder: of people and their run folders; a second call goes on with those where one stopped.
+        say: takes one line of news at a time.
+
+    Raises:
+        InputError: a set cannot be read or measured on, a folder holds something else, or a training diverged.
+        OSError: the folder cannot be written.
+    """
+    runs: list[FittedRun] = []
+    for source in settings.data:
+        found = _people_runs(settings, folder, say) if source == PEOPLE else _multiview_runs(settings, source, say)
+        runs += found
+    return runs
+
+
+def _multiview_runs(settings: FittingSettings, source: str, say: Say) -> Iterator[FittedRun]:
+    data = load(source)
+    splits = data.splits if len(data.splits) else stratified_splits(data.labels, settings.splits, seed=settings.seed)
+    if len(splits) < settings.splits:
+        raise InputError(f"splits must be at most the {len(splits)} that {data.name} stores, not {settings.splits}")
+    views = read_views(data.views)
+    # No validation part: nothing may look at what is measured on.
+    parts = [Part(np.flatnonzero(codes == 0), np.empty(0, np.int64)) for codes in splits[: settings.splits]]
+    held_out = [np.flatnonzero(codes > 0) for codes in splits[: settings.splits]]
+    for objective in settings.objectives:
+        for width in settings.widths:
+            watcher = InformationWatcher(
+                views,
+                data.labels,
+                held_out,
+                due=settings.measured.__contains__,
+                probe=settings.probe,
+                folds=settings.folds,
+                seed=settings.seed,
+            )
+            recipe = replace(settings.recipe, objective=objective, representation=width)
+            train_splits(data, views, parts, recipe, seed=settings.seed, device=settings.device, watcher=watcher)
+            found = [
+                FittedRun(data.name, objective, width, split, recipe.epochs, len(own), tuple(curve.rows))
+                for split, (own, curve) in enumerate(zip(held_out, watcher.curves, strict=True))
+            ]
+            say(f"{data.name}, {objective}, width {width}: {_told(found)}")
+            yield from found
+
+
+def _people_runs(settings: FittingSettings, folder: Path, say: Say) -> Iterator[FittedRun]:
+    for seed in settings.people.seeds:
+        people = people_folder(folder, seed)
+        draw_people(replace(settings.people.people, seed=seed), people, 1)
+        for objective in settings.people.objectives:
+            for width in settings.widths:
+                recipe = people_recipe(settings.people, objective, width, seed, people)
+                run = folder / f"people-{objective}" / f"width-{width}" / f"seed-{seed}"
+                if train_run(recipe, run, device=settings.device, progress=False).stopped:
+                    raise KeyboardInterrupt
+                found = FittedRun(
+                    PEOPLE,
+                    objective,
+                    width,
+                    seed,
+                    recipe.training.epochs,
+                    len(divide(load_sysu(people), recipe.data, seed).held_out),
+                    tuple(read_information(run / TABLE)),
+                )
+                say(f"people, {objective}, width {width}, seed {seed}: {_told([found])}")
+                yield found
+
+
+def people_recipe(
+    settings: PeopleFitting, objective: PeopleObjective, width: int, seed: int, people: Path
+) -> ReidRecipe:
+    """The recipe of one training on people."""
+    base = row_recipe(Table4Settings(recipe=settings.recipe), "E+B", seed, people)
+    return replace(
+        base,
+        network=replace(base.network, representation=width),
+        loss=replace(base.loss, objective=objective),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """I(v; y) and I(z; y) of one thing over a training, in nats.
+
+    Attributes:
+        epochs: (measurements,) epochs done.
+        v: (measurements,).
+        z: (measurements,).
+        entropy: of the label.
+    """
+
+    epochs: np.ndarray
+    v: np.ndarray
+    z: np.ndarray
+    entropy: float
+
+    @property
+    def gap(self) -> float:
+        """I(v; y) - I(z; y) after the last step."""
+        return float(self.v[-1] - self.z[-1])
+
+    @property
+    def fitted_after(self) -> float:
+        """Epochs after which I(z; y) was first measured at 90 % of its last value; NaN where that is not above 0."""
+        if self.z[-1] <= 0:
+            return float("nan")
+        return float(self.epochs[np.argmax(self.z >= 0.9 * self.z[-1])])
+
+
+def series_of(run: FittedRun) -> dict[str, Series]:
+    """What a run's curves are of: the mean of its views and all side by side, or each branch by itself.
+
+    Raises:
+        InputError: there is no v that has a z.
+    """
+    found: dict[str, Series] = {}
+    last = max((row.step for row in run.rows), default=0)
+    for source, v, z in pairs_of(run.rows):
+        epochs = np.array([run.epochs * row.step / last for row in v])
+        found[source] = Series(
+            epochs, np.array([row.nats for row in v]), np.array([row.nats for row in z]), v[-1].entropy
+        )
+    if not found:
+        raise InputError(f"{run.data}, {run.objective}, width {run.width}: nothing was measured of both v and z")
+    if ALL not in found:
+        return found
+    together = found.pop(ALL)
+    v, z = (np.mean([getattr(one, word) for one in found.values()], axis=0) for word in ("v", "z"))
+    return {MEAN: Series(together.epochs, v, z, together.entropy), ALL: together}
+
+
+def _told(runs: list[FittedRun]) -> str:
+    scopes = [series_of(run) for run in runs]
+    return "; ".join(
+        f"{scope} I(v;y) {np.mean([one[scope].v[-1] for one in scopes]):.3f}, "
+        f"I(z;y) {np.mean([one[scope].z[-1] for one in scopes]):.3f}"
+        for scope in scopes[0]
+    )

@@ -1,0 +1,1 @@
+"""Table 5 of Tian et al. 2022."""

@@ -1,0 +1,1 @@
+"""Data that may be shared, drawn with all their factors."""

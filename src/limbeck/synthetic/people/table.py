@@ -1,0 +1,135 @@
+"""The table of factors: one row a picture, every factor a column; a picture can be drawn again from its row."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limbeck.errors import InputError
+from limbeck.synthetic.people.factors import Camera, Modality, Person, Picture, Value, field_types, flatten, unflatten
+from limbeck.synthetic.people.layouts import Shot
+from limbeck.synthetic.people.render import render
+
+FORMAT = 1
+"""The version of the generator and its files. A change that alters any picture or column raises it."""
+
+FACTORS, DESCRIPTION = "factors.csv", "people.json"
+_ARRAY_TYPES: dict[type, Any] = {float: np.float64, int: np.int64, str: np.str_}
+_RECORDS: dict[str, type[Any]] = {"person": Person, "camera": Camera, "picture": Picture}
+_SHOT: dict[str, type] = {"path": str, "identity": int, "camera": int, "modality": str}
+COLUMNS = _SHOT | {
+    name: kind for group, record in _RECORDS.items() for name, kind in field_types(record, f"{group}.").items()
+}
+"""Column -> type: `path`, `identity`, `camera`, `modality`, then `person.*`, `camera.*` and `picture.*`."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """All that a picture shows."""
+
+    person: Person
+    camera: Camera
+    picture: Picture
+
+
+@dataclass(frozen=True)
+class Factors:
+    """A table of factors.
+
+    Attributes:
+        height: of the pictures, in pixels.
+        width: of the pictures, in pixels.
+        columns: name -> `(pictures,)` float64, int64 or str, for the names and in the order of `COLUMNS`.
+    """
+
+    height: int
+    width: int
+    columns: dict[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(self.columns["path"])
+
+    def scenario(self, row: int) -> Scenario:
+        """The person, camera and picture of a row."""
+        flat = {name: column[row].item() for name, column in self.columns.items()}
+        return Scenario(
+            unflatten(Person, flat, "person."), unflatten(Camera, flat, "camera."), unflatten(Picture, flat, "picture.")
+        )
+
+    def render(self, row: int) -> NDArray[np.uint8]:
+        """The picture of a row, drawn again: `(height, width, 3)`, as it was before any JPEG compression."""
+        shown = self.scenario(row)
+        modality: Modality = "visible" if self.columns["modality"][row] == "visible" else "infrared"
+        return render(shown.person, shown.camera, shown.picture, modality, self.height, self.width)
+
+
+def header() -> str:
+    """The table's first line."""
+    return ",".join(COLUMNS) + "\n"
+
+
+def row(shot: Shot, scenario: Scenario) -> str:
+    """A picture's line."""
+    flat: dict[str, Value] = {
+        "path": shot.path,
+        "identity": shot.identity,
+        "camera": shot.camera,
+        "modality": shot.modality,
+        **flatten(scenario.person, "person."),
+        **flatten(scenario.camera, "camera."),
+        **flatten(scenario.picture, "picture."),
+    }
+    return ",".join(str(flat[name]) for name in COLUMNS) + "\n"
+
+
+def read_factors(directory: str | os.PathLike[str]) -> Factors:
+    """Read `factors.csv` of a folder that `make_people` wrote.
+
+    Raises:
+        InputError: the folder is not such a folder, is of another format, or its table is damaged.
+        OSError: a file cannot be read.
+    """
+    folder = Path(directory)
+    if not (folder / DESCRIPTION).is_file() or not (folder / FACTORS).is_file():
+        raise InputError(f"{folder} does not hold {DESCRIPTION} and {FACTORS}; make it with `limbeck data make people`")
+    height, width = _size(folder / DESCRIPTION)
+    table = csv.reader(io.StringIO((folder / FACTORS).read_text(encoding="utf-8")))
+    if next(table, None) != list(COLUMNS):
+        raise InputError(f"{folder / FACTORS}: the columns are not those of this version's format")
+    return Factors(height, width, _columns(folder / FACTORS, table))
+
+
+def _columns(path: Path, table: Iterable[list[str]]) -> dict[str, NDArray[Any]]:
+    rows = list(table)
+    for number, cells in enumerate(rows, start=2):
+        if len(cells) != len(COLUMNS):
+            raise InputError(f"{path}, line {number}: {len(cells)} cells instead of {len(COLUMNS)}")
+    columns: dict[str, NDArray[Any]] = {}
+    for place, (name, kind) in enumerate(COLUMNS.items()):
+        try:
+            columns[name] = np.array(
+                [cells[place] for cells in rows], {float: np.float64, int: np.int64, str: np.str_}[kind]
+            )
+        except ValueError as error:
+            raise InputError(f"{path}, column {name}: {error}") from error
+    return columns
+
+
+def _size(path: Path) -> tuple[int, int]:
+    try:
+        described = json.loads(path.read_text(encoding="utf-8"))
+        made, height, width = described["format"], described["settings"]["height"], described["settings"]["width"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} does not describe people made by limbeck: {error}") from error
+    if made != FORMAT:
+        raise InputError(f"{path}: format {made!r} is not this version's {FORMAT}; make the folder again")
+    return int(height), int(width)

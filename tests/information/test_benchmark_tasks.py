@@ -1,0 +1,180 @@
+"""Truth tasks: the closed forms against published numbers and against other ways to the same number."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.stats import multivariate_t, t
+
+from limbeck.errors import InputError
+from limbeck.information.benchmark_tasks import (
+    additive_uniform_information,
+    gaussian_information,
+    linear_encoder_information,
+    overlapping_uniform_information,
+    student_information,
+    table_information,
+    truth_task,
+    truth_tasks,
+)
+
+PUBLISHED = {
+    "normal": 0.4133,
+    "normal-uniform-margins": 0.4133,
+    "normal-bimodal-margins": 0.4133,
+    "normal-wiggly": 0.4133,
+    "normal-half-cube": 0.4133,
+    "swiss-roll": 0.4133,
+    "additive-uniform-0.1": 1.7094,
+    "additive-uniform-0.75": 0.3333,
+    "dense-2": 0.2939,
+    "dense-3": 0.4133,
+    "dense-5": 0.5928,
+    "dense-25": 1.2922,
+    "dense-50": 1.6243,
+    "two-pairs-2": 1.0217,
+    "two-pairs-3": 1.0217,
+    "two-pairs-5": 1.0217,
+    "two-pairs-25": 1.0217,
+    "student-1-1-1": 0.2242,
+    "student-2-2-1": 0.4319,
+    "student-2-2-2": 0.1931,
+    "student-3-3-2": 0.2909,
+    "student-3-3-3": 0.1787,
+    "student-5-5-2": 0.4482,
+    "student-5-5-3": 0.2985,
+    "asinh-student-1-1-1": 0.2242,
+    "asinh-student-3-3-2": 0.2909,
+    "overlapping-uniforms-2": 0.3466,
+    "overlapping-uniforms-5": 1.0549,
+    "overlapping-uniforms-10": 1.6788,
+}
+
+
+def test_truths_are_the_published_numbers():
+    for name, truth in PUBLISHED.items():
+        assert truth_task(name).truth == pytest.approx(truth, abs=6e-5), name
+
+
+def test_names_are_unique_and_every_kind_is_there():
+    tasks = truth_tasks()
+    assert len({task.name for task in tasks}) == len(tasks) >= 36
+    assert {task.kind for task in tasks} == {"continuous", "discrete label", "gaussian encoder"}
+    with pytest.raises(InputError, match="no truth task is called 'none'; there are normal, "):
+        truth_task("none")
+
+
+@pytest.mark.parametrize("task", truth_tasks(), ids=lambda task: task.name)
+def test_samples_are_what_the_task_says_and_a_seed_repeats_them(task):
+    drawn, again, other = task.sample(50, 3), task.sample(50, 3), task.sample(50, 4)
+    assert drawn.x.shape == (50, task.x_features)
+    if task.kind == "discrete label":
+        assert drawn.y.shape == (50,)
+        assert drawn.y.dtype == np.int64
+    else:
+        assert drawn.y.shape == (50, task.y_features)
+    for one, two in ((drawn.x, again.x), (drawn.y, again.y)):
+        np.testing.assert_array_equal(one, two)
+    assert not np.array_equal(drawn.x, other.x)
+    assert (drawn.mean is not None) == (drawn.log_variance is not None) == (task.kind == "gaussian encoder")
+
+
+def test_gaussian_information_is_that_of_independent_pairs():
+    pair = np.array([[1.0, 0.6], [0.6, 1.0]])
+    covariance = np.kron(pair, np.diag([1.0, 9.0]))  # two pairs of one correlation and of different units
+    assert gaussian_information(covariance, 2) == pytest.approx(-np.log(1 - 0.36))
+    assert gaussian_information(np.diag([2.0, 3.0]), 1) == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 3)])
+def test_student_information_is_the_mean_log_ratio_of_densities(shape):
+    first, second, freedom = shape
+    joint = multivariate_t(df=freedom, shape=np.eye(first + second))
+    drawn = joint.rvs(200_000, random_state=np.random.default_rng(0))
+
+    def log_density(values):
+        if values.shape[1] == 1:
+            return t.logpdf(values[:, 0], freedom)
+        return multivariate_t(df=freedom, shape=np.eye(values.shape[1])).logpdf(values)
+
+    ratio = joint.logpdf(drawn) - log_density(drawn[:, :first]) - log_density(drawn[:, first:])
+    error = ratio.std() / np.sqrt(len(ratio))
+    assert student_information(*shape) == pytest.approx(ratio.mean(), abs=4 * error)
+
+
+@pytest.mark.parametrize("half_width", [0.1, 0.5, 0.75])
+def test_additive_uniform_information_is_entropy_less_that_of_the_noise(half_width):
+    def density(y):  # of y, which is what the two uniforms overlap
+        return max(0.0, min(1.0, y + half_width) - max(0.0, y - half_width)) / (2 * half_width)
+
+    edges = sorted({-half_width, half_width, 1 - half_width, 1 + half_width})
+    entropy = sum(
+        quad(lambda y: -density(y) * np.log(max(density(y), 1e-300)), low, high)[0] for low, high in pairwise(edges)
+    )
+    assert additive_uniform_information(half_width) == pytest.approx(entropy - np.log(2 * half_width), abs=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_overlapping_uniforms_are_a_table_of_unit_intervals(classes):
+    table = np.zeros((classes, classes + 1))
+    for label in range(classes):
+        table[label, label : label + 2] = 1 / (2 * classes)
+    assert overlapping_uniform_information(classes) == pytest.approx(table_information(table))
+
+
+def test_table_information_is_the_sum_in_plain_loops():
+    table = np.array([[0.3, 0.1, 0.0], [0.1, 0.2, 0.3]])
+    expected = 0.0
+    for i in range(2):
+        for j in range(3):
+            if table[i, j]:
+                expected += table[i, j] * np.log(table[i, j] / (table[i].sum() * table[:, j].sum()))
+    assert table_information(table) == pytest.approx(expected)
+
+
+def test_a_linear_encoder_is_a_gaussian_vector():
+    weights = np.random.default_rng(0).normal(size=(3, 2))
+    variance = np.array([0.5, 1.0, 2.0])
+    covariance = np.block([[np.eye(2), weights.T], [weights, weights @ weights.T + np.diag(variance)]])
+    assert linear_encoder_information(weights, variance) == pytest.approx(gaussian_information(covariance, 2))
+
+
+def test_gaussian_classes_in_a_line_of_sight():
+    """The plane's truth by an integral of its own, and the wide task's is the narrow one's: the rest is noise."""
+    task = truth_task("gaussian-classes-2")
+    grid = np.linspace(-7, 7, 701)
+    points = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
+    angles = 2 * np.pi * np.arange(5) / 5
+    centres = 1.6 * np.column_stack([np.cos(angles), np.sin(angles)])
+    logs = -((points[:, None] - centres) ** 2).sum(axis=2) / 2 - np.log(2 * np.pi)
+    densities = np.exp(logs)
+    mixture = densities.mean(axis=1)
+    truth = (densities * (logs - np.log(mixture)[:, None])).mean(axis=1).sum() * (grid[1] - grid[0]) ** 2
+    assert 0 < task.truth_error < 2e-3
+    assert task.truth == pytest.approx(truth, abs=4 * task.truth_error)
+    assert truth_task("gaussian-classes-8").truth == truth_task("gaussian-classes-64").truth
+
+
+def test_draws_follow_the_covariance_that_the_truth_is_of():
+    drawn = truth_task("two-pairs-3").sample(20_000, 0)
+    correlation = np.corrcoef(drawn.x.T, drawn.y.T)[:3, 3:]
+    np.testing.assert_allclose(correlation, np.diag([0.8, 0.8, 0.0]), atol=0.03)
+    drawn = truth_task("linear-encoder-8").sample(20_000, 0)
+    noise = drawn.y - drawn.mean
+    np.testing.assert_allclose(noise.var(axis=0), np.exp(drawn.log_variance[0]), rtol=0.05)
+    assert abs(np.corrcoef(noise[:, 0], drawn.mean[:, 0])[0, 1]) < 0.03
+
+
+def test_transforms_keep_the_order_of_values():
+    plain = truth_task("normal").sample(500, 0).x[:, 0]
+    for name in ("normal-uniform-margins", "normal-bimodal-margins", "normal-wiggly", "normal-half-cube"):
+        np.testing.assert_array_equal(np.argsort(truth_task(name).sample(500, 0).x[:, 0]), np.argsort(plain))
+    roll = truth_task("swiss-roll").sample(500, 0).x
+    np.testing.assert_array_equal(np.argsort(np.hypot(*roll.T)), np.argsort(plain))
+
+
+@pytest.mark.parametrize(("samples", "seed", "word"), [(0, 0, "samples"), (2.5, 0, "samples"), (5, -1, "seed")])
+def test_unusable_numbers_are_refused(samples, seed, word):
+    with pytest.raises(InputError, match=f"{word} must be a whole number"):
+        truth_task("normal").sample(samples, seed)
