@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from limbeck.information.diagnosis import Sources, diagnose_sources
+from limbeck.information.diagnosis import ViewFeatures, diagnose_view_features
 
 SAMPLES, FEATURES, VIEWS, CLASSES = 20_000, 512, 3, 10
 
@@ -26,9 +26,9 @@ def run() -> str:
     observations = [view() for _ in range(VIEWS)]
     noise = np.float32(0.5)
     representations = [v + noise * rng.standard_normal(v.shape, dtype=np.float32) for v in observations]
-    sources = Sources.of(representations, labels, observations=observations)
+    features = ViewFeatures.from_arrays(representations, labels, observations=observations)
     before, started = _memory(), time.perf_counter()
-    diagnose_sources(sources, progress=_tell)
+    diagnose_view_features(features, progress=_tell)
     seconds = time.perf_counter() - started
     sys.stderr.write("\n")
     return (

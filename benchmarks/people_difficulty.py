@@ -201,7 +201,7 @@ def histograms(pictures: Pictures) -> NDArray[np.float32]:
 
 def score(features: NDArray[np.float32], pictures: Pictures, galleries: int) -> str:
     """Rank-1 and mAP in per cent under SYSU-MM01's single-shot all-search."""
-    given = Features.of(
+    given = Features.from_arrays(
         features, pictures.identities, camera=pictures.cameras, modality=pictures.infrared.astype(np.int8)
     )
     (found,) = evaluate(given, SYSU(count=galleries))

@@ -66,7 +66,7 @@ def _sysu() -> dict[str, Callable[[], object]]:
     labels, cameras = np.concatenate(identity), np.concatenate(camera)
     centres = generator.normal(size=(96, WIDTH))
     vectors = (centres[labels] + 3 * generator.normal(size=(len(labels), WIDTH))).astype(np.float32)
-    features = Features.of(vectors, labels, camera=cameras)
+    features = Features.from_arrays(vectors, labels, camera=cameras)
     protocol = SYSU()
     place = protocol.places(features)
     trials = protocol.trials(features)
@@ -97,7 +97,7 @@ def _market() -> dict[str, Callable[[], object]]:
     identity, camera = generator.integers(0, people, size), generator.integers(0, cameras, size)
     centres = generator.normal(size=(people, WIDTH))
     vectors = (centres[identity] + 3 * generator.normal(size=(size, WIDTH))).astype(np.float32)
-    features = Features.of(vectors, identity, camera=camera, query=np.arange(size) < queries)
+    features = Features.from_arrays(vectors, identity, camera=camera, query=np.arange(size) < queries)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     similarity = unit[:queries] @ unit[queries:].T
     asked, searched = (identity[:queries], camera[:queries]), (identity[queries:], camera[queries:])

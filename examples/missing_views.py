@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from limbeck import MultiViewClassifier
-from limbeck.multiview.evaluation import format_account
+from limbeck.multiview.evaluation import format_view_contributions
 
 
 def main(epochs: int = 20) -> float:
@@ -27,7 +27,9 @@ def main(epochs: int = 20) -> float:
     model = MultiViewClassifier(epochs=epochs, encoder=(64, 32), representation=16, validation_fraction=0.2)
     model.fit({name: view[old] for name, view in views.items()}, outcome[old])
     fresh = {name: view[new] for name, view in views.items() if name != "weather"}
-    print(format_account(model.account({**fresh, "weather": views["weather"][new]}, outcome[new])))
+    print(
+        format_view_contributions(model.view_contributions({**fresh, "weather": views["weather"][new]}, outcome[new]))
+    )
 
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder) / "model.safetensors")

@@ -17,7 +17,7 @@ from jsonargparse import ArgumentParser, Namespace
 from limbeck.errors import InputError
 
 if TYPE_CHECKING:
-    from limbeck.information.diagnosis import Sources
+    from limbeck.information.diagnosis import ViewFeatures
     from limbeck.retrieval.protocols import Permutations
 
 Settings = TypeVar("Settings")
@@ -463,15 +463,15 @@ def _evaluate_features(config: Namespace) -> None:
 
 def _diagnose(parser: ArgumentParser, config: Namespace) -> None:
     del parser
-    from limbeck.information.diagnosis import diagnose_sources, write_diagnosis  # noqa: PLC0415
+    from limbeck.information.diagnosis import diagnose_view_features, write_diagnosis  # noqa: PLC0415
 
     _among("probe", config.probe, ("linear", "mlp"))
-    sources = _sources(config)
+    features = _sources(config)
     if config.out is not None:  # rather now than after the work
         Path(config.out).mkdir(parents=True, exist_ok=True)
     with _progress("probes") as progress:
-        found = diagnose_sources(
-            sources,
+        found = diagnose_view_features(
+            features,
             probe=config.probe,
             folds=config.folds,
             confidence=config.confidence,
@@ -483,7 +483,7 @@ def _diagnose(parser: ArgumentParser, config: Namespace) -> None:
         _print_written(write_diagnosis(found, config.out, title=f"Diagnosis of {config.input}"))
 
 
-def _sources(config: Namespace) -> Sources:
+def _sources(config: Namespace) -> ViewFeatures:
     """What is to be diagnosed, from whatever the user gave."""
     given = Path(config.input)
     kind = "set" if _is_set(config.input) else _kind(given)
@@ -497,25 +497,25 @@ def _sources(config: Namespace) -> Sources:
             raise InputError(f"--{name} is not for {given}: leave it out")
     match kind:
         case "set":
-            from limbeck.multiview.diagnosis import sources_of_set  # noqa: PLC0415
+            from limbeck.multiview.diagnosis import view_features_of_set  # noqa: PLC0415
 
-            return sources_of_set(config.input, split=config.split, part=config.part or "all")
+            return view_features_of_set(config.input, split=config.split, part=config.part or "all")
         case "features":
-            from limbeck.information.diagnosis import load_sources  # noqa: PLC0415
+            from limbeck.information.diagnosis import load_view_features  # noqa: PLC0415
 
-            return load_sources(given)
+            return load_view_features(given)
         case "reid":
-            from limbeck.reid.diagnosis import sources_of_run as sources_of_reid  # noqa: PLC0415
+            from limbeck.reid.diagnosis import view_features_of_run as view_features_of_reid  # noqa: PLC0415
 
             _among("branch", config.branch, ("shared", "specific"))
             part = config.part or "test"
-            return sources_of_reid(
+            return view_features_of_reid(
                 given, root=config.data, part=part, branch=config.branch, device=config.device, bar=_progress
             )
         case _:
-            from limbeck.multiview.diagnosis import sources_of_run  # noqa: PLC0415
+            from limbeck.multiview.diagnosis import view_features_of_run  # noqa: PLC0415
 
-            return sources_of_run(
+            return view_features_of_run(
                 given, config.data or "digits", split=config.split, part=config.part or "test", device=config.device
             )
 

@@ -10,7 +10,7 @@ from numba import njit
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
-def compiled(function: Function) -> Function:
+def jit(function: Function) -> Function:
     """Compile with numba, without the interpreter's lock, and keep the machine code beside the source where possible.
 
     Where nothing can be written (a read-only installation without a home) it is compiled anew in every process.

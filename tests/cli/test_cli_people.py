@@ -93,7 +93,7 @@ def test_official_folders_are_compared_with_official_counts(tmp_path: Path, refu
 
 def test_mistakes_are_one_line(features: Path, tmp_path: Path, refused: Callable[..., None]) -> None:
     given = sysu_like()
-    bare = Features.of(given.feature, given.identity, modality=given.modality)
+    bare = Features.from_arrays(given.feature, given.identity, modality=given.modality)
     save_features(bare, "bare.npz")
     np.savez("nan.npz", feature=np.full((2, 2), np.nan), identity=[1, 2])
     np.savez("one.npz", feature=np.eye(2), identity=[1, 1], modality=[0, 0])

@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 
 from limbeck.errors import InputError
+from limbeck.images import cache
+from limbeck.images import decoding as images
 from limbeck.images.cache import decoded_images
 from limbeck.images.decoding import read_image
-from limbeck.reid import cache, images
 
 
 def photograph(path: Path, seed: int, size: tuple[int, int] = (12, 20)) -> None:

@@ -10,13 +10,13 @@ from scipy.stats import multivariate_t, t
 from limbeck.errors import InputError
 from limbeck.information.benchmark_tasks import (
     additive_uniform_information,
+    benchmark_task,
+    benchmark_tasks,
     gaussian_information,
     linear_encoder_information,
     overlapping_uniform_information,
     student_information,
     table_information,
-    truth_task,
-    truth_tasks,
 )
 
 PUBLISHED = {
@@ -54,18 +54,18 @@ PUBLISHED = {
 
 def test_truths_are_the_published_numbers():
     for name, truth in PUBLISHED.items():
-        assert truth_task(name).truth == pytest.approx(truth, abs=6e-5), name
+        assert benchmark_task(name).truth == pytest.approx(truth, abs=6e-5), name
 
 
 def test_names_are_unique_and_every_kind_is_there():
-    tasks = truth_tasks()
+    tasks = benchmark_tasks()
     assert len({task.name for task in tasks}) == len(tasks) >= 36
     assert {task.kind for task in tasks} == {"continuous", "discrete label", "gaussian encoder"}
-    with pytest.raises(InputError, match="no truth task is called 'none'; there are normal, "):
-        truth_task("none")
+    with pytest.raises(InputError, match="no benchmark task is called 'none'; there are normal, "):
+        benchmark_task("none")
 
 
-@pytest.mark.parametrize("task", truth_tasks(), ids=lambda task: task.name)
+@pytest.mark.parametrize("task", benchmark_tasks(), ids=lambda task: task.name)
 def test_samples_are_what_the_task_says_and_a_seed_repeats_them(task):
     drawn, again, other = task.sample(50, 3), task.sample(50, 3), task.sample(50, 4)
     assert drawn.x.shape == (50, task.x_features)
@@ -142,7 +142,7 @@ def test_a_linear_encoder_is_a_gaussian_vector():
 
 def test_gaussian_classes_in_a_line_of_sight():
     """The plane's truth by an integral of its own, and the wide task's is the narrow one's: the rest is noise."""
-    task = truth_task("gaussian-classes-2")
+    task = benchmark_task("gaussian-classes-2")
     grid = np.linspace(-7, 7, 701)
     points = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
     angles = 2 * np.pi * np.arange(5) / 5
@@ -153,28 +153,28 @@ def test_gaussian_classes_in_a_line_of_sight():
     truth = (densities * (logs - np.log(mixture)[:, None])).mean(axis=1).sum() * (grid[1] - grid[0]) ** 2
     assert 0 < task.truth_error < 2e-3
     assert task.truth == pytest.approx(truth, abs=4 * task.truth_error)
-    assert truth_task("gaussian-classes-8").truth == truth_task("gaussian-classes-64").truth
+    assert benchmark_task("gaussian-classes-8").truth == benchmark_task("gaussian-classes-64").truth
 
 
 def test_draws_follow_the_covariance_that_the_truth_is_of():
-    drawn = truth_task("two-pairs-3").sample(20_000, 0)
+    drawn = benchmark_task("two-pairs-3").sample(20_000, 0)
     correlation = np.corrcoef(drawn.x.T, drawn.y.T)[:3, 3:]
     np.testing.assert_allclose(correlation, np.diag([0.8, 0.8, 0.0]), atol=0.03)
-    drawn = truth_task("linear-encoder-8").sample(20_000, 0)
+    drawn = benchmark_task("linear-encoder-8").sample(20_000, 0)
     noise = drawn.y - drawn.mean
     np.testing.assert_allclose(noise.var(axis=0), np.exp(drawn.log_variance[0]), rtol=0.05)
     assert abs(np.corrcoef(noise[:, 0], drawn.mean[:, 0])[0, 1]) < 0.03
 
 
 def test_transforms_keep_the_order_of_values():
-    plain = truth_task("normal").sample(500, 0).x[:, 0]
+    plain = benchmark_task("normal").sample(500, 0).x[:, 0]
     for name in ("normal-uniform-margins", "normal-bimodal-margins", "normal-wiggly", "normal-half-cube"):
-        np.testing.assert_array_equal(np.argsort(truth_task(name).sample(500, 0).x[:, 0]), np.argsort(plain))
-    roll = truth_task("swiss-roll").sample(500, 0).x
+        np.testing.assert_array_equal(np.argsort(benchmark_task(name).sample(500, 0).x[:, 0]), np.argsort(plain))
+    roll = benchmark_task("swiss-roll").sample(500, 0).x
     np.testing.assert_array_equal(np.argsort(np.hypot(*roll.T)), np.argsort(plain))
 
 
 @pytest.mark.parametrize(("samples", "seed", "word"), [(0, 0, "samples"), (2.5, 0, "samples"), (5, -1, "seed")])
 def test_unusable_numbers_are_refused(samples, seed, word):
     with pytest.raises(InputError, match=f"{word} must be a whole number"):
-        truth_task("normal").sample(samples, seed)
+        benchmark_task("normal").sample(samples, seed)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from limbeck.errors import InputError
-from limbeck.information.benchmark_tasks import truth_task
+from limbeck.information.benchmark_tasks import benchmark_task
 from limbeck.information.critics import (
     BOUNDS,
     _contributions,
@@ -141,7 +141,7 @@ def test_contributions_have_the_figures_mean_and_the_jackknifes_spread(estimator
 
 @pytest.mark.parametrize("estimator", list(BOUNDS))
 def test_trained_critics_find_most_of_a_gaussian_pair(estimator):
-    task = truth_task("normal")
+    task = benchmark_task("normal")
     drawn = task.sample(400, 0)
     found = critic_information(drawn.x, drawn.y, estimator=estimator, folds=4)
     assert found.low <= task.truth
@@ -152,7 +152,7 @@ def test_trained_critics_find_most_of_a_gaussian_pair(estimator):
 
 @pytest.mark.parametrize("estimator", ["infonce", "nwj", "js"])
 def test_trained_critics_read_labels(estimator):
-    task = truth_task("gaussian-classes-2")
+    task = benchmark_task("gaussian-classes-2")
     drawn = task.sample(400, 1)
     names = np.array(list("abcde"))[drawn.y]
     found = critic_information(drawn.x, names, estimator=estimator, folds=2)
@@ -168,21 +168,21 @@ def test_independent_variables_share_nothing():
 
 
 def test_the_contrastive_figure_stays_below_its_saturation():
-    drawn = truth_task("linear-encoder-32").sample(400, 0)
+    drawn = benchmark_task("linear-encoder-32").sample(400, 0)
     found = critic_information(drawn.x, drawn.y, estimator="infonce", folds=4)
     assert found.saturates == pytest.approx(math.log(100))
     assert 1.0 < found.high < found.saturates
 
 
 def test_maps_of_single_columns_change_nothing():
-    drawn = truth_task("normal").sample(200, 0)
+    drawn = benchmark_task("normal").sample(200, 0)
     plain = critic_information(drawn.x, drawn.y, estimator="infonce", folds=2)
     moved = critic_information(np.exp(drawn.x), 1000 * drawn.y**3, estimator="infonce", folds=2)
     assert moved == plain
 
 
 def test_a_seed_repeats_everything_and_touches_nothing_global():
-    drawn = truth_task("normal").sample(200, 0)
+    drawn = benchmark_task("normal").sample(200, 0)
     state = torch.get_rng_state()
     first = critic_information(drawn.x, drawn.y, folds=2, seed=1)
     assert torch.equal(state, torch.get_rng_state())

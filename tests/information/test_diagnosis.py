@@ -9,23 +9,23 @@ import pytest
 
 from limbeck.errors import InputError
 from limbeck.information.diagnosis import Diagnosis, diagnose
-from limbeck.information.discrete import Joint
+from limbeck.information.discrete import JointDistribution
 
 BIT = math.log(2)
 
 
-def flipped(world: Joint, name: str, source: str, error: float) -> Joint:
+def flipped(world: JointDistribution, name: str, source: str, error: float) -> JointDistribution:
     return world.extend(name, source, [[1 - error, error], [error, 1 - error]])
 
 
-def code(world: Joint, name: str, bits: tuple[str, ...]) -> Joint:
+def code(world: JointDistribution, name: str, bits: tuple[str, ...]) -> JointDistribution:
     """One variable of several bits."""
     return world.derive(name, bits, lambda *values: sum(value << place for place, value in enumerate(values)))
 
 
-def two_views() -> Joint:
+def two_views() -> JointDistribution:
     """A shared bit that is blurred in the second view, a bit of the label in each alone, and nuisance."""
-    world = Joint(np.full((2, 2, 2, 2), 1 / 16), ("shared", "first", "second", "nuisance"))
+    world = JointDistribution(np.full((2, 2, 2, 2), 1 / 16), ("shared", "first", "second", "nuisance"))
     world = flipped(world, "blurred", "shared", 0.1)
     world = code(world, "y", ("shared", "first", "second"))
     world = code(world, "v0", ("shared", "first", "nuisance"))
@@ -34,9 +34,9 @@ def two_views() -> Joint:
     return code(world, "z1", ("second", "nuisance"))  # it lost the blurred bit
 
 
-def three_views() -> Joint:
+def three_views() -> JointDistribution:
     """Bits in all three views, in two and in one; a label that is wrong once in ten."""
-    world = Joint(np.full((2, 2, 2), 1 / 8), ("all", "pair", "own"))
+    world = JointDistribution(np.full((2, 2, 2), 1 / 8), ("all", "pair", "own"))
     world = code(world, "truth", ("all", "pair", "own"))
     world = world.extend("y", "truth", 0.9 * np.eye(8) + 0.1 / 8)
     world = code(world, "z0", ("all", "pair"))
@@ -44,7 +44,7 @@ def three_views() -> Joint:
     return code(world, "z2", ("all",))
 
 
-def drawn(world: Joint, samples: int, seed: int, views: int) -> dict[str, object]:
+def drawn(world: JointDistribution, samples: int, seed: int, views: int) -> dict[str, object]:
     """Samples of a world; every view's values one-hot and turned, so that a linear probe can say anything of them."""
     rng = np.random.default_rng(seed)
     found = world.sample(samples, rng)
@@ -75,7 +75,7 @@ def figures(found: Diagnosis) -> dict[str, object]:
     return named
 
 
-def truths(world: Joint, views: int) -> dict[str, float]:
+def truths(world: JointDistribution, views: int) -> dict[str, float]:
     """The same, summed over the table."""
     z, v = [f"z{view}" for view in range(views)], [f"v{view}" for view in range(views)]
     known = {"entropy": world.entropy("y"), "joint": world.information("y", z)}
@@ -98,7 +98,7 @@ def truths(world: Joint, views: int) -> dict[str, float]:
     return known
 
 
-def in_common(world: Joint, views: list[str], given: list[str]) -> float:
+def in_common(world: JointDistribution, views: list[str], given: list[str]) -> float:
     """I(y; view; view; ... | given), from its recursive definition."""
     *rest, last = views
     if not rest:

@@ -12,11 +12,11 @@ from limbeck.errors import InputError
 from limbeck.information.diagnosis import (
     Diagnosis,
     Interval,
-    Sources,
+    ViewFeatures,
     diagnose,
     diagnosis_as_json,
-    load_sources,
-    save_sources,
+    load_view_features,
+    save_view_features,
     write_diagnosis,
 )
 from limbeck.information.diagnosis.pictures import _centres, _lens, venn_figure
@@ -146,7 +146,7 @@ def test_views_that_say_nothing_can_be_drawn(found):
 def test_a_file_gives_what_was_saved(tmp_path):
     given = bits(3)
     matrices = given["representations"]
-    sources = Sources.of(
+    sources = ViewFeatures.from_arrays(
         matrices,
         np.array(["a", "b", "c", "d"])[given["labels"]],
         observations=matrices[::-1],
@@ -154,8 +154,8 @@ def test_a_file_gives_what_was_saved(tmp_path):
         names=given["names"],
         groups=np.arange(160) // 2,
     )
-    save_sources(sources, tmp_path / "features.npz")
-    again = load_sources(tmp_path / "features.npz")
+    save_view_features(sources, tmp_path / "features.npz")
+    again = load_view_features(tmp_path / "features.npz")
     assert (again.names, again.classes) == (sources.names, ("a", "b", "c", "d"))
     np.testing.assert_array_equal(again.labels, sources.labels)
     np.testing.assert_array_equal(again.groups, sources.groups)
@@ -183,7 +183,7 @@ def test_a_file_that_does_not_fit_is_refused_in_one_line(tmp_path, arrays, words
     path = tmp_path / "features.npz"
     np.savez(path, **arrays)
     with pytest.raises(InputError, match=re.escape(words)) as caught:
-        load_sources(path)
+        load_view_features(path)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
 
@@ -191,4 +191,4 @@ def test_a_file_that_does_not_fit_is_refused_in_one_line(tmp_path, arrays, words
 def test_a_file_of_pickled_objects_is_refused(tmp_path):
     np.savez(tmp_path / "bad.npz", z_0=Z, y=np.array([object()] * 20, dtype=object))
     with pytest.raises(InputError, match="pickled objects"):
-        load_sources(tmp_path / "bad.npz")
+        load_view_features(tmp_path / "bad.npz")

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from limbeck.errors import InputError
-from limbeck.information.discrete import Joint
+from limbeck.information.discrete import JointDistribution
 
 BIT = math.log(2)
 COIN = [0.5, 0.5]
-XOR = Joint(np.full((2, 2), 1 / 4), ("a", "b")).derive("y", ("a", "b"), lambda a, b: a ^ b)
+XOR = JointDistribution(np.full((2, 2), 1 / 4), ("a", "b")).derive("y", ("a", "b"), lambda a, b: a ^ b)
 SEEDS = pytest.mark.parametrize("seed", range(6))
 
 
@@ -20,7 +20,7 @@ def random_joint(seed, shape=(3, 2, 4, 2), names="abcd"):
     """Of odd seeds about half of the outcomes never happen."""
     rng = np.random.default_rng(seed)
     table = rng.random(shape) ** 2 * (rng.random(shape) < 0.5 if seed % 2 else 1)
-    return Joint(table / table.sum(), tuple(names))
+    return JointDistribution(table / table.sum(), tuple(names))
 
 
 def near(value):
@@ -31,7 +31,7 @@ def near(value):
 
 
 def test_independent_variables_share_nothing():
-    joint = Joint(np.outer([0.2, 0.8], [0.5, 0.25, 0.25]), ("a", "b"))
+    joint = JointDistribution(np.outer([0.2, 0.8], [0.5, 0.25, 0.25]), ("a", "b"))
     assert joint.information("a", "b") == near(0)
     assert joint.entropy("b") == near(1.5 * BIT)
     assert joint.entropy(("a", "b")) == near(joint.entropy("a") + joint.entropy("b"))
@@ -39,7 +39,7 @@ def test_independent_variables_share_nothing():
 
 
 def test_a_copy_shares_all():
-    joint = Joint([0.1, 0.2, 0.7], "a").derive("b", "a", lambda a: a)
+    joint = JointDistribution([0.1, 0.2, 0.7], "a").derive("b", "a", lambda a: a)
     assert joint.information("a", "b") == near(joint.entropy("a")) == near(joint.information("a", "a"))
     assert joint.entropy("a", given="b") == near(0)
     assert joint.divergence("b", "a", "a") == 0
@@ -50,15 +50,17 @@ def test_exclusive_or_is_known_by_both_together_alone():
     assert XOR.information("a", "y", given="b") == near(BIT)
     assert XOR.information(("a", "b"), "y") == near(BIT)
     assert XOR.interaction("a", "b", "y") == near(-BIT)
-    three = Joint(np.full((2, 2, 2), 1 / 8), ("a", "b", "c")).derive("y", ("a", "b", "c"), lambda a, b, c: a ^ b ^ c)
+    three = JointDistribution(np.full((2, 2, 2), 1 / 8), ("a", "b", "c")).derive(
+        "y", ("a", "b", "c"), lambda a, b, c: a ^ b ^ c
+    )
     assert three.interaction("a", "b", "y") == near(0)
     assert three.interaction("a", "b", "y", given="c") == near(-BIT)
 
 
 @pytest.mark.parametrize("error", [0.0, 0.1, 0.5])
 def test_noisy_channel(error):
-    joint = Joint(COIN, "y").extend("v", "y", [[1 - error, error], [error, 1 - error]])
-    noise = Joint([1 - error, error], "e").entropy("e")
+    joint = JointDistribution(COIN, "y").extend("v", "y", [[1 - error, error], [error, 1 - error]])
+    noise = JointDistribution([1 - error, error], "e").entropy("e")
     assert joint.information("v", "y") == near(BIT - noise)
     assert joint.entropy("v", given="y") == near(noise)
     # The channel twice is a channel of error 2 e (1 - e).
@@ -68,11 +70,11 @@ def test_noisy_channel(error):
 
 def test_divergence_of_two_predictions():
     # b says more than a: p(y|a) = 1/2 always, p(y|b) = 1/4 or 3/4; KL[1/2 || 1/4] = log 2 - log(3) / 2.
-    joint = Joint(COIN, "y").extend("a", (), [1.0]).extend("b", "y", [[0.75, 0.25], [0.25, 0.75]])
+    joint = JointDistribution(COIN, "y").extend("a", (), [1.0]).extend("b", "y", [[0.75, 0.25], [0.25, 0.75]])
     assert joint.divergence("y", "a", "b") == near(BIT - math.log(3) / 2)
     assert joint.divergence("y", "b", "a") == near(joint.information("y", "b"))
     # a = 0 rules out y = 1, which b allows where a = 0 happens; where a is the teacher nothing is ruled out.
-    half = Joint([[[1 / 4, 0]], [[1 / 4, 1 / 2]]], ("a", "b", "y"))
+    half = JointDistribution([[[1 / 4, 0]], [[1 / 4, 1 / 2]]], ("a", "b", "y"))
     assert half.divergence("y", "b", "a") == math.inf
     assert half.divergence("y", "a", "b") == near(half.information("y", "a"))
 
@@ -156,7 +158,7 @@ def test_marginals_keep_the_order_that_is_asked_for():
 
 
 def test_posteriors_are_not_a_number_where_the_condition_never_happens():
-    joint = Joint([[0.5, 0.5], [0.0, 0.0]], ("a", "y"))
+    joint = JointDistribution([[0.5, 0.5], [0.0, 0.0]], ("a", "y"))
     np.testing.assert_array_equal(joint.posterior("y", "a"), [[0.5, 0.5], [np.nan, np.nan]])
     np.testing.assert_array_equal(joint.posterior("y"), COIN)
     assert joint.divergence("y", "a", ()) == 0
@@ -164,12 +166,12 @@ def test_posteriors_are_not_a_number_where_the_condition_never_happens():
 
 
 def test_samples_are_counted():
-    joint = Joint.of_samples({"y": np.array(["b", "a", "b", "b"]), "v": [True, False, False, True]})
+    joint = JointDistribution.from_samples({"y": np.array(["b", "a", "b", "b"]), "v": [True, False, False, True]})
     assert joint.names == ("y", "v")
     np.testing.assert_array_equal(joint.table, [[0.25, 0], [0.25, 0.5]])
     truth = random_joint(3)
     drawn = truth.sample(20000, np.random.default_rng(0))
-    np.testing.assert_allclose(Joint.of_samples(drawn).table, truth.table, atol=0.015)
+    np.testing.assert_allclose(JointDistribution.from_samples(drawn).table, truth.table, atol=0.015)
     again = truth.sample(20000, np.random.default_rng(0))
     assert all(np.array_equal(drawn[name], again[name]) for name in truth.names)
 
@@ -177,7 +179,9 @@ def test_samples_are_counted():
 def test_independent_samples_seem_to_share_what_the_docstring_says():
     rng = np.random.default_rng(0)
     shares = [
-        Joint.of_samples({"a": rng.integers(3, size=200), "b": rng.integers(4, size=200)}).information("a", "b")
+        JointDistribution.from_samples({"a": rng.integers(3, size=200), "b": rng.integers(4, size=200)}).information(
+            "a", "b"
+        )
         for _ in range(200)
     ]
     assert np.mean(shares) == pytest.approx(2 * 3 / 400, rel=0.15)
@@ -185,7 +189,7 @@ def test_independent_samples_seem_to_share_what_the_docstring_says():
 
 def test_the_table_is_a_copy_that_cannot_be_changed():
     table = np.array(COIN)
-    joint = Joint(table, "a")
+    joint = JointDistribution(table, "a")
     table[0] = 9
     assert joint.table.tolist() == COIN
     with pytest.raises(ValueError, match="read-only"):
@@ -193,21 +197,24 @@ def test_the_table_is_a_copy_that_cannot_be_changed():
 
 
 def test_a_sum_that_rounding_keeps_from_one_is_divided_out():
-    joint = Joint(np.array([1, 1, 1]) / 3 + 1e-11, "a")
+    joint = JointDistribution(np.array([1, 1, 1]) / 3 + 1e-11, "a")
     assert joint.table.sum() == pytest.approx(1, abs=1e-15)
 
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        (lambda: Joint([0.5, 0.4], "a"), "table must sum to 1, not 0.9"),
-        (lambda: Joint([0.5, 0.500001], "a"), "table must sum to 1, not 1.000001"),
-        (lambda: Joint([1.5, -0.5], "a"), "table must hold finite numbers from 0"),
-        (lambda: Joint([np.nan, 1.0], "a"), "table must hold finite numbers from 0"),
-        (lambda: Joint(["x"], "a"), "table must hold finite numbers from 0"),
-        (lambda: Joint([], "a"), "table must sum to 1, not 0"),
-        (lambda: Joint(COIN, ("a", "b")), "names must be different and one for each of the 1 axes, not ('a', 'b')"),
-        (lambda: Joint(np.eye(2) / 2, ("a", "a")), "names must be different"),
+        (lambda: JointDistribution([0.5, 0.4], "a"), "table must sum to 1, not 0.9"),
+        (lambda: JointDistribution([0.5, 0.500001], "a"), "table must sum to 1, not 1.000001"),
+        (lambda: JointDistribution([1.5, -0.5], "a"), "table must hold finite numbers from 0"),
+        (lambda: JointDistribution([np.nan, 1.0], "a"), "table must hold finite numbers from 0"),
+        (lambda: JointDistribution(["x"], "a"), "table must hold finite numbers from 0"),
+        (lambda: JointDistribution([], "a"), "table must sum to 1, not 0"),
+        (
+            lambda: JointDistribution(COIN, ("a", "b")),
+            "names must be different and one for each of the 1 axes, not ('a', 'b')",
+        ),
+        (lambda: JointDistribution(np.eye(2) / 2, ("a", "a")), "names must be different"),
         (lambda: XOR.marginal("w"), "names must be different ones of a, b, y, not w"),
         (lambda: XOR.entropy("a", given=("b", "w")), "names must be different ones of a, b, y"),
         (lambda: XOR.marginal(("a", "a")), "names must be different ones of a, b, y, not a, a"),
@@ -220,11 +227,14 @@ def test_a_sum_that_rounding_keeps_from_one_is_divided_out():
         (lambda: XOR.derive("z", "a", lambda a: a - 1), "function must give whole numbers from 0, not"),
         (lambda: XOR.derive("z", "a", lambda a: a / 2), "function must give whole numbers from 0, not"),
         (lambda: XOR.sample(-1, np.random.default_rng(0)), "n must be from 0, not -1"),
-        (lambda: Joint.of_samples({}), "samples must hold at least one variable"),
-        (lambda: Joint.of_samples({"a": [1, 2], "b": [1]}), "equally many entries"),
-        (lambda: Joint.of_samples({"a": []}), "samples['a'] must be integers, booleans or strings"),
-        (lambda: Joint.of_samples({"a": [0.5]}), "samples['a'] must be integers, booleans or strings"),
-        (lambda: Joint.of_samples(dict.fromkeys("abc", range(1000))), "samples would need a table of 1000000000 cells"),
+        (lambda: JointDistribution.from_samples({}), "samples must hold at least one variable"),
+        (lambda: JointDistribution.from_samples({"a": [1, 2], "b": [1]}), "equally many entries"),
+        (lambda: JointDistribution.from_samples({"a": []}), "samples['a'] must be integers, booleans or strings"),
+        (lambda: JointDistribution.from_samples({"a": [0.5]}), "samples['a'] must be integers, booleans or strings"),
+        (
+            lambda: JointDistribution.from_samples(dict.fromkeys("abc", range(1000))),
+            "samples would need a table of 1000000000 cells",
+        ),
     ],
 )
 def test_unusable_input_is_refused_in_one_line(wrong, words):

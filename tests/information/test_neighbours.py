@@ -7,7 +7,7 @@ import pytest
 from scipy.special import digamma
 
 from limbeck.errors import InputError
-from limbeck.information.benchmark_tasks import truth_task
+from limbeck.information.benchmark_tasks import benchmark_task
 from limbeck.information.neighbours import ksg_information, ross_information
 
 
@@ -42,12 +42,12 @@ def test_figures_are_those_of_plain_loops(columns, k):
 
 
 def test_what_does_not_change_the_figure():
-    drawn = truth_task("dense-2").sample(300, 0)
+    drawn = benchmark_task("dense-2").sample(300, 0)
     plain = ksg_information(drawn.x, drawn.y)
     moved = ksg_information(1024 * drawn.x + 5, drawn.y)
     assert moved.nats == pytest.approx(plain.nats, abs=1e-9)
     assert ksg_information(drawn.y, drawn.x).nats == pytest.approx(plain.nats, abs=1e-12)
-    drawn = truth_task("gaussian-classes-2").sample(300, 0)
+    drawn = benchmark_task("gaussian-classes-2").sample(300, 0)
     turn = np.array([[0.6, -0.8], [0.8, 0.6]])
     names = np.array(list("abcde"))[drawn.y]
     assert ross_information(drawn.x @ turn, names).nats == pytest.approx(ross_information(drawn.x, drawn.y).nats)
@@ -55,7 +55,7 @@ def test_what_does_not_change_the_figure():
 
 def test_intervals_cover_the_truth_where_there_is_no_bias():
     for name, figure in (("normal", ksg_information), ("gaussian-classes-2", ross_information)):
-        task = truth_task(name)
+        task = benchmark_task(name)
         found = [figure(*(vars(task.sample(500, seed))[part] for part in ("x", "y"))) for seed in range(24)]
         covered = np.mean([one.low <= task.truth <= one.high for one in found])
         # 95 % is meant; of 24 the share has a standard deviation of 4.4 points.
@@ -65,10 +65,10 @@ def test_intervals_cover_the_truth_where_there_is_no_bias():
 
 
 def test_closed_forms():
-    task = truth_task("overlapping-uniforms-5")
+    task = benchmark_task("overlapping-uniforms-5")
     found = [ross_information(drawn.x, drawn.y).nats for drawn in (task.sample(1000, seed) for seed in range(3))]
     assert np.mean(found) == pytest.approx(1.0549, abs=0.03)
-    task = truth_task("additive-uniform-0.75")
+    task = benchmark_task("additive-uniform-0.75")
     found = [ksg_information(drawn.x, drawn.y).nats for drawn in (task.sample(1000, seed) for seed in range(3))]
     assert np.mean(found) == pytest.approx(1 / 3, abs=0.06)
 
@@ -81,15 +81,15 @@ def test_independent_variables_share_nothing_and_nothing_is_clamped():
 
 
 def test_collapse_with_columns_is_as_stated():
-    drawn = truth_task("two-pairs-25").sample(500, 0)
+    drawn = benchmark_task("two-pairs-25").sample(500, 0)
     assert ksg_information(drawn.x, drawn.y).nats < 0.3 * 1.0217
-    task = truth_task("gaussian-classes-64")
+    task = benchmark_task("gaussian-classes-64")
     drawn = task.sample(1000, 0)
     assert ross_information(drawn.x, drawn.y).nats < 0.9 * task.truth
 
 
 def test_a_figure_says_what_it_is_and_a_seed_only_moves_the_interval():
-    drawn = truth_task("normal").sample(200, 0)
+    drawn = benchmark_task("normal").sample(200, 0)
     first, again, other = (ksg_information(drawn.x, drawn.y, seed=seed) for seed in (0, 0, 1))
     assert (first.bound, first.saturates, first.samples, first.estimator) == ("neither", None, 200, "ksg")
     assert first == again

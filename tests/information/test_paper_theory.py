@@ -15,7 +15,7 @@ import pytest
 import torch
 from scipy.special import entr, rel_entr
 
-from limbeck.information.discrete import Joint
+from limbeck.information.discrete import JointDistribution
 from limbeck.nn import AdditiveHead
 from limbeck.objectives import vsd as divergence_of_logits
 
@@ -40,7 +40,7 @@ def forget(_):
 
 
 def coin(name):
-    return Joint([0.5, 0.5], name)
+    return JointDistribution([0.5, 0.5], name)
 
 
 def encoded(joint, *encoders):
@@ -57,7 +57,7 @@ def random_world(seed, views=1):
     shape = (3,) * (views + 1)
     table = rng.random(shape) ** 2 * (rng.random(shape) < 0.6 if seed % 2 else 1)
     suffixes = ("",) if views == 1 else [str(view + 1) for view in range(views)]
-    joint = Joint(table / table.sum(), (*(f"v{i}" for i in suffixes), "y"))
+    joint = JointDistribution(table / table.sum(), (*(f"v{i}" for i in suffixes), "y"))
     for i in suffixes:
         channel = np.eye(2)[rng.permutation([0, 1, 1])] if seed // 2 % 2 else rng.dirichlet(np.ones(2), size=3)
         joint = joint.extend(f"z{i}", f"v{i}", channel)
@@ -66,7 +66,7 @@ def random_world(seed, views=1):
 
 def label_and_nuisance(*views):
     """Every view shows the label's bit and the same bit of nuisance."""
-    joint = Joint(np.full((2, 2), 1 / 4), ("y", "n"))
+    joint = JointDistribution(np.full((2, 2), 1 / 4), ("y", "n"))
     for view in views:
         joint = joint.derive(view, ("y", "n"), lambda y, n: 2 * y + n)
     return joint
@@ -79,12 +79,12 @@ def same_bit():
 
 def own_bits():
     """The label is two bits; each view shows one of them."""
-    return Joint(np.full((2, 2), 1 / 4), ("v1", "v2")).derive("y", ("v1", "v2"), lambda a, b: 2 * a + b)
+    return JointDistribution(np.full((2, 2), 1 / 4), ("v1", "v2")).derive("y", ("v1", "v2"), lambda a, b: 2 * a + b)
 
 
 def exclusive_or():
     """The label is whether the views' bits differ; neither alone says anything."""
-    return Joint(np.full((2, 2), 1 / 4), ("v1", "v2")).derive("y", ("v1", "v2"), lambda a, b: a ^ b)
+    return JointDistribution(np.full((2, 2), 1 / 4), ("v1", "v2")).derive("y", ("v1", "v2"), lambda a, b: a ^ b)
 
 
 def noisy_label():
@@ -196,7 +196,7 @@ def test_data_processing(seed):
     assert lost(world) >= -1e-15
     assert world.information("v", "y") + superfluous(world) - world.information("v", "z") == near(lost(world))
     rng = np.random.default_rng(seed)
-    anyhow = Joint(rng.dirichlet(np.full(27, 0.3)).reshape(3, 3, 3), ("v", "y", "z"))
+    anyhow = JointDistribution(rng.dirichlet(np.full(27, 0.3)).reshape(3, 3, 3), ("v", "y", "z"))
     slack = anyhow.information("v", "y") + superfluous(anyhow) - anyhow.information("v", "z")
     assert slack == near(anyhow.information("v", "y", given="z"))
     assert slack > 0
@@ -229,7 +229,7 @@ def test_the_least_that_is_superfluous(seed):
     z = t attains it. A z that does not tell t loses information.
     """
     rng = np.random.default_rng(seed)
-    world = Joint(rng.dirichlet(np.ones(6)), "v").derive("t", "v", lambda v: v // 2)
+    world = JointDistribution(rng.dirichlet(np.ones(6)), "v").derive("t", "v", lambda v: v // 2)
     world = world.extend("y", "t", rng.dirichlet(np.ones(3), size=3))
     least = world.entropy("t", given="y")
     assert least > 1e-3
@@ -263,7 +263,7 @@ def test_theorem_1(seed):
     """I(v;y) - I(z;y) = H(y|z) - H(y|v), whatever v, y and z are; not negative if z sees y through v alone."""
     world = random_world(seed)
     assert lost(world) == near(world.entropy("y", given="z") - world.entropy("y", given="v"))
-    anyhow = Joint(np.random.default_rng(seed).dirichlet(np.ones(27)).reshape(3, 3, 3), ("v", "y", "z"))
+    anyhow = JointDistribution(np.random.default_rng(seed).dirichlet(np.ones(27)).reshape(3, 3, 3), ("v", "y", "z"))
     assert lost(anyhow) == near(anyhow.entropy("y", given="z") - anyhow.entropy("y", given="v"))
 
 
@@ -284,7 +284,7 @@ def test_corollary_1_and_its_converse(seed):
     assert vsd(world) == near(lost(world)) == near(world.information("v", "y", given="z"))
     # Zero, with noise in v that z drops:
     rng = np.random.default_rng(seed)
-    clean = Joint(rng.dirichlet(np.ones(4)), "v").extend("y", (), rng.dirichlet(np.ones(3)))
+    clean = JointDistribution(rng.dirichlet(np.ones(4)), "v").extend("y", (), rng.dirichlet(np.ones(3)))
     assert vsd(encoded(clean, forget)) == near(0)
     assert vsd(encoded(label_and_nuisance("v"), lambda v: v // 2)) == near(0)
 
@@ -298,7 +298,7 @@ def test_corollary_1_for_any_two_variables(seed):
     assert vsd(two) == near(3 / 8 * math.log(3) / 2)
     # Predictions that agree, of variables that are not encodings of each other: v = (u, one noise), z = (u, another).
     rng = np.random.default_rng(seed)
-    world = Joint(rng.dirichlet(np.ones(3)), "u").extend("y", "u", rng.dirichlet(np.ones(3), size=3))
+    world = JointDistribution(rng.dirichlet(np.ones(3)), "u").extend("y", "u", rng.dirichlet(np.ones(3), size=3))
     for name in ("v", "z"):
         noise = np.kron(np.eye(3), np.ones(2)) * rng.dirichlet(np.ones(2), size=3)[:, [0, 1] * 3]
         world = world.extend(name, "u", noise)
@@ -391,7 +391,7 @@ def test_definition_2_is_met_by_nothing():
 def test_definition_1_allows_superfluous_information():
     """Definition 1 does not imply Definition 2: a shared bit of nuisance; or p(v,y) = 1/3 for (0,0), (0,1), (1,1)."""
     nuisance = encoded(label_and_nuisance("v1", "v2"), keep, keep)
-    noisy = Joint([[1 / 3, 1 / 3], [0, 1 / 3]], ("v1", "y")).derive("v2", "v1", keep)
+    noisy = JointDistribution([[1 / 3, 1 / 3], [0, 1 / 3]], ("v1", "y")).derive("v2", "v1", keep)
     for world, kept in ((nuisance, BIT), (encoded(noisy, keep, keep), 2 / 3 * BIT)):
         assert meets_definition_1(world)
         assert view_specific(world, "z1") == near(0)
@@ -435,7 +435,7 @@ def test_equations_9_to_16(seed):
 
 
 def test_equation_9_needs_one_view_alone():
-    world = Joint(np.full((2, 2), 1 / 4), ("v1", "v2")).derive("z1", "v2", keep)
+    world = JointDistribution(np.full((2, 2), 1 / 4), ("v1", "v2")).derive("z1", "v2", keep)
     assert world.information("v1", "z1") == near(0)
     assert world.information("v1", "z1", given="v2") + world.information("z1", "v2") == near(BIT)
 
@@ -461,7 +461,7 @@ def test_agreement_is_no_upper_bound():
     Views that are fair coins: if y does not depend on them, or is their exclusive or, all predictions are the
     frequencies. Both divergences, and with them JS, are 0.
     """
-    coins = Joint(np.full((2, 2), 1 / 4), ("v1", "v2"))
+    coins = JointDistribution(np.full((2, 2), 1 / 4), ("v1", "v2"))
     irrelevant = encoded(coins.extend("y", (), [0.5, 0.5]), keep, keep)
     synergy = encoded(exclusive_or(), keep, keep)
     for world, predictive in ((irrelevant, 0), (synergy, BIT)):
@@ -520,7 +520,7 @@ def small_worlds():
     worlds = []
     for chosen in itertools.product((0, 1), repeat=8):
         if any(chosen):
-            views = Joint(np.reshape(chosen, (2, 2, 2)) / sum(chosen), ("v1", "v2", "y"))
+            views = JointDistribution(np.reshape(chosen, (2, 2, 2)) / sum(chosen), ("v1", "v2", "y"))
             for first, second in itertools.product(channels, repeat=2):
                 worlds.append(views.extend("z1", "v1", first).extend("z2", "v2", second))
     return worlds
@@ -669,7 +669,7 @@ def test_equations_19_to_24(seed):
 
 def test_equations_19_to_24_and_noise():
     """v1 and v2 constant. z1 a coin: "H(z1|v1,z2) = 0" is log 2. z2 the same coin: eq. 19 gives 0 = log 2."""
-    blind = Joint([[1.0]], ("v1", "v2")).extend("y", (), [1.0]).extend("z1", "v1", [[0.5, 0.5]])
+    blind = JointDistribution([[1.0]], ("v1", "v2")).extend("y", (), [1.0]).extend("z1", "v1", [[0.5, 0.5]])
     own = blind.extend("z2", "v2", [[0.5, 0.5]])
     assert (own.information("v1", "z1", "z2"), own.entropy("z1", "z2")) == (near(0), near(BIT))
     assert (own.information("v1", "z1", "y"), own.entropy("z1", "y")) == (near(0), near(BIT))
@@ -724,7 +724,7 @@ def test_what_leaving_out_costs(seed):
 
 def test_equation_30_is_about_averages():
     """p(y|z1) is 1/2 for z1 = 0 and sure for z1 = 1: knowing z1 = 0 makes y less sure, by 0.13 nats."""
-    world = Joint([[1 / 4, 1 / 4], [0, 1 / 2]], ("z1", "y"))
+    world = JointDistribution([[1 / 4, 1 / 4], [0, 1 / 2]], ("z1", "y"))
     without, given = entr(world.posterior("y")).sum(), entr(world.posterior("y", "z1")).sum(axis=1)
     assert without - given[0] == near(NOISE - BIT)
     assert NOISE - BIT < -0.13
@@ -768,7 +768,7 @@ def test_equation_38_with_real_labels():
     In bins of width w a differential entropy is the discrete one + log w.
     """
     bins = 64
-    world = Joint(np.full((1, bins), 1 / bins), ("z1", "y"))
+    world = JointDistribution(np.full((1, bins), 1 / bins), ("z1", "y"))
     differential = world.entropy("y") + math.log(0.5 / bins)
     assert world.divergence("y", "z1", ()) + differential == near(-BIT)
     assert view_specific(world, "z1") == near(0)  # and not at most -log 2
@@ -852,7 +852,7 @@ def test_a_detached_teacher_asks_no_view_to_forget(detached):
 def test_theorem_3_with_redundant_views(seed):
     """Sufficient for it with any n: z = v then has both sums 0. With three views they need not predict the same."""
     rng = np.random.default_rng(seed)
-    shared = Joint(rng.dirichlet(np.ones(3)), "u").extend("y", "u", rng.dirichlet(np.ones(3), size=3))
+    shared = JointDistribution(rng.dirichlet(np.ones(3)), "u").extend("y", "u", rng.dirichlet(np.ones(3), size=3))
     for v in ("v1", "v2", "v3"):
         shared = shared.extend(v, "u", rng.permutation(np.eye(3)))
     assert mv2d(encoded(shared, keep, keep, keep)) == near(0)
@@ -869,7 +869,7 @@ def test_priorities():
     view that shows it, and by nothing for the bit of one view. But to drop a bit from a single representation costs
     more for the bit of two views, 2 log 2, than for the bit of three, log 2.
     """
-    bits = Joint(np.full((2, 2, 2), 1 / 8), ("a", "b", "c"))  # in one, two, three views
+    bits = JointDistribution(np.full((2, 2, 2), 1 / 8), ("a", "b", "c"))  # in one, two, three views
     world = bits.derive("y", ("a", "b", "c"), lambda a, b, c: 4 * a + 2 * b + c)
     world = world.derive("v1", "y", keep).derive("v2", "y", lambda y: y & 3).derive("v3", "y", lambda y: y & 1)
 

@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from limbeck.errors import InputError
 from limbeck.information import stochastic
-from limbeck.information.benchmark_tasks import truth_task
+from limbeck.information.benchmark_tasks import benchmark_task
 from limbeck.information.stochastic import encoder_information
 
 RNG = np.random.default_rng(0)
@@ -59,7 +59,7 @@ def test_chunks_change_nothing(monkeypatch):
 
 def test_the_truth_is_between():
     for name, slack in (("linear-encoder-2", 0.01), ("linear-encoder-8", 0.05)):
-        task = truth_task(name)
+        task = benchmark_task(name)
         brackets = []
         for seed in range(8):
             drawn = task.sample(500, seed)
@@ -83,7 +83,7 @@ def test_a_gaussian_input_meets_its_prior():
 
 
 def test_far_above_log_n_the_lower_bound_stays_there():
-    drawn = truth_task("linear-encoder-32").sample(200, 0)
+    drawn = benchmark_task("linear-encoder-32").sample(200, 0)
     found = encoder_information(drawn.mean, drawn.log_variance)
     assert found.lower.saturates == pytest.approx(np.log(200))
     assert found.lower.nats == pytest.approx(np.log(200), abs=1e-6)

@@ -1,4 +1,4 @@
-"""The classifier: scikit-learn's manners, every form of views, missing views, weights, the account."""
+"""The classifier: scikit-learn's manners, every form of views, missing views, weights, the contributions."""
 
 import copy
 import pickle
@@ -205,7 +205,7 @@ def test_probabilities_sum_to_one_and_order_predictions() -> None:
 def test_one_view_is_enough() -> None:
     model = _model().fit([LEFT], Y)
     assert model.score([LEFT], Y) > 0.7
-    (row,) = model.account_
+    (row,) = model.view_contributions_
     assert row.alone > 0.6
     assert np.isfinite(row.unique_nats)
 
@@ -254,7 +254,7 @@ def test_a_view_missing_for_all_at_fit_changes_nothing_later() -> None:
     expected = model.predict_proba([LEFT, None])
     np.testing.assert_array_equal(model.predict_proba([LEFT, RIGHT]), expected)
     np.testing.assert_array_equal(expected, _model().fit([LEFT], Y).predict_proba([LEFT]))
-    assert [row.view for row in model.account_] == ["view_0"]
+    assert [row.view for row in model.view_contributions_] == ["view_0"]
     assert model.transform([LEFT, RIGHT]).shape == (SAMPLES, 4)
     _refused(lambda: model.predict([None, RIGHT]), "sample 0")
 
@@ -347,13 +347,13 @@ def test_a_given_validation_set_is_used_and_not_trained_on() -> None:
     )
     assert [epoch.loss for epoch in first.history_] == [epoch.loss for epoch in second.history_]
     assert first.history_[-1].validation_accuracy > 0.6 > second.history_[-1].validation_accuracy
-    assert sum(row.samples for row in first.account_) == 2 * len(held)
+    assert sum(row.samples for row in first.view_contributions_) == 2 * len(held)
 
 
 def test_without_validation_nothing_is_held_out_or_calibrated() -> None:
     model = _model(validation_fraction=0).fit([LEFT, RIGHT], Y)
     assert model.temperature_ == 1
-    assert model.account_ == []
+    assert model.view_contributions_ == []
     assert len(model.history_) == TINY["epochs"] == model.best_epoch_ + 1
 
 
@@ -370,7 +370,7 @@ def test_calibration_lowers_the_cross_entropy_of_the_validation_part() -> None:
     assert entropies[0] < entropies[1]
 
 
-# -- the account ------------------------------------------------------------------------------------------------------
+# -- what views contribute ---------------------------------------------------------------------------------------------
 
 
 def test_the_account_tells_a_view_of_noise_from_one_that_knows() -> None:
@@ -379,14 +379,14 @@ def test_the_account_tells_a_view_of_noise_from_one_that_knows() -> None:
     knows = np.where(y, 2.0, -2.0)[:, None] + 0.5 * rng.normal(size=(600, 3))
     noise = rng.normal(size=(600, 3))
     model = _model(validation_fraction=0.4).fit({"knows": knows, "noise": noise}, y)
-    account = {row.view: row for row in model.account_}
-    assert account["noise"].alone < 0.65
-    assert abs(account["noise"].unique_nats) < 0.1
-    assert account["noise"].without > 0.95
-    assert account["knows"].alone > 0.95
-    assert account["knows"].unique_nats > 0.3
-    assert account["knows"].without < 0.65
-    assert account["knows"].everything == account["noise"].everything > 0.95
+    contributions = {row.view: row for row in model.view_contributions_}
+    assert contributions["noise"].alone < 0.65
+    assert abs(contributions["noise"].unique_nats) < 0.1
+    assert contributions["noise"].without > 0.95
+    assert contributions["knows"].alone > 0.95
+    assert contributions["knows"].unique_nats > 0.3
+    assert contributions["knows"].without < 0.65
+    assert contributions["knows"].everything == contributions["noise"].everything > 0.95
 
 
 def test_the_account_counts_the_samples_that_have_the_view_and_another() -> None:
@@ -394,7 +394,7 @@ def test_the_account_counts_the_samples_that_have_the_view_and_another() -> None
     left, right = LEFT.copy(), RIGHT.copy()
     left[:30] = NAN
     right[30:40] = NAN
-    assert [row.samples for row in model.account([left, right], Y)] == [110, 110]
+    assert [row.samples for row in model.view_contributions([left, right], Y)] == [110, 110]
 
 
 # -- manners ----------------------------------------------------------------------------------------------------------
@@ -412,7 +412,7 @@ def test_saving_or_scoring_an_unfitted_model_says_so(tmp_path: Any) -> None:
     with pytest.raises(NotFittedError):
         _model().score([LEFT, RIGHT], Y)
     with pytest.raises(NotFittedError):
-        _model().account([LEFT, RIGHT], Y)
+        _model().view_contributions([LEFT, RIGHT], Y)
 
 
 def test_verbose_reports_on_stderr_and_quiet_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
@@ -565,7 +565,7 @@ def test_a_label_unseen_in_training_is_named() -> None:
     model = _model(epochs=1).fit([LEFT, RIGHT], Y)
     wrong = np.where(np.arange(SAMPLES) == 4, 9, Y)
     _refused(lambda: model.score([LEFT, RIGHT], wrong), "label", "9", "sample 4")
-    _refused(lambda: model.account([LEFT, RIGHT], wrong), "9", "sample 4")
+    _refused(lambda: model.view_contributions([LEFT, RIGHT], wrong), "9", "sample 4")
     _refused(lambda: _model().fit([LEFT, RIGHT], Y, validation=([LEFT, RIGHT], wrong)), "9", "sample 4")
 
 

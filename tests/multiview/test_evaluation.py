@@ -6,9 +6,9 @@ from sklearn.metrics import accuracy_score, log_loss
 
 from limbeck.information.calibration import calibration_error
 from limbeck.multiview.evaluation import (
-    ViewAccount,
+    ViewContribution,
     cross_entropy_nats,
-    format_account,
+    format_view_contributions,
     probabilities,
     score,
 )
@@ -68,16 +68,19 @@ def test_a_sure_and_right_prediction_is_perfectly_calibrated() -> None:
 
 
 def test_the_account_is_a_table_with_a_line_a_view() -> None:
-    rows = [ViewAccount("a very long name", 0.5, 0.25, 1.0, 0.125, 8), ViewAccount("b", 0.1, 0.2, 0.3, -0.5, 9)]
-    header, first, second = format_account(rows).splitlines()
+    rows = [
+        ViewContribution("a very long name", 0.5, 0.25, 1.0, 0.125, 8),
+        ViewContribution("b", 0.1, 0.2, 0.3, -0.5, 9),
+    ]
+    header, first, second = format_view_contributions(rows).splitlines()
     assert header.split()[0] == "view"
     assert first.split()[-4:] == ["50.00", "25.00", "100.00", "0.1250"]
     assert second.split() == ["b", "10.00", "20.00", "30.00", "-0.5000"]
 
 
 def test_the_account_of_a_single_view_is_a_table_too() -> None:
-    assert len(format_account([ViewAccount("b", 0.1, 0.2, 0.3, -0.5, 9)]).splitlines()) == 2
+    assert len(format_view_contributions([ViewContribution("b", 0.1, 0.2, 0.3, -0.5, 9)]).splitlines()) == 2
 
 
 def test_an_empty_account_is_a_header() -> None:
-    assert len(format_account([]).splitlines()) == 1
+    assert len(format_view_contributions([]).splitlines()) == 1

@@ -14,11 +14,11 @@ from limbeck.errors import InputError
 from limbeck.information import cross_fitted_information
 from limbeck.information.curve import read_information
 from limbeck.multiview.data import assemble, save
-from limbeck.multiview.information import InformationWatcher
+from limbeck.multiview.information import InformationCallback
 from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.runs import train_run
 from limbeck.multiview.tensors import TensorViews
-from limbeck.multiview.training import Moment, Part, Trained, gather, predict, train
+from limbeck.multiview.training import EpochState, Part, Trained, gather, predict, train
 from limbeck.multiview.views import Views, read_views
 
 TINY = Recipe(encoder=(16, 8), representation=2, epochs=3, batch_size=16, learning_rate=1e-2, patience=None)
@@ -48,13 +48,13 @@ def _train(problem: tuple[Views, np.ndarray], recipe: Recipe = TINY, **options: 
 
 def test_watching_changes_nothing() -> None:
     problem = _problem()
-    heard: list[Moment] = []
+    heard: list[EpochState] = []
 
-    def watch(moment: Moment) -> None:
+    def watch(moment: EpochState) -> None:
         heard.append(moment)
         list(predict(moment.network, TensorViews(problem[0], torch.device("cpu")), np.arange(SAMPLES)))
 
-    watched, alone = _train(problem, watcher=watch), _train(problem)
+    watched, alone = _train(problem, callback=watch), _train(problem)
     for first, second in zip(watched, alone, strict=True):
         assert all(
             torch.equal(value, second.network.state_dict()[name]) for name, value in first.network.state_dict().items()
@@ -80,7 +80,7 @@ def test_a_model_that_stops_early_is_shown_as_it_ended(monkeypatch: pytest.Monke
         replace(TINY, patience=1, milestones=()),
         classes=CLASSES,
         seeds=[0, 2],
-        watcher=lambda moment: heard.append((moment.epoch, moment.models, moment.ended)),
+        callback=lambda moment: heard.append((moment.epoch, moment.models, moment.ended)),
     )
     assert heard == [
         (0, (0, 1), (False, False)),
@@ -94,10 +94,10 @@ def test_a_model_that_stops_early_is_shown_as_it_ended(monkeypatch: pytest.Monke
 def test_figures_of_a_stack_are_those_of_each_models_own_samples(kind: str) -> None:
     views, labels = _problem(kind)
     held_out = [part.validation for part in PARTS]
-    watcher = InformationWatcher(views, labels, held_out, due=lambda epoch: False, folds=2, seed=5)
-    trained = _train((views, labels), replace(TINY, epochs=1), watcher=watcher)
+    callback = InformationCallback(views, labels, held_out, due=lambda epoch: False, folds=2, seed=5)
+    trained = _train((views, labels), replace(TINY, epochs=1), callback=callback)
     present = views.present
-    for model, own, curve in zip(trained, held_out, watcher.curves, strict=True):
+    for model, own, curve in zip(trained, held_out, callback.curves, strict=True):
         assert [row.name for row in curve.rows[:6]] == [
             "v left", "v right", "v all views", "z left", "z right", "z all views",
         ]  # fmt: skip
@@ -117,10 +117,10 @@ def test_figures_of_a_stack_are_those_of_each_models_own_samples(kind: str) -> N
 def test_without_a_bottleneck_there_is_no_z_and_one_view_is_not_joined() -> None:
     views, labels = _problem()
     single = read_views({"left": views.matrices[0]})
-    watcher = InformationWatcher(single, labels, [ORDER[80:]], due=lambda epoch: True, folds=2)
+    callback = InformationCallback(single, labels, [ORDER[80:]], due=lambda epoch: True, folds=2)
     recipe = replace(TINY, epochs=1, objective="none", bottleneck=False)
-    train(single, labels, PARTS[:1], recipe, classes=CLASSES, seeds=[0], watcher=watcher)
-    assert [(row.step, row.name) for row in watcher.curves[0].rows] == [(0, "v left"), (3, "v left")]
+    train(single, labels, PARTS[:1], recipe, classes=CLASSES, seeds=[0], callback=callback)
+    assert [(row.step, row.name) for row in callback.curves[0].rows] == [(0, "v left"), (3, "v left")]
 
 
 def test_the_classifier_measures_its_validation_samples() -> None:

@@ -87,7 +87,7 @@ def test_a_loaded_model_is_the_saved_one(
     np.testing.assert_array_equal(loaded.classes_, model.classes_)
     assert loaded.classes_.dtype == model.classes_.dtype
     assert loaded.score(given, labels) == model.score(given, labels)
-    assert loaded.account_ == model.account_
+    assert loaded.view_contributions_ == model.view_contributions_
     assert loaded.recipe_ == model.recipe_
     assert loaded.best_epoch_ == model.best_epoch_
     assert [epoch.loss for epoch in loaded.history_] == [epoch.loss for epoch in model.history_]

@@ -15,7 +15,7 @@ from limbeck.reid.commands import load_people
 from limbeck.reid.evaluation import embed_part
 from limbeck.reid.recipe import ReidRecipe
 from limbeck.reid.runs import load_run, make_task, train_run
-from limbeck.reid.supervised.task import divide
+from limbeck.reid.supervised.task import split_identities
 from limbeck.tensorfiles import read_tensors
 from limbeck.training.loop import Measurable
 
@@ -57,7 +57,7 @@ def test_nobody_who_is_learned_from_is_measured(small_recipe: ReidRecipe, tmp_pa
     assert isinstance(task, Measurable)
     with torch.no_grad():
         held_out = task.held_out_representations(task.network.eval())
-    division = divide(load_people("sysu", Path(small_recipe.data.root)), small_recipe.data, 0)
+    division = split_identities(load_people("sysu", Path(small_recipe.data.root)), small_recipe.data, 0)
     assert np.array_equal(held_out.labels, task.people.identity[division.held_out])
     assert not set(np.asarray(held_out.labels).tolist()) & set(task.identities.tolist())
     modalities = task.people.modality[division.held_out]

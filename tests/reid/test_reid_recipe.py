@@ -52,11 +52,11 @@ def test_unusable_values_are_named(make: Callable[[], object], words: str) -> No
 
 def test_a_recipe_survives_json() -> None:
     recipe = replace(ReidRecipe(), network=NetworkSettings(hidden=(7, 5), branches=("shared",)))
-    assert ReidRecipe.of(json.loads(json.dumps(recipe.plain()))) == recipe
+    assert ReidRecipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
 
 
 def test_an_unknown_key_is_refused() -> None:
-    values = ReidRecipe().plain()
+    values = ReidRecipe().to_dict()
     values["network"]["depth"] = 3
     with pytest.raises(InputError, match="not of this version"):
-        ReidRecipe.of(values)
+        ReidRecipe.from_dict(values)

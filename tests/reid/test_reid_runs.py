@@ -16,7 +16,7 @@ from limbeck.reid.commands import load_people
 from limbeck.reid.evaluation import embed_part, evaluate_runs
 from limbeck.reid.recipe import ReidRecipe
 from limbeck.reid.runs import decoded, load_run, make_task, train_run
-from limbeck.reid.supervised.task import ReidTask, divide
+from limbeck.reid.supervised.task import ReidTask, split_identities
 from limbeck.retrieval import SYSU, Features, evaluate
 from limbeck.synthetic.people import PeopleSettings, make_people
 from limbeck.tensorfiles import read_tensors
@@ -79,7 +79,7 @@ def test_another_recipe_or_architecture_is_refused(small_recipe: ReidRecipe, sma
 
 def test_held_out_people_are_never_learned_from(small_recipe: ReidRecipe, small_people: Path) -> None:
     people = load_people("sysu", small_people)
-    first, again, other = (divide(people, small_recipe.data, seed) for seed in (0, 0, 1))
+    first, again, other = (split_identities(people, small_recipe.data, seed) for seed in (0, 0, 1))
     held = set(people.identity[first.held_out].tolist())
     assert len(held) == 3
     assert not held & set(people.identity[first.training].tolist())
@@ -87,9 +87,9 @@ def test_held_out_people_are_never_learned_from(small_recipe: ReidRecipe, small_
     assert np.array_equal(first.held_out, again.held_out)
     assert held != set(people.identity[other.held_out].tolist())
     with pytest.raises(InputError, match=r"data\.parts"):
-        divide(people, replace(small_recipe.data, parts=("train", "test")), 0)
+        split_identities(people, replace(small_recipe.data, parts=("train", "test")), 0)
     with pytest.raises(InputError, match=r"data\.held_out"):
-        divide(people, replace(small_recipe.data, held_out=9), 0)
+        split_identities(people, replace(small_recipe.data, held_out=9), 0)
 
 
 def test_embedding_does_not_depend_on_the_batch(small_run: Path, small_people: Path) -> None:

@@ -13,7 +13,7 @@ from limbeck.retrieval.features import Features, load_features, save_features
 
 
 def test_goes_to_disk_and_back(tmp_path: Path) -> None:
-    given = Features.of(
+    given = Features.from_arrays(
         np.eye(3, dtype=np.float32),
         [4, -1, 6],
         camera=[1, 2, 3],
@@ -27,7 +27,7 @@ def test_goes_to_disk_and_back(tmp_path: Path) -> None:
         np.testing.assert_array_equal(getattr(read, name), getattr(given, name))
         assert getattr(read, name).dtype == getattr(given, name).dtype
     assert read.path == given.path
-    save_features(Features.of(np.eye(2), [1, 2]), tmp_path / "f.npz")
+    save_features(Features.from_arrays(np.eye(2), [1, 2]), tmp_path / "f.npz")
     bare = load_features(tmp_path / "f.npz")
     assert (bare.camera, bare.modality, bare.path, bare.query) == (None, None, None, None)
     assert bare.feature.dtype == np.float64
@@ -35,7 +35,7 @@ def test_goes_to_disk_and_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [np.float16, np.int32, np.uint8, bool])
 def test_other_numbers_become_float32(kind: type) -> None:
-    assert Features.of(np.eye(2).astype(kind), [0, 1]).feature.dtype == np.float32
+    assert Features.from_arrays(np.eye(2).astype(kind), [0, 1]).feature.dtype == np.float32
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_other_numbers_become_float32(kind: type) -> None:
 def test_what_does_not_fit_is_refused(changed: dict[str, Any], words: str) -> None:
     given = {"feature": np.eye(3), "identity": [1, 2, 3]} | changed
     with pytest.raises(InputError, match=f"mine: .*{words}"):
-        Features.of(**given, origin="mine")
+        Features.from_arrays(**given, origin="mine")
 
 
 def test_files_that_are_not_usable_are_refused(tmp_path: Path) -> None:

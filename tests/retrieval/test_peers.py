@@ -35,7 +35,7 @@ def test_torchreid_style_market_evaluations() -> None:
     generator = np.random.default_rng(0)
     identity, camera = generator.integers(0, 30, 400), generator.integers(0, 6, 400)
     query = np.arange(400) < 120
-    features = Features.of(generator.normal(size=(400, 8)), identity, camera=camera, query=query)
+    features = Features.from_arrays(generator.normal(size=(400, 8)), identity, camera=camera, query=query)
     (found,) = evaluate(features, Market())
     unit = features.feature / np.linalg.norm(features.feature, axis=1, keepdims=True)
     asked, searched = (identity[query], camera[query]), (identity[~query], camera[~query])

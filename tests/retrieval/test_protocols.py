@@ -26,7 +26,7 @@ def sysu_like(identities: int = 6, each: int = 12, *, shuffled: bool = False) ->
     if shuffled:
         random.Random(5).shuffle(rows)
     identity, camera, _ = np.array(rows).T
-    return Features.of(
+    return Features.from_arrays(
         np.random.default_rng(0).normal(size=(len(rows), 8)),
         identity,
         camera=camera,
@@ -125,16 +125,16 @@ def test_llcm_draws_one_of_every_identity_and_camera() -> None:
 def test_market_drops_junk_and_asks_what_it_is_told_to() -> None:
     base = {"camera": [1, 2, 1, 2], "origin": "set"}
     identity = [5, 5, -1, 6]
-    (trial,) = Market().trials(Features.of(np.eye(4), identity, query=[1, 0, 1, 0], **base))
+    (trial,) = Market().trials(Features.from_arrays(np.eye(4), identity, query=[1, 0, 1, 0], **base))
     assert (trial.queries.tolist(), trial.gallery.tolist()) == ([0], [1, 3])
-    (trial,) = Market().trials(Features.of(np.eye(4), identity, **base))
+    (trial,) = Market().trials(Features.from_arrays(np.eye(4), identity, **base))
     assert (trial.queries.tolist(), trial.gallery.tolist()) == ([0, 1, 3], [0, 1, 3])
 
 
 @pytest.mark.parametrize("name", protocol_names())
 def test_every_protocol_says_what_it_lacks(name: str) -> None:
     (protocol,) = named_protocols(name)
-    bare = Features.of(np.eye(3), [1, 2, 3], origin="mine.npz")
+    bare = Features.from_arrays(np.eye(3), [1, 2, 3], origin="mine.npz")
     with pytest.raises(InputError, match=rf"mine.npz: the protocol {name} needs '(camera|modality)'"):
         protocol.trials(bare)
     assert protocol.rules
@@ -155,7 +155,7 @@ def test_empty_sides_and_wrong_cameras_are_refused(
     protocol: Protocol, camera: list, modality: list, words: str
 ) -> None:
     with pytest.raises(InputError, match=words):
-        protocol.trials(Features.of(np.eye(2), [1, 2], camera=camera, modality=modality))
+        protocol.trials(Features.from_arrays(np.eye(2), [1, 2], camera=camera, modality=modality))
 
 
 def test_names_and_families() -> None:

@@ -108,11 +108,11 @@ def test_reranking_is_named_and_equals_the_dense_reference() -> None:
 
 
 def test_unmatched_queries_are_left_out_and_counted() -> None:
-    features = Features.of(np.eye(4), [1, 2, 1, 3], modality=[0, 0, 1, 1])
+    features = Features.from_arrays(np.eye(4), [1, 2, 1, 3], modality=[0, 0, 1, 1])
     (one,) = evaluate(features, RegDB("v2i"))
     assert (one.trials[0].queries, one.trials[0].unmatched) == (1, 1)
     with pytest.raises(InputError, match="no query with a match"):
-        evaluate(Features.of(np.eye(2), [1, 2], modality=[0, 1]), RegDB("v2i"))
+        evaluate(Features.from_arrays(np.eye(2), [1, 2], modality=[0, 1]), RegDB("v2i"))
 
 
 def test_nothing_to_do_is_refused() -> None:

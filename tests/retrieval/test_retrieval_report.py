@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from tests.reporting.test_html import Read
 from tests.retrieval.test_protocols import sysu_like
-from tests.test_pages import Read
 
 from limbeck.errors import InputError
 from limbeck.reporting.plots import png
@@ -25,7 +25,7 @@ from limbeck.retrieval.evaluation import evaluate
 from limbeck.retrieval.features import MODALITIES, Features
 from limbeck.retrieval.protocols import SYSU, CrossModal, Market, RegDB, named_protocols
 from limbeck.retrieval.ranking import Ranks
-from limbeck.retrieval.report import write_evidence
+from limbeck.retrieval.report import write_report
 from limbeck.retrieval.report.curves import cmc_figure, precision_figure, sorted_precision
 from limbeck.retrieval.report.projection import (
     choose_items,
@@ -47,7 +47,7 @@ def people(identities: int = 5, each: int = 4) -> Features:
     """Features that know their identity somewhat."""
     plain = sysu_like(identities, each)
     code = np.random.default_rng(2).normal(size=(identities + 1, 8))
-    return Features.of(
+    return Features.from_arrays(
         plain.feature + 0.7 * code[plain.identity],
         plain.identity,
         camera=plain.camera,
@@ -75,7 +75,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("evidence")
     features, protocols = people(), named_protocols("sysu-all")
     heard: list[tuple[int, int]] = []
-    files = write_evidence(
+    files = write_report(
         folder,
         evaluate(features, protocols),
         features,
@@ -188,17 +188,17 @@ def test_a_browser_shows_all_pictures(report: Path, tmp_path: Path) -> None:
 
 def test_bare_features_make_a_report(tmp_path: Path) -> None:
     """No paths, cameras or pictures, one trial, a query without a match, a gallery smaller than k."""
-    features = Features.of(np.eye(5), [1, 2, 1, 3, 2], modality=[0, 0, 1, 1, 1])
+    features = Features.from_arrays(np.eye(5), [1, 2, 1, 3, 2], modality=[0, 0, 1, 1, 1])
     protocol = CrossModal("v2i")
     together = evaluate(features, protocol)
-    files = write_evidence(tmp_path, together, features, protocol, picture=None, title="bare")
+    files = write_report(tmp_path, together, features, protocol, picture=None, title="bare")
     names = ["figures.json", "queries-cross-v2i.csv", "cmc.png", "average-precision.png", "index.html"]
     assert [file.name for file in files] == names
     assert "there is no sheet" in (tmp_path / "index.html").read_text()
-    files = write_evidence(tmp_path, together, features, protocol, picture=picture, title="bare", k=10)
+    files = write_report(tmp_path, together, features, protocol, picture=picture, title="bare", k=10)
     assert (tmp_path / "ranked.png") in files
     backwards = CrossModal("i2v")
-    write_evidence(tmp_path, evaluate(features, backwards), features, backwards, picture=picture, title="bare")
+    write_report(tmp_path, evaluate(features, backwards), features, backwards, picture=picture, title="bare")
     unmatched = lines(tmp_path / "queries-cross-i2v.csv")[1]
     assert (unmatched["row"], unmatched["first_match"], unmatched["matches"]) == ("3", "0", "0")
     assert unmatched["average_precision"] == unmatched["inverse_negative_penalty"] == ""
@@ -207,8 +207,8 @@ def test_bare_features_make_a_report(tmp_path: Path) -> None:
 
 
 def test_where_everything_is_removed_no_best_item_is_named() -> None:
-    features = Features.of(np.eye(3), [1, 1, 1], camera=[1, 1, 2], query=[True, True, False])
-    alone = Features.of(np.eye(3), [1, 1, 1], camera=[1, 2, 2], query=[True, True, False])
+    features = Features.from_arrays(np.eye(3), [1, 1, 1], camera=[1, 1, 2], query=[True, True, False])
+    alone = Features.from_arrays(np.eye(3), [1, 1, 1], camera=[1, 2, 2], query=[True, True, False])
     (one,) = evaluate([features, alone], Market())
     rows = [dict(zip(COLUMNS, row, strict=True)) for row in query_rows(one, Market(), [features, alone])]
     assert [row["trial"] for row in rows] == ["0", "0", "1", "1"]
@@ -220,7 +220,7 @@ def test_reranking_and_several_sets_of_features(tmp_path: Path) -> None:
     first, second = people(4, 3), people(3, 4)
     settings = KReciprocal(4, 2, 0.3)
     together = evaluate([first, second], RegDB("v2i"), reranking=settings)
-    write_evidence(tmp_path, together, [first, second], RegDB("v2i"), picture=picture, title="two", reranking=settings)
+    write_report(tmp_path, together, [first, second], RegDB("v2i"), picture=picture, title="two", reranking=settings)
     found = lines(tmp_path / "queries-regdb-v2i.csv")
     assert [len(part) for part in together[0].queries] == [sum(li["trial"] == t for li in found) for t in "01"]
     assert all((line["best_right"] == "1") == (line["first_match"] == "1") for line in found)
@@ -230,7 +230,7 @@ def test_reranking_and_several_sets_of_features(tmp_path: Path) -> None:
 def test_a_protocol_may_come_twice(tmp_path: Path) -> None:
     features = people(3, 3)
     twice = [RegDB("v2i"), RegDB("v2i")]
-    files = write_evidence(tmp_path, evaluate(features, twice), features, twice, picture=None, title="t")
+    files = write_report(tmp_path, evaluate(features, twice), features, twice, picture=None, title="t")
     assert [file.name for file in files][1:3] == ["queries-regdb-v2i.csv", "queries-regdb-v2i-2.csv"]
 
 
@@ -240,7 +240,7 @@ def test_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "none"
 
     def write(*given: Any, **options: Any) -> None:
-        write_evidence(folder, *given, **{"picture": picture, "title": "t"} | options)
+        write_report(folder, *given, **{"picture": picture, "title": "t"} | options)
 
     with pytest.raises(InputError, match="2 evaluations, 1 features and 1 protocols"):
         write(together, features, RegDB("v2i"))
@@ -298,7 +298,7 @@ def test_the_sheet_marks_right_and_wrong_and_takes_any_shape_of_picture() -> Non
 
 def test_texts_of_the_sheet_do_not_overlap() -> None:
     plain = people(3, 3)
-    features = Features.of(
+    features = Features.from_arrays(
         plain.feature, plain.identity + 123456, camera=plain.camera + 1000, modality=plain.modality, path=plain.path
     )
     lists = ranked_lists(features, RegDB("i2v"), k=4)[:2]

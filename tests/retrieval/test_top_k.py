@@ -16,7 +16,7 @@ from limbeck.retrieval.top_k import ranked_lists
 
 def rounded(features: Features) -> Features:
     """Small whole numbers: similarities without rounding, and many ties."""
-    return Features.of(
+    return Features.from_arrays(
         np.random.default_rng(1).integers(-1, 2, (len(features), 4)).astype(np.float32),
         features.identity,
         camera=features.camera,
@@ -77,11 +77,11 @@ def test_reranked_lists_are_those_of_the_reranked_evaluation() -> None:
 
 
 def test_small_galleries_and_queries_without_a_match() -> None:
-    features = Features.of(np.eye(4), [1, 2, 1, 3], camera=[1, 1, 2, 1], modality=[0, 0, 1, 1])
+    features = Features.from_arrays(np.eye(4), [1, 2, 1, 3], camera=[1, 1, 2, 1], modality=[0, 0, 1, 1])
     first, second = ranked_lists(features, CrossModal("v2i"), k=10)
     assert (first.items.tolist(), first.right.tolist(), first.first, first.matched) == ([2, 3], [True, False], 1, True)
     assert (second.right.tolist(), second.first, second.matched) == ([False, False], 0, False)
-    alone = Features.of(np.eye(2), [1, 1], camera=[1, 1])
+    alone = Features.from_arrays(np.eye(2), [1, 1], camera=[1, 1])
     assert [found.items.tolist() for found in ranked_lists(alone, Market())] == [[], []]
     assert ranked_lists(features, CrossModal("v2i"), queries=[]) == []
 

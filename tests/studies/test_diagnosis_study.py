@@ -12,12 +12,12 @@ import pytest
 import scipy.stats
 
 from limbeck.errors import InputError
-from limbeck.information.diagnosis import diagnose_sources
+from limbeck.information.diagnosis import diagnose_view_features
 from limbeck.multiview.classifier import MultiViewClassifier
 from limbeck.multiview.data import assemble, load, save
-from limbeck.multiview.diagnosis import sources_of_model
+from limbeck.multiview.diagnosis import view_features_of_model
 from limbeck.multiview.recipe import Recipe
-from limbeck.reid.diagnosis import sources_of_run
+from limbeck.reid.diagnosis import view_features_of_run
 from limbeck.studies.diagnosis.report import diagnoses_as_json, diagnosis_picture, format_diagnoses, write_diagnoses
 from limbeck.studies.diagnosis.run import (
     ACROSS,
@@ -125,8 +125,8 @@ def test_a_split_is_diagnosed_as_its_classifier_is(done: Any) -> None:
         return {name: view[chosen] for name, view in data.views.items()}, data.labels[chosen]
 
     model.fit(*pick(data.splits[1] == 0), validation=pick(data.splits[1] == 1))
-    sources = sources_of_model(model, *pick(data.splits[1] > 0))
-    alone, batched = diagnose_sources(sources, folds=2), result.sets[0].rows["E+B"][1]
+    sources = view_features_of_model(model, *pick(data.splits[1] > 0))
+    alone, batched = diagnose_view_features(sources, folds=2), result.sets[0].rows["E+B"][1]
     for figure in FIGURES:
         assert figure.of(alone) == pytest.approx(figure.of(batched), abs=0.02 * 10 ** (3 - figure.digits)), figure.name
 
@@ -229,7 +229,7 @@ def test_people_are_trained_by_the_study_of_table_4(tmp_path: Path) -> None:
     assert len(found.classes) == 3
     assert f"diagnosed on {found.samples} pairs" in one.protocol
     # What is diagnosed are the trainings of that study, where it left them.
-    alone = diagnose_sources(sources_of_run(tmp_path / "trainings" / "VD" / "seed-3"), folds=2)
+    alone = diagnose_view_features(view_features_of_run(tmp_path / "trainings" / "VD" / "seed-3"), folds=2)
     assert [figure.of(alone) for figure in FIGURES] == pytest.approx([figure.of(found) for figure in FIGURES])
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from limbeck.errors import InputError
-from limbeck.information.benchmark_tasks import truth_task, truth_tasks
+from limbeck.information.benchmark_tasks import benchmark_task, benchmark_tasks
 from limbeck.studies.estimators.report import estimators_figure, format_estimators, write_estimators
 from limbeck.studies.estimators.run import (
     CRITICS,
@@ -68,7 +68,7 @@ def test_bounds_are_on_their_sides_and_rows_repeat(result):
 
 def row(nats, low, high, *, bound="lower", stated=None, saturates=None):
     return EstimatorRow(
-        task=truth_task("two-pairs-2"),  # 1.0217 nats
+        task=benchmark_task("two-pairs-2"),  # 1.0217 nats
         estimator="ours",
         bound=bound,
         stated=stated or StatedError(-0.3, 0.1, "noise"),
@@ -102,7 +102,7 @@ def test_a_stated_failure_excludes_the_truth():
     assert not StatedError(-0.1, 0.1, "").fails
     failing = {
         (task.name, name)
-        for task in truth_tasks()
+        for task in benchmark_tasks()
         for name in (*CRITICS, "ksg", "ross", "known infonce", "known leave-one-out")
         if (suits(name, task) if name in ESTIMATORS else suits("bracket", task))
         and stated_error(name, task, 1000).fails
@@ -119,7 +119,7 @@ def test_a_stated_failure_excludes_the_truth():
 
 def test_a_stated_error_says_something():
     """No critic is said to lie anywhere: of more than a nat it finds some, and it is never far too high."""
-    for task in truth_tasks():
+    for task in benchmark_tasks():
         for name in CRITICS:
             stated = stated_error(name, task, 1000)
             assert stated.low < stated.high < 0.15
@@ -146,10 +146,10 @@ def test_errors_are_as_stated_on_draws_that_the_rules_were_not_made_from(estimat
 
 
 def test_what_suits_what():
-    assert [task.name for task in truth_tasks() if suits("linear", task) and not suits("ross", task)] == [
+    assert [task.name for task in benchmark_tasks() if suits("linear", task) and not suits("ross", task)] == [
         "discrete-table"
     ]
-    for task in truth_tasks():
+    for task in benchmark_tasks():
         assert suits("ksg", task) != suits("linear", task)
         assert suits("bracket", task) == (task.kind == "gaussian encoder")
         assert all(suits(name, task) for name in CRITICS)
@@ -204,7 +204,7 @@ def test_everything_is_written(result, tmp_path):
         ({"seeds": 0}, "seeds must be at least 1"),
         ({"first_seed": -1}, "first_seed at least 0"),
         ({"estimators": ("smile",)}, "estimators must be of nwj, .*, not 'smile'"),
-        ({"tasks": ("moons",)}, "no truth task is called 'moons'"),
+        ({"tasks": ("moons",)}, "no benchmark task is called 'moons'"),
     ],
 )
 def test_unusable_settings_are_refused_in_one_line(options, words):

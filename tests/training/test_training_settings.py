@@ -6,7 +6,7 @@ import pytest
 
 from limbeck.errors import InputError
 from limbeck.training import TrainingSettings, generator, learning_rate, seed_step
-from limbeck.training.settings import FREE, decisive
+from limbeck.training.settings import FREE, resume_fingerprint
 
 
 @pytest.mark.parametrize(
@@ -77,10 +77,10 @@ def test_the_best_needs_figures() -> None:
 
 
 def test_settings_that_cannot_change_the_result_are_free() -> None:
-    assert not set(FREE) & decisive(TrainingSettings()).keys()
-    assert "validate_epochs" not in decisive(TrainingSettings())
-    assert "validate_epochs" in decisive(TrainingSettings(select="best"))
-    assert "learning_rate" in decisive(TrainingSettings())
+    assert not set(FREE) & resume_fingerprint(TrainingSettings()).keys()
+    assert "validate_epochs" not in resume_fingerprint(TrainingSettings())
+    assert "validate_epochs" in resume_fingerprint(TrainingSettings(select="best"))
+    assert "learning_rate" in resume_fingerprint(TrainingSettings())
 
 
 def test_keys_of_any_length_are_independent() -> None:

@@ -40,15 +40,15 @@ class DecodedImages:
     """Decoded pictures.
 
     Attributes:
-        images: (kept pictures, height, width, 3) uint8 RGB, memory-mapped and read-only.
-        kept: positions of those pictures among the paths that were asked for; all of them unless corrupt ones were
+        images: (readable pictures, height, width, 3) uint8 RGB, memory-mapped and read-only.
+        readable: positions of those pictures among the paths that were asked for; all of them unless corrupt ones were
             skipped.
         corrupt: one line for each that was skipped.
         built: whether this call decoded them; False where the cache served.
     """
 
     images: NDArray[np.uint8]
-    kept: NDArray[np.int64]
+    readable: NDArray[np.int64]
     corrupt: tuple[str, ...]
     built: bool
 
@@ -89,16 +89,22 @@ def decoded_images(
     os.close(descriptor)
     temporary = Path(name)
     try:
-        kept, corrupt = _decode(root, paths, temporary, size, skip_corrupt, workers, progress)
+        readable, corrupt = _decode(root, paths, temporary, size, skip_corrupt, workers, progress)
         target = folder / f"images-{fingerprint[:16]}.bin"
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    index = {"fingerprint": fingerprint, "file": target.name, "size": size, "kept": kept.tolist(), "corrupt": corrupt}
+    index = {
+        "fingerprint": fingerprint,
+        "file": target.name,
+        "size": size,
+        "kept": readable.tolist(),
+        "corrupt": corrupt,
+    }
     write_json(folder / INDEX, index)
     _remove(folder, keep=target.name)
-    return DecodedImages(_map(target, (len(kept), *size, 3)), kept, corrupt, built=True)
+    return DecodedImages(_map(target, (len(readable), *size, 3)), readable, corrupt, built=True)
 
 
 def _fingerprint(root: Path, paths: Sequence[str], size: tuple[int, int], skip_corrupt: bool) -> str:
@@ -119,11 +125,11 @@ def _open(folder: Path, fingerprint: str) -> DecodedImages | None:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         if index["fingerprint"] != fingerprint:
             return None
-        kept = np.array(index["kept"], np.int64)
+        readable = np.array(index["kept"], np.int64)
         height, width = index["size"]
         # A name with a folder in it would read elsewhere.
-        images = _map(folder / Path(index["file"]).name, (len(kept), height, width, 3))
-        return DecodedImages(images, kept, tuple(index["corrupt"]), built=False)
+        images = _map(folder / Path(index["file"]).name, (len(readable), height, width, 3))
+        return DecodedImages(images, readable, tuple(index["corrupt"]), built=False)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # absent or damaged: it is built anew
 
@@ -142,7 +148,7 @@ def _decode(
     def read(path: str) -> NDArray[np.uint8] | str:
         return try_image(root / path, size)
 
-    kept: list[int] = []
+    readable: list[int] = []
     corrupt: list[str] = []
     with target.open("wb") as stream, ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(paths), _BATCH):
@@ -151,7 +157,7 @@ def _decode(
                 if isinstance(picture, str):
                     corrupt.append(picture)
                 else:
-                    kept.append(position)
+                    readable.append(position)
                     stream.write(picture.tobytes())
             if progress is not None:
                 progress(start + len(batch), len(paths))
@@ -160,9 +166,9 @@ def _decode(
     if corrupt and not skip_corrupt:
         more = f" (and {len(corrupt) - 1} more)" if len(corrupt) > 1 else ""
         raise InputError(f"{corrupt[0]}{more}: {len(corrupt)} of {len(paths)} pictures; mend them, or skip them")
-    if not kept:
+    if not readable:
         raise InputError(f"{root}: none of the {len(paths)} pictures can be read (first: {corrupt[0]})")
-    return np.array(kept, np.int64), tuple(corrupt)
+    return np.array(readable, np.int64), tuple(corrupt)
 
 
 def _map(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -3,14 +3,14 @@
 from limbeck.information.calibration import calibration_error
 from limbeck.information.curve import InformationCurve
 from limbeck.information.diagnosis import Diagnosis, diagnose, write_diagnosis
-from limbeck.information.discrete import Joint
+from limbeck.information.discrete import JointDistribution
 from limbeck.information.discretise import quantile_classes
 from limbeck.information.probes import ReadableInformation, cross_fitted_information
 
 __all__ = [
     "Diagnosis",
     "InformationCurve",
-    "Joint",
+    "JointDistribution",
     "ReadableInformation",
     "calibration_error",
     "cross_fitted_information",

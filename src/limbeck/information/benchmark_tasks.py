@@ -44,7 +44,7 @@ Draw = Callable[[int, np.random.Generator], TaskSample]
 
 
 @dataclass(frozen=True)
-class TruthTask:
+class BenchmarkTask:
     """Two variables whose mutual information is known.
 
     Attributes:
@@ -76,7 +76,7 @@ class TruthTask:
             InputError: `samples` or `seed` is no whole number from 1 or 0.
 
         Example:
-            >>> task = truth_task("normal")
+            >>> task = benchmark_task("normal")
             >>> drawn = task.sample(1000, seed=0)
             >>> drawn.x.shape, round(task.truth, 4)
             ((1000, 1), 0.4133)
@@ -178,7 +178,7 @@ def linear_encoder_information(weights: Floats, variance: Floats) -> float:
 
 
 @lru_cache(maxsize=1)
-def truth_tasks() -> tuple[TruthTask, ...]:
+def benchmark_tasks() -> tuple[BenchmarkTask, ...]:
     """All tasks, in the order of the tables.
 
     Source: those of Czyz et al. 2023, "Beyond normal" (Gaussian, Student, uniform, Swiss roll; the transforms are
@@ -186,7 +186,7 @@ def truth_tasks() -> tuple[TruthTask, ...]:
     are ours.
 
     Example:
-        >>> len({task.name for task in truth_tasks()}) == len(truth_tasks())
+        >>> len({task.name for task in benchmark_tasks()}) == len(benchmark_tasks())
         True
     """
     return (
@@ -204,16 +204,18 @@ def truth_tasks() -> tuple[TruthTask, ...]:
     )
 
 
-def truth_task(name: str) -> TruthTask:
+def benchmark_task(name: str) -> BenchmarkTask:
     """The task of a name.
 
     Raises:
         InputError: there is none.
     """
-    for task in truth_tasks():
+    for task in benchmark_tasks():
         if task.name == name:
             return task
-    raise InputError(f"no truth task is called {name!r}; there are {', '.join(task.name for task in truth_tasks())}")
+    raise InputError(
+        f"no benchmark task is called {name!r}; there are {', '.join(task.name for task in benchmark_tasks())}"
+    )
 
 
 Transform = Callable[[Floats], Floats]
@@ -223,7 +225,7 @@ def _same(values: Floats) -> Floats:
     return values
 
 
-def _gaussian(name: str, covariance: Floats, x_of: Transform = _same, y_of: Transform = _same) -> TruthTask:
+def _gaussian(name: str, covariance: Floats, x_of: Transform = _same, y_of: Transform = _same) -> BenchmarkTask:
     """Both halves of a Gaussian vector, each seen through an invertible map, which leaves the information alone."""
     width = len(covariance) // 2
     root = np.linalg.cholesky(covariance)
@@ -233,10 +235,10 @@ def _gaussian(name: str, covariance: Floats, x_of: Transform = _same, y_of: Tran
         return TaskSample(x_of(both[:, :width]), y_of(both[:, width:]))
 
     x_features = x_of(np.zeros((1, width))).shape[1]
-    return TruthTask(name, gaussian_information(covariance, width), "continuous", x_features, width, draw)
+    return BenchmarkTask(name, gaussian_information(covariance, width), "continuous", x_features, width, draw)
 
 
-def _bivariate() -> list[TruthTask]:
+def _bivariate() -> list[BenchmarkTask]:
     covariance = np.array([[1.0, _CORRELATION], [_CORRELATION, 1.0]])
     seen: dict[str, tuple[Transform, Transform]] = {
         "normal": (_same, _same),
@@ -266,28 +268,28 @@ def _swiss_roll(values: Floats) -> Floats:
     return np.hstack([angle * np.cos(angle), angle * np.sin(angle)])
 
 
-def _dense(width: int) -> TruthTask:
+def _dense(width: int) -> BenchmarkTask:
     covariance = np.full((2 * width, 2 * width), 0.5) + 0.5 * np.eye(2 * width)
     return _gaussian(f"dense-{width}", covariance)
 
 
-def _two_pairs(width: int) -> TruthTask:
+def _two_pairs(width: int) -> BenchmarkTask:
     covariance = np.eye(2 * width)
     for pair in range(2):
         covariance[pair, width + pair] = covariance[width + pair, pair] = 0.8
     return _gaussian(f"two-pairs-{width}", covariance)
 
 
-def _additive_uniform(half_width: float) -> TruthTask:
+def _additive_uniform(half_width: float) -> BenchmarkTask:
     def draw(samples: int, generator: np.random.Generator) -> TaskSample:
         x = generator.random((samples, 1))
         return TaskSample(x, x + generator.uniform(-half_width, half_width, (samples, 1)))
 
     truth = additive_uniform_information(half_width)
-    return TruthTask(f"additive-uniform-{half_width}", truth, "continuous", 1, 1, draw)
+    return BenchmarkTask(f"additive-uniform-{half_width}", truth, "continuous", 1, 1, draw)
 
 
-def _student(x_features: int, y_features: int, freedom: int, seen: Transform = _same, how: str = "") -> TruthTask:
+def _student(x_features: int, y_features: int, freedom: int, seen: Transform = _same, how: str = "") -> BenchmarkTask:
     def draw(samples: int, generator: np.random.Generator) -> TaskSample:
         both = generator.normal(size=(samples, x_features + y_features))
         both = seen(both / np.sqrt(generator.chisquare(freedom, (samples, 1)) / freedom))
@@ -295,19 +297,19 @@ def _student(x_features: int, y_features: int, freedom: int, seen: Transform = _
 
     name = f"{how}student-{x_features}-{y_features}-{freedom}"
     truth = student_information(x_features, y_features, freedom)
-    return TruthTask(name, truth, "continuous", x_features, y_features, draw, heavy_tails=True)
+    return BenchmarkTask(name, truth, "continuous", x_features, y_features, draw, heavy_tails=True)
 
 
-def _overlapping_uniforms(classes: int) -> TruthTask:
+def _overlapping_uniforms(classes: int) -> BenchmarkTask:
     def draw(samples: int, generator: np.random.Generator) -> TaskSample:
         labels = generator.integers(classes, size=samples)
         return TaskSample((labels + 2 * generator.random(samples))[:, None], labels)
 
     truth = overlapping_uniform_information(classes)
-    return TruthTask(f"overlapping-uniforms-{classes}", truth, "discrete label", 1, 1, draw)
+    return BenchmarkTask(f"overlapping-uniforms-{classes}", truth, "discrete label", 1, 1, draw)
 
 
-def _gaussian_classes(width: int, distance: float) -> TruthTask:
+def _gaussian_classes(width: int, distance: float) -> BenchmarkTask:
     """Unit Gaussians around the corners of a pentagon (in the plane) or of a simplex, all as far from the middle."""
     if width == 2:
         angles = 2 * np.pi * np.arange(GAUSSIAN_CLASSES) / GAUSSIAN_CLASSES
@@ -329,18 +331,18 @@ def _gaussian_classes(width: int, distance: float) -> TruthTask:
     gains = logits[np.arange(_MONTE_CARLO), labels] - logsumexp(logits, axis=1) + np.log(GAUSSIAN_CLASSES)
     error = float(gains.std() / np.sqrt(_MONTE_CARLO))
     name = f"gaussian-classes-{width}"
-    return TruthTask(name, float(gains.mean()), "discrete label", width, 1, draw, error)
+    return BenchmarkTask(name, float(gains.mean()), "discrete label", width, 1, draw, error)
 
 
-def _discrete_table() -> TruthTask:
+def _discrete_table() -> BenchmarkTask:
     def draw(samples: int, generator: np.random.Generator) -> TaskSample:
         rows, columns = np.divmod(generator.choice(_TABLE.size, size=samples, p=_TABLE.ravel()), _TABLE.shape[1])
         return TaskSample(np.eye(len(_TABLE))[rows], columns)
 
-    return TruthTask("discrete-table", table_information(_TABLE), "discrete label", len(_TABLE), 1, draw)
+    return BenchmarkTask("discrete-table", table_information(_TABLE), "discrete label", len(_TABLE), 1, draw)
 
 
-def _linear_encoder(width: int, deviation: float) -> TruthTask:
+def _linear_encoder(width: int, deviation: float) -> BenchmarkTask:
     weights = np.random.default_rng(width).normal(size=(width, width)) / np.sqrt(width)
     variance = np.full(width, deviation**2)
 
@@ -352,4 +354,4 @@ def _linear_encoder(width: int, deviation: float) -> TruthTask:
         return TaskSample(observation, drawn, mean, log_variance)
 
     truth = linear_encoder_information(weights, variance)
-    return TruthTask(f"linear-encoder-{width}", truth, "gaussian encoder", width, width, draw)
+    return BenchmarkTask(f"linear-encoder-{width}", truth, "gaussian encoder", width, width, draw)

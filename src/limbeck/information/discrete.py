@@ -18,7 +18,7 @@ Names = str | Collection[str]
 _MOST_CELLS = 2**27
 
 
-class Joint:
+class JointDistribution:
     r"""The joint distribution of named discrete variables, each with values 0, 1, ..., and what one tells of another.
 
     .. math:: H(a|c) = -\sum p(a,c) \log p(a|c), \quad I(a;b|c) = H(a|c) - H(a|b,c), \quad
@@ -40,7 +40,8 @@ class Joint:
     Source: Cover and Thomas, *Elements of Information Theory*, ch. 2; the interaction as in Tian et al. 2022, Fig. 2.
 
     Example:
-        >>> coins = Joint(np.full((2, 2), 1 / 4), ("v1", "v2")).derive("y", ("v1", "v2"), lambda a, b: a ^ b)
+        >>> coins = JointDistribution(np.full((2, 2), 1 / 4), ("v1", "v2"))
+        >>> coins = coins.derive("y", ("v1", "v2"), lambda a, b: a ^ b)
         >>> round(coins.information("v1", "y"), 4), round(coins.information(("v1", "v2"), "y"), 4)
         (0.0, 0.6931)
         >>> round(coins.interaction("v1", "v2", "y"), 4)
@@ -56,14 +57,14 @@ class Joint:
         self.table.setflags(write=False)
 
     @classmethod
-    def of_samples(cls, samples: Mapping[str, ArrayLike]) -> Joint:
+    def from_samples(cls, samples: Mapping[str, ArrayLike]) -> JointDistribution:
         """The frequencies of samples: name -> `(samples,)` integers, booleans or strings, coded in sorted order.
 
         Of n samples, two independent variables of A and B values seem to share about (A - 1)(B - 1) / 2n nats. A table
         of more than 2^27 cells is refused.
 
         Example:
-            >>> Joint.of_samples({"v": ["a", "a", "b", "b"], "y": [3, 3, 3, 7]}).table
+            >>> JointDistribution.from_samples({"v": ["a", "a", "b", "b"], "y": [3, 3, 3, 7]}).table
             array([[0.5 , 0.  ],
                    [0.25, 0.25]])
         """
@@ -81,14 +82,14 @@ class Joint:
         counts = np.bincount(np.ravel_multi_index(codes, shape), minlength=math.prod(shape))
         return cls(counts.reshape(shape) / counts.sum(), columns)
 
-    def extend(self, name: str, given: Names, table: ArrayLike) -> Joint:
+    def extend(self, name: str, given: Names, table: ArrayLike) -> JointDistribution:
         """Add a variable drawn from p(new | given), with noise of its own: given those, it depends on nothing else.
 
         `table` is `(*values of the given variables in their order, values of the new one)`, its rows sum to 1. There
         may be no given variable, and then there is one row.
 
         Example:
-            >>> Joint([0.5, 0.5], "v").extend("z", "v", [[1, 0], [0.5, 0.5]]).table
+            >>> JointDistribution([0.5, 0.5], "v").extend("z", "v", [[1, 0], [0.5, 0.5]]).table
             array([[0.5 , 0.  ],
                    [0.25, 0.25]])
         """
@@ -97,13 +98,13 @@ class Joint:
         if array.ndim != len(axes) + 1 or array.shape[:-1] != shape:
             raise InputError(f"table must have shape ({', '.join(map(str, (*shape, 'values')))}), not {array.shape}")
         rows = _probabilities(array, axis=-1).transpose([*np.argsort(axes).tolist(), len(axes)])
-        return Joint(self.table[..., None] * _spread(rows, axes, self.table.ndim), (*self.names, name))
+        return JointDistribution(self.table[..., None] * _spread(rows, axes, self.table.ndim), (*self.names, name))
 
-    def derive(self, name: str, given: Names, function: Callable[..., Any]) -> Joint:
+    def derive(self, name: str, given: Names, function: Callable[..., Any]) -> JointDistribution:
         """Add a variable that is a function of others: `function(*values)` gives its value, a whole number from 0.
 
         Example:
-            >>> Joint(np.full(3, 1 / 3), "v").derive("y", "v", lambda v: v > 0).marginal("y").table.round(4)
+            >>> JointDistribution(np.full(3, 1 / 3), "v").derive("y", "v", lambda v: v > 0).marginal("y").table.round(4)
             array([0.3333, 0.6667])
         """
         shape = tuple(self.table.shape[axis] for axis in self._axes(given))
@@ -113,12 +114,12 @@ class Joint:
         table = np.eye(int(codes.max()) + 1)[codes.astype(np.int64)]
         return self.extend(name, given, table.reshape(*shape, -1))
 
-    def marginal(self, names: Names) -> Joint:
+    def marginal(self, names: Names) -> JointDistribution:
         """The distribution of some of the variables, its axes in the order of `names`."""
         axes = self._axes(names)
         rest = tuple(axis for axis in range(self.table.ndim) if axis not in axes)
         order = [sorted(axes).index(axis) for axis in axes]
-        return Joint(self.table.sum(axis=rest).transpose(order), names)
+        return JointDistribution(self.table.sum(axis=rest).transpose(order), names)
 
     def entropy(self, names: Names, given: Names = ()) -> float:
         """H(names | given)."""
@@ -138,7 +139,7 @@ class Joint:
         """p(target | given), `(*values of given, *values of target)`; NaN where `given` never happens.
 
         Example:
-            >>> Joint([[0.5, 0.0], [0.25, 0.25]], ("v", "y")).posterior("y", given="v")
+            >>> JointDistribution([[0.5, 0.0], [0.25, 0.25]], ("v", "y")).posterior("y", given="v")
             array([[1. , 0. ],
                    [0.5, 0.5]])
         """
@@ -155,7 +156,7 @@ class Joint:
         infinite where b rules out a value that a allows. If a holds all of b, it is I(y; a | b) and finite.
 
         Example:
-            >>> noisy = Joint([0.5, 0.5], "y").extend("v", "y", [[0.75, 0.25], [0.25, 0.75]])
+            >>> noisy = JointDistribution([0.5, 0.5], "y").extend("v", "y", [[0.75, 0.25], [0.25, 0.75]])
             >>> round(noisy.divergence("y", "v", ()), 4), round(noisy.information("y", "v"), 4)
             (0.1308, 0.1308)
         """

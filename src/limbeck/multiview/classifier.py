@@ -22,8 +22,8 @@ from sklearn.utils.validation import column_or_1d
 from limbeck.devices import check_device
 from limbeck.errors import InputError
 from limbeck.multiview import persistence
-from limbeck.multiview.evaluation import ViewAccount, cross_entropy_nats, probabilities
-from limbeck.multiview.information import InformationWatcher
+from limbeck.multiview.evaluation import ViewContribution, cross_entropy_nats, probabilities
+from limbeck.multiview.information import InformationCallback
 from limbeck.multiview.network import Predictions, ViewShape
 from limbeck.multiview.progress import epoch_progress
 from limbeck.multiview.recipe import Objective, Recipe
@@ -112,7 +112,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         leave_one_out_temperature_: one a view: divides the logits of samples that lack that view; of a sample that
             lacks several, the largest of theirs does.
         information_: measurements while fitting, see `information_epochs` of `fit`; not saved with the model.
-        account_: what each view is worth on the validation part (see `account`); empty without one.
+        view_contributions_: what each view is worth on the validation part; empty without one.
         recipe_: the resolved recipe.
 
     Example:
@@ -245,7 +245,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             labels = np.concatenate([labels, held_labels])
             weights = None if weights is None else np.append(weights, np.ones(held_out.samples, np.float32))
         views = _without_untrained(views, part.training)
-        watcher = _watcher(views, labels, part, information_epochs)
+        callback = _watcher(views, labels, part, information_epochs)
         _warn_of_constant_columns(views, part.training)
         with epoch_progress(recipe.epochs, enabled=self.verbose) as progress:
             (trained,) = train(
@@ -258,7 +258,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
                 sample_weight=weights,
                 device=device,
                 progress=progress,
-                watcher=watcher,
+                callback=callback,
             )
         self._adopt(trained, views, classes, recipe)
         self.n_features_in_ = sum(shape.features for shape in view_shapes(views))
@@ -266,10 +266,10 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             self.n_features_in_ = matrix_width(X)
             if hasattr(X, "columns"):
                 self.feature_names_in_ = np.asarray(X.columns, dtype=object)
-        self.information_ = [] if watcher is None else watcher.curves[0].rows
-        self.account_ = []
+        self.information_ = [] if callback is None else callback.curves[0].rows
+        self.view_contributions_ = []
         if len(part.validation):
-            self.account_ = self._account(select(views, part.validation), labels[part.validation])
+            self.view_contributions_ = self._view_contributions(select(views, part.validation), labels[part.validation])
         if trained.interrupted:
             warnings.warn(
                 f"training was interrupted after {len(trained.history)} of {recipe.epochs} epochs; "
@@ -326,18 +326,18 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         right = self._joint_logits(views).argmax(axis=1) == _encode(y, self.classes_, views.samples)
         return float(np.average(right, weights=None if sample_weight is None else np.asarray(sample_weight)))
 
-    def account(self, X: Any, y: ArrayLike) -> list[ViewAccount]:
+    def view_contributions(self, X: Any, y: ArrayLike) -> list[ViewContribution]:
         """What each view is worth on these samples, which should not be the training samples.
 
         Returns:
-            One `ViewAccount` a view, over the samples that have it: accuracy alone and without it, and the nats
+            One `ViewContribution` a view, over the samples that have it: accuracy alone and without it, and the nats
             about the label that only it carries.
 
         Raises:
             InputError: a label was not there when fitting.
         """
         views = self._read(X)
-        return self._account(views, _encode(y, self.classes_, views.samples))
+        return self._view_contributions(views, _encode(y, self.classes_, views.samples))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one safetensors file: the weights, and everything else as JSON in its header.
@@ -370,7 +370,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
     # -- inner workings ----------------------------------------------------------------------------------------------
 
     def _recipe(self) -> Recipe:
-        return Recipe.of({field.name: getattr(self, field.name) for field in dataclasses.fields(Recipe)})
+        return Recipe.from_dict({field.name: getattr(self, field.name) for field in dataclasses.fields(Recipe)})
 
     def _adopt(self, trained: Trained, views: Views, classes: NDArray[Any], recipe: Recipe) -> None:
         self.classes_ = classes
@@ -472,14 +472,14 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         largest = np.where(present, 0.0, np.array(self.leave_one_out_temperature_)[:, np.newaxis]).max(axis=0)
         return np.where(present.all(axis=0), self.temperature_, largest)[:, np.newaxis]
 
-    def _account(self, views: Views, labels: NDArray[np.int64]) -> list[ViewAccount]:
+    def _view_contributions(self, views: Views, labels: NDArray[np.int64]) -> list[ViewContribution]:
         batches = list(self._predict(views))
         joint = gather(batches, "joint_logits")
         alone = gather(batches, "representation_logits")
         without = gather(batches, "leave_one_out_logits")
         used = self._used()
         present = views.present[used]
-        account = []
+        contributions = []
         for row, position in enumerate(used):
             # A sample's only view cannot be left out, unless there is but one view: then the prior is what is left.
             here = present[row] & (present.sum(axis=0) > (len(used) > 1))
@@ -490,8 +490,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             everything = probabilities(joint[here], self._temperatures(left))
             left[row] = False
             rest = probabilities(without[row][here], self._temperatures(left))
-            account.append(
-                ViewAccount(
+            contributions.append(
+                ViewContribution(
                     view=views.names[position],
                     alone=float((alone[row][here].argmax(axis=1) == target).mean()),
                     without=float((rest.argmax(axis=1) == target).mean()),
@@ -500,7 +500,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
                     samples=int(here.sum()),
                 )
             )
-        return account
+        return contributions
 
 
 def _check_lengths(views: Views, labels: NDArray[np.int64], classes: NDArray[Any]) -> None:
@@ -521,7 +521,7 @@ def _encode(y: ArrayLike, classes: NDArray[Any], samples: int) -> NDArray[np.int
     return np.asarray(np.searchsorted(classes, names), np.int64)
 
 
-def _watcher(views: Views, labels: NDArray[np.int64], part: Part, every: Any) -> InformationWatcher | None:
+def _watcher(views: Views, labels: NDArray[np.int64], part: Part, every: Any) -> InformationCallback | None:
     """What measures information every so many epochs; None for 0."""
     if isinstance(every, bool) or not isinstance(every, Integral) or every < 0:
         raise InputError(f"information_epochs must be a whole number from 0, not {every!r}")
@@ -529,7 +529,7 @@ def _watcher(views: Views, labels: NDArray[np.int64], part: Part, every: Any) ->
         return None
     if not len(part.validation):
         raise InputError("information_epochs must be 0 where there are no validation samples to measure on")
-    return InformationWatcher(views, labels, [part.validation], due=lambda epoch: epoch % every == 0)
+    return InformationCallback(views, labels, [part.validation], due=lambda epoch: epoch % every == 0)
 
 
 def _hold_out(labels: NDArray[np.int64], fraction: float, seed: int) -> Part:

@@ -12,7 +12,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.information.diagnosis import Sources
+from limbeck.information.diagnosis import ViewFeatures
 from limbeck.multiview.classifier import MultiViewClassifier
 from limbeck.multiview.data import load, missing_rows
 from limbeck.multiview.runs import MODEL, part_of
@@ -20,9 +20,9 @@ from limbeck.multiview.runs import MODEL, part_of
 _LARGEST = 2**28  # numbers that a sparse view may become
 
 
-def sources_of_model(
+def view_features_of_model(
     model: MultiViewClassifier, views: dict[str, Any], labels: NDArray[Any], *, origin: str = ""
-) -> Sources:
+) -> ViewFeatures:
     """Observations and representations of a classifier, on samples that it was not trained on.
 
     Samples that lack a view are left out, since every figure compares all of them.
@@ -39,7 +39,7 @@ def sources_of_model(
     found = model.encode(views)
     whole = _whole(found.present, origin)
     spread = found.log_variances
-    return Sources.of(
+    return ViewFeatures.from_arrays(
         [view[whole] for view in found.representations],
         labels[whole],
         observations=[view[whole] for view in found.observations],
@@ -49,7 +49,9 @@ def sources_of_model(
     )
 
 
-def sources_of_run(run: Path, source: str | os.PathLike[str], *, split: int, part: str, device: str) -> Sources:
+def view_features_of_run(
+    run: Path, source: str | os.PathLike[str], *, split: int, part: str, device: str
+) -> ViewFeatures:
     """The same of a run folder, or of its model file, on one part of a set.
 
     Raises:
@@ -57,10 +59,10 @@ def sources_of_run(run: Path, source: str | os.PathLike[str], *, split: int, par
     """
     model = MultiViewClassifier.load(run / MODEL if run.is_dir() else run, device=device)
     views, labels = part_of(load(source), split, part)
-    return sources_of_model(model, views, labels, origin=str(run))
+    return view_features_of_model(model, views, labels, origin=str(run))
 
 
-def sources_of_set(source: str | os.PathLike[str], *, split: int, part: str) -> Sources:
+def view_features_of_set(source: str | os.PathLike[str], *, split: int, part: str) -> ViewFeatures:
     """The views of a set themselves, as representations that nobody has trained.
 
     Raises:
@@ -69,7 +71,7 @@ def sources_of_set(source: str | os.PathLike[str], *, split: int, part: str) -> 
     data = load(source)
     views, labels = part_of(data, split, part)
     whole = _whole(np.stack([~missing_rows(view) for view in views.values()]), str(source))
-    return Sources.of(
+    return ViewFeatures.from_arrays(
         [_dense(view[whole], name, str(source)) for name, view in views.items()],
         labels[whole],
         names=list(views),

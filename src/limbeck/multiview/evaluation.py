@@ -49,7 +49,7 @@ def cross_entropy_nats(probability: Floats, labels: NDArray[np.int64]) -> float:
 
 
 @dataclass(frozen=True)
-class ViewAccount:
+class ViewContribution:
     """What one view is worth, measured on samples that have it.
 
     Attributes:
@@ -71,13 +71,13 @@ class ViewAccount:
     samples: int
 
 
-def format_account(account: list[ViewAccount]) -> str:
-    """The account as a table for people."""
-    width = max(len("view"), *(len(row.view) for row in account)) if account else 4
+def format_view_contributions(contributions: list[ViewContribution]) -> str:
+    """What each view contributes, as a table."""
+    width = max(len("view"), *(len(row.view) for row in contributions)) if contributions else 4
     lines = [f"{'view':<{width}}  alone %  without %  all %  only here (nats)"]
     lines += [
         f"{row.view:<{width}}  {100 * row.alone:7.2f}  {100 * row.without:9.2f}  {100 * row.everything:5.2f}"
         f"  {row.unique_nats:16.4f}"
-        for row in account
+        for row in contributions
     ]
     return "\n".join(lines)

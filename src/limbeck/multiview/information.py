@@ -12,17 +12,17 @@ from limbeck.information.curve import InformationCurve
 from limbeck.information.probes import Probe
 from limbeck.multiview.network import MultiViewNetwork
 from limbeck.multiview.tensors import TensorViews
-from limbeck.multiview.training import PREDICTION_BATCH, Moment
+from limbeck.multiview.training import PREDICTION_BATCH, EpochState
 from limbeck.multiview.views import Views
 
 ALL = "all views"
 
 
-class InformationWatcher:
-    """The watcher of `limbeck.multiview.training.train` that measures I(v; y) and I(z; y) on held-out samples, in nats.
+class InformationCallback:
+    """The callback of `limbeck.multiview.training.train` that measures I(v; y) and I(z; y) on held-out samples.
 
-    Measured are, for every view that some sample has, "v NAME" and "z NAME", and where there are several views also
-    "v all views" and "z all views", all of them side by side. A sample that lacks a view has zeros there, as in
+    In nats. Measured are, for every view that some sample has, "v NAME" and "z NAME", and where there are several views
+    also "v all views" and "z all views", all of them side by side. A sample that lacks a view has zeros there, as in
     `MultiViewClassifier.transform`. Without a bottleneck there is no z.
 
     Args:
@@ -57,7 +57,7 @@ class InformationWatcher:
         self._data: TensorViews | None = None
         self.curves = [InformationCurve(labels[own], probe=probe, folds=folds, seed=seed) for own in held_out]
 
-    def __call__(self, moment: Moment) -> None:
+    def __call__(self, moment: EpochState) -> None:
         wanted = [
             slot for slot, ended in enumerate(moment.ended) if ended or moment.epoch == 0 or self._due(moment.epoch)
         ]

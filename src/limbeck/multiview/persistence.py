@@ -11,7 +11,7 @@ import torch
 
 from limbeck.devices import check_device
 from limbeck.errors import InputError
-from limbeck.multiview.evaluation import ViewAccount
+from limbeck.multiview.evaluation import ViewContribution
 from limbeck.multiview.network import MultiViewNetwork, ViewShape
 from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.training import Epoch
@@ -41,7 +41,7 @@ def save(model: MultiViewClassifier, path: str | os.PathLike[str]) -> None:
         "leave_one_out_temperature": model.leave_one_out_temperature_,
         "best_epoch": model.best_epoch_,
         "history": [_without_nan(dataclasses.asdict(epoch)) for epoch in model.history_],
-        "account": [dataclasses.asdict(row) for row in model.account_],
+        "account": [dataclasses.asdict(row) for row in model.view_contributions_],
     }
     write_tensors(path, model.network_.state_dict(), description, format=FORMAT)
 
@@ -86,7 +86,7 @@ def _restore(
         options["view_columns"] = {
             name: slice(*group["slice"]) if isinstance(group, dict) else group for name, group in columns.items()
         }
-    recipe = Recipe.of(description["recipe"])
+    recipe = Recipe.from_dict(description["recipe"])
     model = cls.from_recipe(recipe, **options, device=device)
     model.recipe_ = recipe
     model.classes_ = np.array(description["classes"], dtype=description["classes_dtype"])
@@ -106,7 +106,7 @@ def _restore(
         Epoch(**{name: float("nan") if value is None else value for name, value in epoch.items()})
         for epoch in description["history"]
     ]
-    model.account_ = [ViewAccount(**row) for row in description["account"]]
+    model.view_contributions_ = [ViewContribution(**row) for row in description["account"]]
     return model
 
 

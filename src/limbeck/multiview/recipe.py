@@ -101,7 +101,7 @@ class Recipe:
             )
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Self:
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """A recipe from plain values, as JSON or a scikit-learn search gives them.
 
         Lists become tuples, and NumPy's numbers Python's.

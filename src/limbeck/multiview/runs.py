@@ -14,7 +14,7 @@ from limbeck.files import write_json, write_text
 from limbeck.information.curve import write_information
 from limbeck.multiview.classifier import MultiViewClassifier
 from limbeck.multiview.data import PARTS, MultiViewData, load
-from limbeck.multiview.evaluation import Scores, format_account, score
+from limbeck.multiview.evaluation import Scores, format_view_contributions, score
 from limbeck.multiview.recipe import Recipe
 
 MODEL = "model.safetensors"
@@ -67,7 +67,8 @@ def train_run(
         return f"Written: {folder / MODEL} (the split has no validation part to score)"
     scores = _score(model, *held_out)
     write_json(folder / "validation.json", _as_json(scores, model))
-    return f"{_scores_line('validation', scores)}\n\n{format_account(model.account_)}\n\nWritten: {folder / MODEL}"
+    contributions = format_view_contributions(model.view_contributions_)
+    return f"{_scores_line('validation', scores)}\n\n{contributions}\n\nWritten: {folder / MODEL}"
 
 
 def evaluate_run(run: Path, source: str | os.PathLike[str], *, split: int, part: str, device: str) -> str:
@@ -81,7 +82,7 @@ def evaluate_run(run: Path, source: str | os.PathLike[str], *, split: int, part:
         device: where to compute.
 
     Returns:
-        Scores and the account of the views. Where `run` is a folder they are also written to it as `PART.json`.
+        Scores and what each view contributes. Where `run` is a folder they are also written to it as `PART.json`.
 
     Raises:
         InputError: the model or the set cannot be read, or they do not fit each other.
@@ -90,10 +91,10 @@ def evaluate_run(run: Path, source: str | os.PathLike[str], *, split: int, part:
     model = MultiViewClassifier.load(run / MODEL if folder else run, device=device)
     views, labels = part_of(load(source), split, part)
     scores = _score(model, views, labels)
-    account = model.account(views, labels)
+    contributions = model.view_contributions(views, labels)
     if folder:
-        write_json(folder / f"{part}.json", _as_json(scores, model) | {"account": [vars(row) for row in account]})
-    return f"{_scores_line(part, scores)}\n\n{format_account(account)}"
+        write_json(folder / f"{part}.json", _as_json(scores, model) | {"account": [vars(row) for row in contributions]})
+    return f"{_scores_line(part, scores)}\n\n{format_view_contributions(contributions)}"
 
 
 def part_of(data: MultiViewData, split: int, part: str) -> tuple[dict[str, Any], np.ndarray]:

@@ -82,7 +82,7 @@ Progress = Callable[[int, Sequence[Epoch]], None]
 
 
 @dataclass(frozen=True)
-class Moment:
+class EpochState:
     """A stack of models between two epochs.
 
     Attributes:
@@ -100,7 +100,7 @@ class Moment:
     ended: tuple[bool, ...]
 
 
-Watcher = Callable[[Moment], None]
+Callback = Callable[[EpochState], None]
 
 
 def train(
@@ -114,7 +114,7 @@ def train(
     sample_weight: NDArray[np.float32] | None = None,
     device: str | torch.device = "cpu",
     progress: Progress | None = None,
-    watcher: Watcher | None = None,
+    callback: Callback | None = None,
 ) -> list[Trained]:
     """Train one model a part, all of them side by side in one batched program.
 
@@ -131,7 +131,7 @@ def train(
         sample_weight: (samples,), default 1.
         device: where to train.
         progress: called after every epoch with its number and every model's `Epoch`.
-        watcher: called before the first step and after every epoch with the networks as they are then, which it must
+        callback: called before the first step and after every epoch with the networks as they are then, which it must
             not change; of parts of differing length one group of equally many steps after the other.
 
     Raises:
@@ -157,7 +157,7 @@ def train(
             sample_weight=sample_weight,
             device=usable_device,
             progress=progress,
-            watcher=None if watcher is None else _renumbered(watcher, members),
+            callback=None if callback is None else _renumbered(callback, members),
         )
         results.update(zip(members, trained, strict=True))
         if trained[0].interrupted and len(results) < len(parts):
@@ -165,9 +165,9 @@ def train(
     return [results[model] for model in range(len(parts))]
 
 
-def _renumbered(watcher: Watcher, members: Sequence[int]) -> Watcher:
-    """A watcher of a group, which tells another of it with the positions that these models have among all."""
-    return lambda moment: watcher(replace(moment, models=tuple(members[model] for model in moment.models)))
+def _renumbered(callback: Callback, members: Sequence[int]) -> Callback:
+    """A callback of a group, which tells another of it with the positions that these models have among all."""
+    return lambda moment: callback(replace(moment, models=tuple(members[model] for model in moment.models)))
 
 
 def _train_together(
@@ -181,7 +181,7 @@ def _train_together(
     sample_weight: NDArray[np.float32] | None,
     device: torch.device,
     progress: Progress | None,
-    watcher: Watcher | None,
+    callback: Callback | None,
 ) -> list[Trained]:
     used = [position for position, matrix in enumerate(views.matrices) if matrix is not None]
     shapes = view_shapes(views)
@@ -197,7 +197,7 @@ def _train_together(
     loop = _Loop(network, data, torch.from_numpy(labels).to(device), parts, recipe, seeds, sample_weight)
     interrupted = False
     try:
-        loop.run(progress, watcher)
+        loop.run(progress, callback)
     except KeyboardInterrupt:
         if not loop.histories[0]:
             raise
@@ -297,8 +297,8 @@ class _Loop:
         self.first_decay = min(recipe.milestones, default=0)
         self.stopped = [False] * models
 
-    def run(self, progress: Progress | None, watcher: Watcher | None) -> None:
-        self._show(watcher, 0)
+    def run(self, progress: Progress | None, callback: Callback | None) -> None:
+        self._show(callback, 0)
         for epoch in range(self.recipe.epochs):
             rate = self.recipe.learning_rate * self.recipe.decay ** sum(epoch >= m for m in self.recipe.milestones)
             for group in self.optimizer.param_groups:
@@ -310,19 +310,19 @@ class _Loop:
                 self._keep(slot, entry, epoch)
             if progress is not None:
                 progress(epoch, entries)
-            self._show(watcher, epoch + 1)
+            self._show(callback, epoch + 1)
             going = [slot for slot, model in enumerate(self.active) if not self.stopped[model]]
             if not going:
                 break
             if len(going) < len(self.active):
                 self._retire_all_but(going)
 
-    def _show(self, watcher: Watcher | None, epoch: int) -> None:
-        if watcher is None:
+    def _show(self, callback: Callback | None, epoch: int) -> None:
+        if callback is None:
             return
         steps = -(-max(len(part) for part in self.training) // self.recipe.batch_size)
         ended = tuple(epoch == self.recipe.epochs or self.stopped[model] for model in self.active)
-        watcher(Moment(epoch, epoch * steps, self.network.eval(), tuple(self.active), ended))
+        callback(EpochState(epoch, epoch * steps, self.network.eval(), tuple(self.active), ended))
 
     def state(self, model: int) -> dict[str, Tensor]:
         """The weights of a model at its best epoch, or as they are."""

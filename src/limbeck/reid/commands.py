@@ -9,7 +9,7 @@ from rich.table import Table
 
 from limbeck.errors import InputError
 from limbeck.images.decoding import read_image
-from limbeck.reid.dataset import PersonSet, describe
+from limbeck.reid.dataset import ReidDataset, describe
 from limbeck.reid.sets.llcm import check_llcm, load_llcm
 from limbeck.reid.sets.regdb import check_regdb, load_regdb
 from limbeck.reid.sets.sysu import check_sysu, load_sysu
@@ -28,7 +28,7 @@ SETS = {
 }
 
 
-def load_people(name: str, place: Path, *, split: int = 1) -> PersonSet:
+def load_people(name: str, place: Path, *, split: int = 1) -> ReidDataset:
     """Read a set by its name.
 
     Args:

@@ -27,7 +27,7 @@ class Picture:
 
 
 @dataclass(frozen=True, eq=False)
-class PersonSet:
+class ReidDataset:
     """Pictures of people.
 
     Attributes:
@@ -64,7 +64,7 @@ class PersonSet:
         return self.parts[name]
 
 
-def assemble(name: str, root: Path, parts: Mapping[str, Sequence[Picture]]) -> PersonSet:
+def assemble(name: str, root: Path, parts: Mapping[str, Sequence[Picture]]) -> ReidDataset:
     """One set of the pictures of several parts, part after part.
 
     Raises:
@@ -74,7 +74,7 @@ def assemble(name: str, root: Path, parts: Mapping[str, Sequence[Picture]]) -> P
     if not pictures:
         raise InputError(f"{root}: there are no pictures")
     ends = np.cumsum([len(part) for part in parts.values()])
-    return PersonSet(
+    return ReidDataset(
         name,
         root,
         tuple(picture.path for picture in pictures),
@@ -145,7 +145,7 @@ def _hidden(file: Path) -> bool:
     return file.name.startswith(".")
 
 
-def describe(people: PersonSet) -> list[tuple[str, str, int, int, int]]:
+def describe(people: ReidDataset) -> list[tuple[str, str, int, int, int]]:
     """(part, camera and modality, identities, pictures, fewest pictures of an identity) for every cell of a set."""
     rows = []
     for part, members in (people.parts or {"all": np.arange(len(people))}).items():
@@ -159,7 +159,7 @@ def describe(people: PersonSet) -> list[tuple[str, str, int, int, int]]:
     return rows
 
 
-def one_sided(people: PersonSet, members: NDArray[np.int64]) -> Iterable[tuple[int, str]]:
+def one_sided(people: ReidDataset, members: NDArray[np.int64]) -> Iterable[tuple[int, str]]:
     """(identity, the only modality it has) for each identity that is seen in one modality alone."""
     for identity in np.unique(people.identity[members]).tolist():
         seen = np.unique(people.modality[members][people.identity[members] == identity])

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from limbeck.errors import InputError
-from limbeck.information.diagnosis import Sources
+from limbeck.information.diagnosis import ViewFeatures
 from limbeck.objectives import identity_pairs
 from limbeck.reid.evaluation import embed_part
 from limbeck.reid.runs import load_run
@@ -16,7 +16,7 @@ from limbeck.reporting.progress import Bar, no_bar
 from limbeck.retrieval.features import MODALITIES
 
 
-def sources_of_run(
+def view_features_of_run(
     run: Path,
     *,
     root: str | None = None,
@@ -24,7 +24,7 @@ def sources_of_run(
     branch: str = "shared",
     device: str = "cpu",
     bar: Bar = no_bar,
-) -> Sources:
+) -> ViewFeatures:
     """Observations and representations of the two modalities; the label is who it is.
 
     The k-th visible picture of a person is paired with the k-th infrared one (`identity_pairs`), and surplus ones are
@@ -56,7 +56,7 @@ def sources_of_run(
     v, z = (found.get(f"{kind} {branch}") for kind in "vz")
     assert v is not None
     held = v if z is None else z  # without a bottleneck z is v
-    return Sources.of(
+    return ViewFeatures.from_arrays(
         [held[chosen] for chosen in rows],
         identity[rows[0]],
         observations=[v[chosen] for chosen in rows],

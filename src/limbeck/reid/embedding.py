@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from limbeck.errors import InputError
 from limbeck.images.augmentation import unchanged
-from limbeck.reid.dataset import PersonSet
+from limbeck.reid.dataset import ReidDataset
 from limbeck.reid.network import ReidNetwork
 from limbeck.reporting.progress import Progress
 from limbeck.retrieval import Features
@@ -63,16 +63,16 @@ def represent(
     return found
 
 
-def rows_of(pictures: int, kept: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The row of each picture of a set among its decoded ones, where `kept` are the pictures of the rows; -1: none."""
+def rows_of(pictures: int, readable: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The row of each picture of a set among its decoded ones; -1: none. `readable`: the pictures of the rows."""
     rows = np.full(pictures, -1)
-    rows[kept] = np.arange(len(kept))
+    rows[readable] = np.arange(len(readable))
     return rows
 
 
 def features_of(
     network: ReidNetwork,
-    people: PersonSet,
+    people: ReidDataset,
     images: NDArray[np.uint8],
     rows: NDArray[np.int64],
     members: NDArray[np.int64],
@@ -96,7 +96,7 @@ def features_of(
     chosen = members[rows[members] >= 0]
     modality = people.modality[chosen]
     found = represent(network, images, rows[chosen], modality, device=device, progress=progress)
-    features = Features.of(
+    features = Features.from_arrays(
         search_feature(found, feature),
         people.identity[chosen],
         camera=None if people.camera is None else people.camera[chosen],

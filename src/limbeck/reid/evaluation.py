@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from limbeck.errors import InputError
 from limbeck.images.decoding import read_image
 from limbeck.reid.commands import load_people
-from limbeck.reid.dataset import PersonSet
+from limbeck.reid.dataset import ReidDataset
 from limbeck.reid.embedding import Feature, features_of, rows_of
 from limbeck.reid.recipe import DataSettings, ReidRecipe
 from limbeck.reid.runs import PICTURES, ReidModel, decoded, load_run, place_of, recipe_of
-from limbeck.reid.supervised.task import divide
+from limbeck.reid.supervised.task import split_identities
 from limbeck.reporting.progress import Bar, no_bar
 from limbeck.retrieval import Features, evaluate, named_protocols
 from limbeck.retrieval.protocols import Permutations
-from limbeck.retrieval.report import write_evidence
+from limbeck.retrieval.report import write_report
 from limbeck.retrieval.report.table import format_evaluations
 from limbeck.retrieval.reranking import KReciprocal
 from limbeck.retrieval.similarity import Similarity
@@ -40,7 +40,7 @@ class Embedded:
 
     features: Features
     representations: dict[str, NDArray[np.float32]]
-    people: PersonSet
+    people: ReidDataset
 
 
 def embed_part(
@@ -70,9 +70,9 @@ def embed_part(
     # Another set's pictures do not take the place of those that the training reads.
     inside = run if run.is_dir() else run.parent
     cache = Path(data.cache or inside / PICTURES) if root is None else inside / f"{PICTURES}-elsewhere"
-    images, kept = decoded(people, data, cache, bar=bar)
-    members = _held_out(model, people, data, kept) if part == "held_out" else people.part(part)
-    rows = rows_of(len(people), kept)
+    images, readable = decoded(people, data, cache, bar=bar)
+    members = _held_out(model, people, data, readable) if part == "held_out" else people.part(part)
+    rows = rows_of(len(people), readable)
     with bar("embedding") as progress:
         features, found = features_of(
             model.network, people, images, rows, members, device=model.device, feature=feature, progress=progress
@@ -80,14 +80,16 @@ def embed_part(
     return Embedded(features, found, people)
 
 
-def _held_out(model: ReidModel, people: PersonSet, data: DataSettings, kept: NDArray[np.int64]) -> NDArray[np.int64]:
+def _held_out(
+    model: ReidModel, people: ReidDataset, data: DataSettings, readable: NDArray[np.int64]
+) -> NDArray[np.int64]:
     """The pictures of the people that training took out; only of the very people that it was given."""
-    division = divide(people, data, model.recipe.training.seed)
+    division = split_identities(people, data, model.recipe.training.seed)
     if not len(division.held_out):
         raise InputError(
             "the training held out nobody (data.held_out was 0): name a part of the set, or other people with --data"
         )
-    learned = division.training[np.isin(division.training, kept)]
+    learned = division.training[np.isin(division.training, readable)]
     if not np.array_equal(np.unique(people.identity[learned]), model.identities):
         raise InputError(
             f"{data.root}: does not hold the people that this model was trained on, so that nobody knows whom it "
@@ -164,7 +166,7 @@ def evaluate_runs(
 
     notes = [*_notes(recipes, chosen, feature)]
     representations = {name: found for name, found in first.representations.items() if name.startswith("z ")}
-    files = write_evidence(
+    files = write_report(
         folder,
         evaluations,
         [one.features for one in embedded],

@@ -268,13 +268,13 @@ class ReidRecipe:
         """The same recipe, without where its data lie: what two runs must share to be of one recipe."""
         return replace(self, data=replace(self.data, root="", cache=None))
 
-    def plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As nested plain values, for JSON."""
         return asdict(self)
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Self:
-        """The recipe of `plain`'s values; lists become tuples.
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The recipe of `to_dict`'s values; lists become tuples.
 
         Raises:
             InputError: a value is unknown or does not fit.

@@ -16,7 +16,7 @@ from limbeck.devices import check_device
 from limbeck.errors import InputError
 from limbeck.images.cache import decoded_images
 from limbeck.reid.commands import load_people
-from limbeck.reid.dataset import PersonSet
+from limbeck.reid.dataset import ReidDataset
 from limbeck.reid.embedding import represent
 from limbeck.reid.network import ReidNetwork
 from limbeck.reid.recipe import DataSettings, ReidRecipe
@@ -27,7 +27,7 @@ from limbeck.training import Fitted, fit, is_main, process_group, world_size
 from limbeck.training.checkpoints import refuse_other
 from limbeck.training.distributed import from_main
 from limbeck.training.loop import CHECKPOINTS, MODEL
-from limbeck.training.settings import decisive
+from limbeck.training.settings import resume_fingerprint
 
 FORMAT, PICTURES = "limbeck-reid-1", "pictures"
 
@@ -72,7 +72,7 @@ def train_run(
         recipe: everything that decides the result.
         folder: made when absent; gets `recipe.yaml`, `model.safetensors`, `checkpoints/`, `log.jsonl`, `epochs.csv`.
         device: where to train; under torchrun each process takes its own.
-        resolved: the recipe and all other options as YAML, to be kept with the run.
+        resolved: the recipe and all other options as YAML, to be readable with the run.
         say: takes one line of news at a time.
         bar: makes a progress bar for the decoding of pictures.
         progress: show a bar, or lines, of the training.
@@ -84,9 +84,9 @@ def train_run(
     where = str(Path(recipe.data.root).expanduser().resolve()) if recipe.data.root else ""
     recipe = replace(recipe, data=replace(recipe.data, root=where))
     with process_group(device) as place:
-        known = {**_fingerprint(recipe), "training": decisive(recipe.training)}
-        begun = refuse_other(folder, folder / CHECKPOINTS, known)
-        task = _task_of_all(recipe, folder, place, begun=begun, bar=bar)
+        known = {**_fingerprint(recipe), "training": resume_fingerprint(recipe.training)}
+        resuming = refuse_other(folder, folder / CHECKPOINTS, known)
+        task = _task_of_all(recipe, folder, place, resuming=resuming, bar=bar)
         if is_main() and say is not None:
             for line in [*task.told, *_counted(task)]:
                 say(line)
@@ -96,19 +96,19 @@ def train_run(
             folder,
             device=place,
             fingerprint={**_fingerprint(recipe), "people": digest(task.people)},
-            description={"format": FORMAT, "recipe": recipe.plain(), "identities": task.identities.tolist()},
+            description={"format": FORMAT, "recipe": recipe.to_dict(), "identities": task.identities.tolist()},
             texts={"recipe.yaml": resolved} if resolved else {},
             say=say,
             progress=progress,
         )
 
 
-def _task_of_all(recipe: ReidRecipe, folder: Path, device: torch.device, *, begun: bool, bar: Bar) -> ReidTask:
+def _task_of_all(recipe: ReidRecipe, folder: Path, device: torch.device, *, resuming: bool, bar: Bar) -> ReidTask:
     """The task, in every process; the first one decodes the pictures and fetches the weights, for all."""
     task, error = None, ""
     if is_main():
         try:
-            task = make_task(recipe, folder, begun=begun, device=device, bar=bar)
+            task = make_task(recipe, folder, resuming=resuming, device=device, bar=bar)
         except (InputError, OSError) as caught:
             if world_size() == 1:
                 raise
@@ -116,21 +116,21 @@ def _task_of_all(recipe: ReidRecipe, folder: Path, device: torch.device, *, begu
     told = from_main({"error": error}, device)
     if told["error"]:
         raise InputError(told["error"])
-    return task or make_task(recipe, folder, begun=begun, device=device)
+    return task or make_task(recipe, folder, resuming=resuming, device=device)
 
 
 def make_task(
     recipe: ReidRecipe,
     folder: Path,
     *,
-    begun: bool = False,
+    resuming: bool = False,
     device: torch.device | None = None,
     bar: Bar = no_bar,
 ) -> ReidTask:
     """The task of a recipe: its set read and decoded."""
     people = load_people(recipe.data.set, place_of(recipe.data), split=recipe.data.split)
-    images, kept = decoded(people, recipe.data, Path(recipe.data.cache or folder / PICTURES), bar=bar)
-    return ReidTask(recipe, people, images, kept, begun=begun, device=device)
+    images, readable = decoded(people, recipe.data, Path(recipe.data.cache or folder / PICTURES), bar=bar)
+    return ReidTask(recipe, people, images, readable, resuming=resuming, device=device)
 
 
 def place_of(settings: DataSettings) -> Path:
@@ -145,7 +145,7 @@ def place_of(settings: DataSettings) -> Path:
 
 
 def decoded(
-    people: PersonSet, settings: DataSettings, cache: Path, *, bar: Bar = no_bar
+    people: ReidDataset, settings: DataSettings, cache: Path, *, bar: Bar = no_bar
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """The pictures of a set at the recipe's size, from the cache, and their positions in the set.
 
@@ -156,7 +156,7 @@ def decoded(
         found = decoded_images(people.root, people.path, cache, progress=progress, **options)
     if found.corrupt:
         warnings.warn(f"{len(found.corrupt)} pictures are left out (first: {found.corrupt[0]})", stacklevel=2)
-    return found.images, found.kept
+    return found.images, found.readable
 
 
 def load_run(run: Path, *, device: str = "cpu") -> ReidModel:
@@ -168,7 +168,7 @@ def load_run(run: Path, *, device: str = "cpu") -> ReidModel:
     file, place = _model_file(run), check_device(device)
     description, tensors = read_tensors(file, format=FORMAT, what="re-identification model", device=device)
     try:
-        recipe = ReidRecipe.of(description["recipe"])
+        recipe = ReidRecipe.from_dict(description["recipe"])
         identities = np.array(description["identities"], np.int64)
         network = ReidNetwork(recipe, len(identities)).to(place)
         network.load_state_dict(tensors)
@@ -185,7 +185,7 @@ def recipe_of(run: Path) -> ReidRecipe:
     """
     file = _model_file(run)
     try:
-        return ReidRecipe.of(read_description(file)["recipe"])
+        return ReidRecipe.from_dict(read_description(file)["recipe"])
     except KeyError:
         raise InputError(f"{file}: not a re-identification model") from None
 
@@ -199,7 +199,7 @@ def _model_file(run: Path) -> Path:
 
 def _fingerprint(recipe: ReidRecipe) -> dict[str, Any]:
     """What may not change when a training goes on: everything but where things lie."""
-    values = recipe.plain()
+    values = recipe.to_dict()
     del values["training"]  # the loop knows which of its settings matter
     for name in ("root", "cache"):
         del values["data"][name]

@@ -92,13 +92,19 @@ def rank_folder(
     files = [file for file in files if not file.samefile(query)]
     if not files:
         raise InputError(f"{gallery}: holds no .jpg, .png or .bmp picture beside the query")
-    kept, vectors, modalities, skipped = _embedded(model, files, size, gallery_modality, feature, progress)
-    if not kept:
+    readable, vectors, modalities, skipped = _embedded(model, files, size, gallery_modality, feature, progress)
+    if not readable:
         raise InputError(f"{gallery}: none of the {len(files)} pictures can be read (first: {skipped[0]})")
     similarity = vectors @ vector
     best = np.argsort(-similarity, kind="stable")[:first]
     return Found(
-        query, code, tuple(kept[place] for place in best), similarity[best], modalities[best], len(kept), tuple(skipped)
+        query,
+        code,
+        tuple(readable[place] for place in best),
+        similarity[best],
+        modalities[best],
+        len(readable),
+        tuple(skipped),
     )
 
 
@@ -113,7 +119,7 @@ def _embedded(
     def read(file: Path) -> NDArray[np.uint8] | str:
         return try_image(file, size)
 
-    kept: list[Path] = []
+    readable: list[Path] = []
     skipped: list[str] = []
     vectors: list[NDArray[np.float32]] = []
     codes: list[int] = []
@@ -128,11 +134,11 @@ def _embedded(
                 here = [_modality(picture, modality) for picture in pictures]
                 vectors.append(search_feature(model.represent(pictures, np.array(here, np.int8)), feature))
                 codes += here
-                kept += [file for file, _ in usable]
+                readable += [file for file, _ in usable]
             if progress is not None:
                 progress(start + len(batch), len(files))
     found = np.concatenate(vectors) if vectors else np.empty((0, 0), np.float32)
-    return kept, found, np.array(codes, np.int8), skipped
+    return readable, found, np.array(codes, np.int8), skipped
 
 
 def _modality(picture: NDArray[np.uint8], given: Modality) -> int:

@@ -22,7 +22,7 @@ MODALITIES = ("visible", "infrared")
 class Features:
     """Embeddings of pictures of people (or of anything else that has an identity).
 
-    Make one with `Features.of`, which checks it; the constructor itself checks nothing.
+    Make one with `Features.from_arrays`, which checks it; the constructor itself checks nothing.
 
     Attributes:
         feature: (items, features) float32 or float64, finite.
@@ -47,7 +47,7 @@ class Features:
         return len(self.identity)
 
     @staticmethod
-    def of(
+    def from_arrays(
         feature: ArrayLike,
         identity: ArrayLike,
         *,
@@ -113,7 +113,7 @@ def load_features(path: str | os.PathLike[str]) -> Features:
         if name not in arrays:
             raise InputError(f"{path}: the array {name!r} is missing; there are: {', '.join(arrays) or 'none'}")
     names = arrays.get("path")
-    return Features.of(
+    return Features.from_arrays(
         arrays["feature"],
         arrays["identity"],
         camera=arrays.get("camera"),

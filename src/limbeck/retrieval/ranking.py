@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from limbeck.jit import compiled
+from limbeck.jit import jit
 
 Removal = Literal["none", "place", "identity-and-place"]
 _REMOVALS: tuple[Removal, ...] = ("none", "place", "identity-and-place")
@@ -220,7 +220,7 @@ class Ranker:
         return Ranks(first, precision, penalty, matches)
 
 
-@compiled
+@jit
 def _rank_rows(
     similarity: NDArray[np.floating],
     columns: NDArray[np.int64],
@@ -273,7 +273,7 @@ def _rank_rows(
     return True
 
 
-@compiled
+@jit
 def _count_others(
     row: NDArray[np.floating],
     columns: NDArray[np.int64],

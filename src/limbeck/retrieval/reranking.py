@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from limbeck.errors import InputError
-from limbeck.jit import compiled
+from limbeck.jit import jit
 from limbeck.retrieval.similarity import similarities, unit
 
 # Pairs of vectors multiplied at once.
@@ -122,7 +122,7 @@ def _weights(
     return weight / np.bincount(items, weight, minlength=len(vectors)).astype(np.float32)[items]
 
 
-@compiled
+@jit
 def _neighbourhoods(nearest: NDArray[np.int64], half: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The expanded k-reciprocal neighbours of every item: columns, and where each item's begin, as in a CSR matrix."""
     size, width = nearest.shape
@@ -162,7 +162,7 @@ def _neighbourhoods(nearest: NDArray[np.int64], half: int) -> tuple[NDArray[np.i
     return columns[:end], starts
 
 
-@compiled
+@jit
 def _overlap(
     query_values: NDArray[np.float32],
     query_columns: NDArray[np.int32],

@@ -78,7 +78,7 @@ def ranked_lists(
     Example:
         >>> import numpy as np
         >>> from limbeck.retrieval import CrossModal, Features
-        >>> features = Features.of(
+        >>> features = Features.from_arrays(
         ...     [[1, 0], [0.8, 0.6], [0.6, 0.8], [0, 1]], [7, 8, 7, 9], modality=["infrared"] + ["visible"] * 3
         ... )
         >>> (found,) = ranked_lists(features, CrossModal("i2v"), k=2)

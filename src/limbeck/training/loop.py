@@ -30,7 +30,7 @@ from limbeck.training.distributed import barrier, from_main, is_main, rank, worl
 from limbeck.training.interruption import StopRequest, stop_signals
 from limbeck.training.keys import seed_step
 from limbeck.training.logs import StepLog, write_epochs
-from limbeck.training.settings import TrainingSettings, decisive, learning_rate
+from limbeck.training.settings import TrainingSettings, learning_rate, resume_fingerprint
 from limbeck.training.steps import autocast, make_optimizer, to_device, total_of
 
 CHECKPOINTS, MODEL, BEST = "checkpoints", "model.safetensors", "best.safetensors"
@@ -215,7 +215,7 @@ class _Run:
         self.fingerprint = {
             **fingerprint,
             "steps_per_epoch": self.per_epoch,
-            "training": decisive(settings),
+            "training": resume_fingerprint(settings),
         }
         self.network = task.network.to(device)
         if world_size() > 1:
@@ -521,7 +521,9 @@ class _Run:
         if self.best is None and self.history and self.history[-1]["step"] == self.step:
             best["figures"] = {k: v for k, v in self.history[-1].items() if k not in {"epoch", "step"}}
         plain = {name: value for name, value in self.description.items() if name != "format"}
-        trained = {key: best[key] for key in ("step", "epoch", "figures")} | {"settings": decisive(self.settings)}
+        trained = {key: best[key] for key in ("step", "epoch", "figures")} | {
+            "settings": resume_fingerprint(self.settings)
+        }
         weights = best.get("weights") or self.network.state_dict()
         form = str(self.description.get("format", MODEL_FORMAT))
         write_tensors(self.folder / name, weights, {**plain, "training": trained}, format=form)

@@ -16,7 +16,7 @@ Schedule = Literal["steps", "cosine", "constant"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
 # Settings that cannot change the result: a run may go on with others. `validate_epochs` joins them where the last
-# network is kept, see `decisive`.
+# network is kept, see `resume_fingerprint`.
 FREE = ("workers", "keep", "checkpoint_steps", "information_epochs", "tensorboard")
 
 
@@ -116,7 +116,7 @@ def learning_rate(settings: TrainingSettings, step: int, steps_per_epoch: int) -
     return rate
 
 
-def decisive(settings: TrainingSettings) -> dict[str, Any]:
+def resume_fingerprint(settings: TrainingSettings) -> dict[str, Any]:
     """The settings that decide the result, which a resumed run must share."""
     values = dataclasses.asdict(settings)
     free = {*FREE, "validate_epochs"} if settings.select == "last" else set(FREE)

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
-from limbeck.reid import llcm, regdb, sysu
+from limbeck.reid.sets import llcm, regdb, sysu
 
 Sizes = Mapping[tuple[int, int], int]  # (camera, identity) -> pictures
 

@@ -18,8 +18,8 @@ from tests.reid.sets.folders import (
 )
 
 from limbeck.errors import InputError
-from limbeck.reid import llcm, regdb, sysu
 from limbeck.reid.commands import SETS, check_set, describe_people, load_people
+from limbeck.reid.sets import llcm, regdb, sysu
 from limbeck.reid.sets.table import load_table
 
 PARTS = {"train": [1, 2], "validation": [3], "test": [4, 6]}

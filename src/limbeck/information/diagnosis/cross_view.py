@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.information.diagnosis.results import CrossViewRetrieval
-from limbeck.information.diagnosis.view_features import Sources
+from limbeck.information.diagnosis.view_features import ViewFeatures
 from limbeck.retrieval.metrics import summarise
 from limbeck.retrieval.ranking import Labels, Ranker, Ranks
 from limbeck.retrieval.similarity import similarities, unit
@@ -16,34 +16,34 @@ from limbeck.retrieval.similarity import similarities, unit
 _QUERIES = 5000
 
 
-def cross_view_retrieval(sources: Sources, *, seed: int) -> tuple[CrossViewRetrieval, ...]:
+def cross_view_retrieval(features: ViewFeatures, *, seed: int) -> tuple[CrossViewRetrieval, ...]:
     """Both directions between two views of representations of one width; none otherwise, or where labels are unique.
 
     Of more than 5,000 samples as many are drawn as queries; the gallery is whole.
     """
-    if len(sources.names) != 2 or len({z.shape[1] for z in sources.representations}) > 1:
+    if len(features.names) != 2 or len({z.shape[1] for z in features.representations}) > 1:
         return ()
-    size = len(sources)
+    size = len(features)
     chosen = np.sort(np.random.default_rng(seed).permutation(size)[:_QUERIES])
-    found = [_search(sources, query, 1 - query, chosen) for query in (0, 1)]
+    found = [_search(features, query, 1 - query, chosen) for query in (0, 1)]
     return tuple(search for search in found if search is not None)
 
 
-def _search(sources: Sources, query: int, gallery: int, chosen: NDArray[np.int64]) -> CrossViewRetrieval | None:
-    place = np.arange(len(sources)) if sources.groups is None else sources.groups
-    ranker = Ranker(Labels(sources.labels, place), removal="place")
-    asking, searched = (_directions(sources.representations[view]) for view in (query, gallery))
+def _search(features: ViewFeatures, query: int, gallery: int, chosen: NDArray[np.int64]) -> CrossViewRetrieval | None:
+    place = np.arange(len(features)) if features.groups is None else features.groups
+    ranker = Ranker(Labels(features.labels, place), removal="place")
+    asking, searched = (_directions(features.representations[view]) for view in (query, gallery))
     ranks, own = [], 0
     for part, similarity in similarities(asking[chosen], searched, "dot"):
         who = chosen[part]
-        ranks.append(ranker.rank(similarity, Labels(sources.labels[who], place[who])))
+        ranks.append(ranker.rank(similarity, Labels(features.labels[who], place[who])))
         own += int((similarity.argmax(axis=1) == who).sum())
     figures = summarise(Ranks.join(ranks))
     if not figures.queries:
         return None
     return CrossViewRetrieval(
-        query=sources.names[query],
-        gallery=sources.names[gallery],
+        query=features.names[query],
+        gallery=features.names[gallery],
         mean_average_precision=figures.mean_average_precision,
         rank_1=figures.rank(1),
         pair=own / len(chosen),

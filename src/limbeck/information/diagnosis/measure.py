@@ -13,7 +13,7 @@ from limbeck.errors import InputError
 from limbeck.information.calibration import calibration_error
 from limbeck.information.diagnosis.resampling import Interval, Resamples, Sum
 from limbeck.information.diagnosis.results import Agreement, Diagnosis, Retained, ViewDiagnosis
-from limbeck.information.diagnosis.view_features import Sources
+from limbeck.information.diagnosis.view_features import ViewFeatures
 from limbeck.information.probes import Probe, check_confidence, cross_fitted_predictions
 from limbeck.reporting.progress import Progress
 
@@ -84,14 +84,16 @@ def diagnose(
         >>> print(found.views[0].representation.nats.__round__(1), found.views[1].specific.nats.__round__(1))
         0.7 0.7
     """
-    sources = Sources.of(
+    features = ViewFeatures.from_arrays(
         representations, labels, observations=observations, log_variances=log_variances, names=names, groups=groups
     )
-    return diagnose_sources(sources, probe=probe, folds=folds, confidence=confidence, seed=seed, progress=progress)
+    return diagnose_view_features(
+        features, probe=probe, folds=folds, confidence=confidence, seed=seed, progress=progress
+    )
 
 
-def diagnose_sources(
-    sources: Sources,
+def diagnose_view_features(
+    features: ViewFeatures,
     *,
     probe: Probe = "linear",
     folds: int = 5,
@@ -107,12 +109,12 @@ def diagnose_sources(
     from limbeck.information.diagnosis.cross_view import cross_view_retrieval  # noqa: PLC0415 - slow to import
 
     check_confidence(confidence)
-    retained = [_retained(sources, view, seed) for view in range(len(sources.names))]  # refused before the long work
-    sources = sources.drawn(seed)
-    readings = _read_all(sources, probe=probe, folds=folds, seed=seed, progress=progress)
-    figures = _Figures(sources, readings, confidence=confidence, seed=seed)
+    retained = [_retained(features, view, seed) for view in range(len(features.names))]  # refused before the long work
+    features = features.drawn(seed)
+    readings = _read_all(features, probe=probe, folds=folds, seed=seed, progress=progress)
+    figures = _Figures(features, readings, confidence=confidence, seed=seed)
     joint = readings[_ALL]
-    views = tuple(figures.view(view, retained[view]) for view in range(len(sources.names)))
+    views = tuple(figures.view(view, retained[view]) for view in range(len(features.names)))
     return Diagnosis(
         entropy=figures.interval(_ENTROPY, information=True),
         views=views,
@@ -122,14 +124,14 @@ def diagnose_sources(
         else None,
         overlap=figures.overlap(),
         regions=figures.regions(),
-        agreements=tuple(_agreements(sources, readings)),
-        retrieval=cross_view_retrieval(sources, seed=seed),
+        agreements=tuple(_agreements(features, readings)),
+        retrieval=cross_view_retrieval(features, seed=seed),
         accuracy=joint.accuracy,
         calibration_error=joint.calibration_error,
-        warnings=tuple(_warnings(sources, readings, figures, views, folds)),
-        samples=len(sources),
-        classes=sources.classes,
-        majority=float(np.bincount(sources.labels).max() / len(sources)),
+        warnings=tuple(_warnings(features, readings, figures, views, folds)),
+        samples=len(features),
+        classes=features.classes,
+        majority=float(np.bincount(features.labels).max() / len(features)),
         probe=probe,
         folds=int(folds),
         confidence=confidence,
@@ -150,9 +152,9 @@ class _Reading:
 
 
 def _read_all(
-    sources: Sources, *, probe: Probe, folds: int, seed: int, progress: Progress | None
+    features: ViewFeatures, *, probe: Probe, folds: int, seed: int, progress: Progress | None
 ) -> dict[str, _Reading]:
-    z, v = sources.representations, sources.observations
+    z, v = features.representations, features.observations
     everything = range(len(z))
     todo: list[tuple[str, Callable[[], NDArray[np.floating]], int]] = []
 
@@ -175,15 +177,15 @@ def _read_all(
     done, total = 0, sum(width for *_, width in todo)
     for name, matrix, width in todo:
         fitted = cross_fitted_predictions(
-            matrix(), sources.labels, groups=sources.groups, folds=folds, probe=probe, seed=seed
+            matrix(), features.labels, groups=features.groups, folds=folds, probe=probe, seed=seed
         )
         log_probability = fitted.log_probability
         readings[name] = _Reading(
             width,
-            fitted.log_likelihood(sources.labels),
+            fitted.log_likelihood(features.labels),
             fitted.shortfall,
-            float((log_probability.argmax(axis=1) == sources.labels).mean()),
-            calibration_error(np.exp(log_probability), sources.labels),
+            float((log_probability.argmax(axis=1) == features.labels).mean()),
+            calibration_error(np.exp(log_probability), features.labels),
             log_probability if name.startswith("z_") and "," not in name else None,
         )
         done += width
@@ -218,27 +220,27 @@ def _tells(source: str) -> Sum:
     return Sum(1, {source: 1})
 
 
-def _retained(sources: Sources, view: int, seed: int) -> Retained | None:
-    if sources.log_variances is None:
+def _retained(features: ViewFeatures, view: int, seed: int) -> Retained | None:
+    if features.log_variances is None:
         return None
     from limbeck.information.stochastic import encoder_information  # noqa: PLC0415 - slow to import, rarely needed
 
     try:
-        found = encoder_information(sources.representations[view], sources.log_variances[view], seed=seed)
+        found = encoder_information(features.representations[view], features.log_variances[view], seed=seed)
     except InputError as error:
-        raise InputError(f"view {sources.names[view]}: {error}") from None
+        raise InputError(f"view {features.names[view]}: {error}") from None
     return Retained(*(Interval(one.nats, one.low, one.high) for one in (found.lower, found.tightest)))
 
 
 class _Figures:
     """Every figure with its interval."""
 
-    def __init__(self, sources: Sources, readings: dict[str, _Reading], *, confidence: float, seed: int) -> None:
-        self.names, self._observed = sources.names, sources.observations is not None
+    def __init__(self, features: ViewFeatures, readings: dict[str, _Reading], *, confidence: float, seed: int) -> None:
+        self.names, self._observed = features.names, features.observations is not None
         self._readings = readings
         values = {name: reading.log_likelihood for name, reading in readings.items()}
         shortfall = {name: (reading.shortfall, 0.0) for name, reading in readings.items()}
-        log_share = np.log(np.bincount(sources.labels) / len(sources))[sources.labels]
+        log_share = np.log(np.bincount(features.labels) / len(features))[features.labels]
         for view in range(len(self.names)) if len(self.names) > 1 else ():
             alone, rest, all_ = (values[name] - log_share for name in self._trio(view))
             common = alone + rest - all_
@@ -253,10 +255,10 @@ class _Figures:
             # What could move the consistent information may lie in either of its parts.
             shortfall |= {f"redundancy {view}": (single, joint), f"synergy {view}": (joint, single)}
         self._resamples = Resamples(
-            sources.labels,
+            features.labels,
             values,
             shortfall,
-            groups=sources.groups,
+            groups=features.groups,
             resamples=_RESAMPLES,
             confidence=confidence,
             seed=seed,
@@ -311,7 +313,7 @@ class _Figures:
         return found
 
     def _trio(self, view: int) -> tuple[str, str, str]:
-        """Sources: the view, the others, all."""
+        """ViewFeatures: the view, the others, all."""
         return _representation(view), _without(view, len(self.names)), _ALL
 
     def _specific(self, view: int) -> Sum:
@@ -325,19 +327,19 @@ class _Figures:
         return _tells(_ALL if len(views) == len(self.names) else _some(sorted(views)))
 
 
-def _agreements(sources: Sources, readings: dict[str, _Reading]) -> Iterator[Agreement]:
-    for first, second in itertools.combinations(range(len(sources.names)), 2):
+def _agreements(features: ViewFeatures, readings: dict[str, _Reading]) -> Iterator[Agreement]:
+    for first, second in itertools.combinations(range(len(features.names)), 2):
         one, other = (readings[_representation(view)].log_probability for view in (first, second))
         assert one is not None
         assert other is not None
         said, answered = one.argmax(axis=1), other.argmax(axis=1)
-        classes = len(sources.classes)
-        often = [np.bincount(choice, minlength=classes) / len(sources) for choice in (said, answered)]
+        classes = len(features.classes)
+        often = [np.bincount(choice, minlength=classes) / len(features) for choice in (said, answered)]
         mixture = np.logaddexp(one, other) - np.log(2)
         divergence = sum((np.exp(log) * (log - mixture)).sum(axis=1, dtype=np.float64) for log in (one, other)) / 2
         yield Agreement(
-            first=sources.names[first],
-            second=sources.names[second],
+            first=features.names[first],
+            second=features.names[second],
             share=float((said == answered).mean()),
             chance=float(often[0] @ often[1]),
             divergence=float(np.mean(divergence)),
@@ -345,26 +347,26 @@ def _agreements(sources: Sources, readings: dict[str, _Reading]) -> Iterator[Agr
 
 
 def _warnings(
-    sources: Sources,
+    features: ViewFeatures,
     readings: dict[str, _Reading],
     figures: _Figures,
     views: Sequence[ViewDiagnosis],
     folds: int,
 ) -> Iterator[str]:
     """What the figures cannot bear, a sentence each."""
-    size, entropy = len(sources), figures.interval(_ENTROPY).nats
-    members = np.arange(size) if sources.groups is None else sources.groups
-    pairs = np.unique(np.stack([sources.labels, members]), axis=1)
+    size, entropy = len(features), figures.interval(_ENTROPY).nats
+    members = np.arange(size) if features.groups is None else features.groups
+    pairs = np.unique(np.stack([features.labels, members]), axis=1)
     counts = np.bincount(pairs[0])
     rare = np.flatnonzero(counts < folds)
     if len(rare):
         yield (
-            f"{len(rare)} of {len(counts)} classes have fewer {'samples' if sources.groups is None else 'groups'} than "
-            f"the {folds} folds (first: {sources.classes[rare[0]]!r}, {counts[rare[0]]}): what is said of them is "
-            "guessed from the others"
+            f"{len(rare)} of {len(counts)} classes have fewer {'samples' if features.groups is None else 'groups'} "
+            f"than the {folds} folds (first: {features.classes[rare[0]]!r}, {counts[rare[0]]}): what is said of them "
+            "is guessed from the others"
         )
-    if sources.groups is None:
-        distinct = len({hash(b"".join(z[row].tobytes() for z in sources.representations)) for row in range(size)})
+    if features.groups is None:
+        distinct = len({hash(b"".join(z[row].tobytes() for z in features.representations)) for row in range(size)})
         # Far fewer are the values of something discrete.
         if size / 20 < distinct < 0.9 * size:
             yield (
@@ -372,18 +374,18 @@ def _warnings(
                 "are of one thing, say so by groups"
             )
     told = {name: figures.interval(_tells(name)) for name in readings}
-    crowded = [name for name in readings if _crowded(readings[name], told[name].nats, entropy, sources, folds)]
+    crowded = [name for name in readings if _crowded(readings[name], told[name].nats, entropy, features, folds)]
     if crowded:
         worst = max(crowded, key=lambda name: readings[name].width)
         yield (
-            f"too many features for {size} samples ({readings[worst].width} of {_words(worst, sources)}): more may be "
+            f"too many features for {size} samples ({readings[worst].width} of {_words(worst, features)}): more may be "
             "there than was read, and beyond the interval"
         )
     slow = {name: reading.shortfall for name, reading in readings.items() if reading.shortfall > 0.05 * entropy}
     if slow:
         worst = max(slow, key=lambda name: slow[name])
         yield (
-            f"the probes would gain from more samples (of {_words(worst, sources)} about {slow[worst]:.2f} nats): "
+            f"the probes would gain from more samples (of {_words(worst, features)} about {slow[worst]:.2f} nats): "
             "the figures are less than what is there, and differences may be the probes'"
         )
     widest = max(told.values(), key=lambda found: found.high - found.low)
@@ -405,17 +407,17 @@ def _warnings(
             )
 
 
-def _crowded(reading: _Reading, nats: float, entropy: float, sources: Sources, folds: int) -> bool:
+def _crowded(reading: _Reading, nats: float, entropy: float, features: ViewFeatures, folds: int) -> bool:
     """Whether a probe's numbers are too many for the samples to say that what was not read is not there.
 
     Each number of a fitted probe costs about 1/2m nats (Akaike 1974), of m samples that it is fitted to.
     """
-    fitted = len(sources) * (1 - 1 / folds)
-    cost = min(reading.width, fitted) * (len(sources.classes) - 1) / (2 * fitted)
+    fitted = len(features) * (1 - 1 / folds)
+    cost = min(reading.width, fitted) * (len(features.classes) - 1) / (2 * fitted)
     return cost > 0.25 * max(nats, 0.0) and entropy - nats > 0.1 * entropy
 
 
-def _words(source: str, sources: Sources) -> str:
+def _words(source: str, features: ViewFeatures) -> str:
     kind, _, views = source.partition("_")
-    named = [sources.names[int(view)] for view in views.split(",") if view]
+    named = [features.names[int(view)] for view in views.split(",") if view]
     return f"{kind} of {', '.join(named)}" if named else f"all {kind}"

@@ -22,10 +22,10 @@ _KEYS = "z_0, z_1, ... and y; also v_0, ..., log_variance_0, ..., view_names, gr
 
 
 @dataclass(frozen=True, eq=False)
-class Sources:
+class ViewFeatures:
     """Paired samples of n views: row k of every array is the same thing, seen in every view.
 
-    Make one with `Sources.of`, which checks it; the constructor itself checks nothing.
+    Make one with `ViewFeatures.from_arrays`, which checks it; the constructor itself checks nothing.
 
     Attributes:
         names: of the views.
@@ -46,7 +46,7 @@ class Sources:
     classes: tuple[str, ...]
     groups: NDArray[np.int64] | None
 
-    def drawn(self, seed: int) -> Sources:
+    def drawn(self, seed: int) -> ViewFeatures:
         """With z drawn once a sample where an encoder is stochastic, instead of its mean; itself where none is."""
         if self.log_variances is None:
             return self
@@ -61,7 +61,7 @@ class Sources:
         return len(self.labels)
 
     @staticmethod
-    def of(
+    def from_arrays(
         representations: Sequence[ArrayLike],
         labels: ArrayLike,
         *,
@@ -70,7 +70,7 @@ class Sources:
         names: Sequence[str] | None = None,
         groups: ArrayLike | None = None,
         origin: str = "",
-    ) -> Sources:
+    ) -> ViewFeatures:
         """Check the arrays against one another and put them together.
 
         Args:
@@ -116,10 +116,10 @@ class Sources:
                 raise InputError(f"{place}names must be printable, not {word!r}")
         codes, classes = label_codes(labels, f"{place}labels", size)
         members = None if groups is None else class_codes(groups, f"{place}groups", size)[0]
-        return Sources(words, matrices, seen, spread, codes, classes, members)
+        return ViewFeatures(words, matrices, seen, spread, codes, classes, members)
 
 
-def load_sources(path: str | os.PathLike[str]) -> Sources:
+def load_view_features(path: str | os.PathLike[str]) -> ViewFeatures:
     """Read an NPZ with `z_0`, `z_1`, ... and `y`.
 
     There may also be `v_0`, ..., `log_variance_0`, ..., `view_names` and `groups`. Nothing is unpickled.
@@ -146,7 +146,7 @@ def load_sources(path: str | os.PathLike[str]) -> Sources:
             raise InputError(f"{path}: {kind}_{max(views)} stands without {kind}_{len(views) - 1}: count views from 0")
     in_order = {kind: [views[view] for view in sorted(views)] for kind, views in found.items()}
     names = others.get("view_names")
-    return Sources.of(
+    return ViewFeatures.from_arrays(
         in_order["z"],
         others["y"],
         observations=in_order["v"] or None,
@@ -157,19 +157,19 @@ def load_sources(path: str | os.PathLike[str]) -> Sources:
     )
 
 
-def save_sources(sources: Sources, path: str | os.PathLike[str]) -> None:
-    """Write an NPZ that `load_sources` reads; the file appears whole or not at all.
+def save_view_features(features: ViewFeatures, path: str | os.PathLike[str]) -> None:
+    """Write an NPZ that `load_view_features` reads; the file appears whole or not at all.
 
     Raises:
         OSError: the disk is full or the folder cannot be written; what stood at `path` is untouched.
     """
-    arrays: dict[str, Any] = {"y": np.array(sources.classes)[sources.labels], "view_names": np.array(sources.names)}
-    if sources.groups is not None:
-        arrays["groups"] = sources.groups
+    arrays: dict[str, Any] = {"y": np.array(features.classes)[features.labels], "view_names": np.array(features.names)}
+    if features.groups is not None:
+        arrays["groups"] = features.groups
     for kind, views in (
-        ("z", sources.representations),
-        ("v", sources.observations),
-        ("log_variance", sources.log_variances),
+        ("z", features.representations),
+        ("v", features.observations),
+        ("log_variance", features.log_variances),
     ):
         arrays |= {f"{kind}_{view}": matrix for view, matrix in enumerate(views or ())}
     with atomic_writer(Path(path)) as stream:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from limbeck.errors import InputError
-from limbeck.reid.dataset import PersonSet, Picture, assemble, listed, read_identities, read_list, strays
+from limbeck.reid.dataset import Picture, ReidDataset, assemble, listed, read_identities, read_list, strays
 from limbeck.retrieval.features import INFRARED, VISIBLE
 
 CAMERAS = range(1, 10)
@@ -26,7 +26,7 @@ UNKNOWN_CAMERA = 0
 _CAMERA = re.compile(r"_c(\d+)_")
 
 
-def load_llcm(root: Path) -> PersonSet:
+def load_llcm(root: Path) -> ReidDataset:
     """Read the set's lists and folders; the parts are "train" and "test".
 
     The camera of a train picture is read from its name, 0 where the name does not say.
@@ -60,7 +60,7 @@ def _test_pictures(root: Path, word: str, members: list[int]) -> Iterator[Pictur
                     yield Picture(file.relative_to(root).as_posix(), identity, camera, WORDS[word])
 
 
-def check_llcm(people: PersonSet) -> list[str]:
+def check_llcm(people: ReidDataset) -> list[str]:
     """What is wrong with a copy of the set, a line each; empty where its counts are the official ones.
 
     Looked for: identities and pictures of each part and modality; test folders that the list does not name and

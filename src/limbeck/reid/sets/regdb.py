@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from limbeck.errors import InputError
-from limbeck.reid.dataset import PersonSet, Picture, assemble, listed, read_list, strays
+from limbeck.reid.dataset import Picture, ReidDataset, assemble, listed, read_list, strays
 from limbeck.retrieval.features import INFRARED, VISIBLE
 
 SPLITS = 10
@@ -24,7 +24,7 @@ OFFICIAL_IDENTITIES = 412
 OFFICIAL_IMAGES = 10  # of an identity and modality
 
 
-def load_regdb(root: Path, *, split: int = 1) -> PersonSet:
+def load_regdb(root: Path, *, split: int = 1) -> ReidDataset:
     """Read one split; the parts are "train" and "test". Camera 1 is the visible one, 2 the thermal one.
 
     Args:

@@ -18,7 +18,7 @@ from scipy.io import loadmat
 
 from limbeck.errors import InputError
 from limbeck.files import first_line
-from limbeck.reid.dataset import PersonSet, Picture, assemble, listed, read_identities, strays
+from limbeck.reid.dataset import Picture, ReidDataset, assemble, listed, read_identities, strays
 from limbeck.retrieval.features import INFRARED, VISIBLE
 
 CAMERAS = (1, 2, 3, 4, 5, 6)
@@ -35,7 +35,7 @@ OFFICIAL_IMAGES = {
 OFFICIAL_TEST_IDENTITIES = {1: 56, 2: 56, 3: 93, 4: 94, 5: 95, 6: 96}
 
 
-def load_sysu(root: Path) -> PersonSet:
+def load_sysu(root: Path) -> ReidDataset:
     """Read the set's lists and folders; the parts are "train", "validation" and "test".
 
     Raises:
@@ -75,7 +75,7 @@ def _pictures(root: Path, members: list[int]) -> Iterator[Picture]:
                 yield Picture(file.relative_to(root).as_posix(), identity, camera, modality)
 
 
-def check_sysu(people: PersonSet) -> list[str]:
+def check_sysu(people: ReidDataset) -> list[str]:
     """What is wrong with a copy of the set, a line each; empty where its counts are the official ones.
 
     Looked for: identities listed without a folder; files that are no pictures; gaps in a folder's numbers; where

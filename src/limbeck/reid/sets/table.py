@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from limbeck.errors import InputError
-from limbeck.reid.dataset import PersonSet, one_sided
+from limbeck.reid.dataset import ReidDataset, one_sided
 from limbeck.retrieval.features import MODALITIES
 
 COLUMNS = ("path", "identity", "modality")
 
 
-def load_table(file: Path) -> PersonSet:
+def load_table(file: Path) -> ReidDataset:
     """Read a CSV with a header and the columns `path`, `identity`, `modality` (visible or infrared) and maybe `camera`.
 
     Paths are relative to the file's folder and may not leave it. Identities may be any words; they are numbered in
@@ -29,7 +29,7 @@ def load_table(file: Path) -> PersonSet:
     cameras = "camera" in rows[0]
     names = sorted({row["identity"] for row in rows})
     code = {name: number for number, name in enumerate(names)}
-    people = PersonSet(
+    people = ReidDataset(
         file.stem,
         root,
         tuple(row["path"] for row in rows),

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from limbeck.errors import InputError
 from limbeck.nn import load_weights
-from limbeck.reid.dataset import PersonSet
+from limbeck.reid.dataset import ReidDataset
 from limbeck.reid.embedding import features_of, rows_of
 from limbeck.reid.network import Branch, ReidNetwork
 from limbeck.reid.recipe import DataSettings, ReidRecipe
@@ -28,14 +28,14 @@ _HELD_OUT = 4  # first entry of the key that draws held-out people
 
 
 @dataclass(frozen=True, eq=False)
-class Division:
+class IdentitySplit:
     """Positions, in a set, of the pictures that are learned from and of those of the people held out."""
 
     training: NDArray[np.int64]
     held_out: NDArray[np.int64]
 
 
-def divide(people: PersonSet, settings: DataSettings, seed: int) -> Division:
+def split_identities(people: ReidDataset, settings: DataSettings, seed: int) -> IdentitySplit:
     """Take `settings.held_out` people, drawn by the seed, out of the chosen parts of a set.
 
     Raises:
@@ -51,10 +51,10 @@ def divide(people: PersonSet, settings: DataSettings, seed: int) -> Division:
         raise InputError(f"data.held_out must be below the {len(identities)} people there are, not {settings.held_out}")
     kept_apart = generator(seed, _HELD_OUT).permutation(identities)[: settings.held_out]
     apart = np.isin(people.identity[members], kept_apart)
-    return Division(members[~apart], members[apart])
+    return IdentitySplit(members[~apart], members[apart])
 
 
-def digest(people: PersonSet) -> str:
+def digest(people: ReidDataset) -> str:
     """A digest of who is on which picture of a set; sizes stand for the pictures' bytes."""
     held = hashlib.sha256()
     for path, identity, modality in zip(people.path, people.identity.tolist(), people.modality.tolist(), strict=True):
@@ -70,8 +70,8 @@ class ReidTask:
         recipe: everything that decides the result.
         people: the set.
         images: its decoded pictures, (pictures, height, width, 3) uint8.
-        kept: positions in the set of the rows of `images`; None: all, in order.
-        begun: the network comes out of a checkpoint, so that its first weights need not be there any more.
+        readable: positions in the set of the rows of `images`; None: all, in order.
+        resuming: the network comes out of a checkpoint, so that its first weights need not be there any more.
         device: where it will be trained.
 
     Attributes:
@@ -84,17 +84,17 @@ class ReidTask:
     def __init__(
         self,
         recipe: ReidRecipe,
-        people: PersonSet,
+        people: ReidDataset,
         images: NDArray[np.uint8],
-        kept: NDArray[np.int64] | None = None,
+        readable: NDArray[np.int64] | None = None,
         *,
-        begun: bool = False,
+        resuming: bool = False,
         device: torch.device | None = None,
     ) -> None:
         self._pin = device is not None and device.type == "cuda"
         self.recipe, self.people, self.images = recipe, people, images
-        row = rows_of(len(people), np.arange(len(people)) if kept is None else kept)
-        division = divide(people, recipe.data, recipe.training.seed)
+        row = rows_of(len(people), np.arange(len(people)) if readable is None else readable)
+        division = split_identities(people, recipe.data, recipe.training.seed)
         training, self._held_out = (part[row[part] >= 0] for part in (division.training, division.held_out))
         if recipe.training.information_epochs and recipe.data.held_out < 2:
             raise InputError(
@@ -118,7 +118,7 @@ class ReidTask:
         self.told = [
             f"{name} encoder: {load_weights(cast(Branch, branch).encoder, recipe.network.weights)}"
             for name, branch in self.network.branches.items()
-            if not begun
+            if not resuming
         ]
 
     def batches(self, start: int, stop: int) -> Iterable[Batch]:

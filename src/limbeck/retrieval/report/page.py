@@ -30,7 +30,7 @@ from limbeck.retrieval.similarity import Similarity
 from limbeck.retrieval.top_k import ranked_lists
 
 
-def write_evidence(
+def write_report(
     folder: str | os.PathLike[str],
     evaluations: Sequence[Evaluation],
     features: Features | Sequence[Features],

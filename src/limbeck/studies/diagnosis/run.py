@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.information.diagnosis import Diagnosis, Sources, ViewDiagnosis, diagnose_sources
+from limbeck.information.diagnosis import Diagnosis, ViewDiagnosis, ViewFeatures, diagnose_view_features
 from limbeck.information.diagnosis.resampling import Interval
 from limbeck.information.probes import Probe
 from limbeck.multiview.data import MultiViewData, load, stratified_splits
@@ -25,7 +25,7 @@ from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.tensors import TensorViews
 from limbeck.multiview.training import Trained, gather, predict
 from limbeck.multiview.views import Views, read_views
-from limbeck.reid.diagnosis import sources_of_run
+from limbeck.reid.diagnosis import view_features_of_run
 from limbeck.reporting.statistics import Difference, paired_difference
 from limbeck.studies.multiview_ablation.run import REFERENCE, ROWS, RowName, parts_of, row_recipe, train_splits
 from limbeck.studies.reid_ablation.run import Table4Settings, run_folder, run_table4, small_recipe
@@ -227,8 +227,8 @@ def _multiview(settings: DiagnosisSettings, data: MultiViewData, splits: NDArray
         label = f"{data.name}, {row}"
         recipe = row_recipe(settings.recipe, row)
         models = train_splits(data, views, parts, recipe, seed=settings.seed, device=settings.device, label=label)
-        sources = [_sources(model, data, views, own) for model, own in zip(models, held_out, strict=True)]
-        rows[row] = _diagnoses(settings, sources)
+        features = [_sources(model, data, views, own) for model, own in zip(models, held_out, strict=True)]
+        rows[row] = _diagnoses(settings, features)
         say(f"{label}: {_told(rows[row])}")
     train, own = len(parts[0].training), len(held_out[0])
     return SetResult(
@@ -243,9 +243,9 @@ def _multiview(settings: DiagnosisSettings, data: MultiViewData, splits: NDArray
     )
 
 
-def _sources(model: Trained, data: MultiViewData, views: Views, samples: NDArray[np.int64]) -> Sources:
+def _sources(model: Trained, data: MultiViewData, views: Views, samples: NDArray[np.int64]) -> ViewFeatures:
     batches = list(predict(model.network, TensorViews(views, model.device), samples))
-    return Sources.of(
+    return ViewFeatures.from_arrays(
         list(gather(batches, "representations")),
         data.labels[samples],
         observations=list(gather(batches, "observations")),
@@ -260,8 +260,8 @@ def _people(settings: DiagnosisSettings, folder: Path, say: Say) -> SetResult:
     run_table4(study, place, say=say)
     rows: dict[str, tuple[Diagnosis, ...]] = {}
     for row in study.rows:
-        sources = [sources_of_run(run_folder(place, row, seed), device=settings.device) for seed in study.seeds]
-        rows[row] = _diagnoses(settings, sources)
+        features = [view_features_of_run(run_folder(place, row, seed), device=settings.device) for seed in study.seeds]
+        rows[row] = _diagnoses(settings, features)
         say(f"{PEOPLE}, {row}: {_told(rows[row])}")
     people, training = study.people, study.recipe.training
     steps = training.epochs * (study.recipe.data.steps_per_epoch or 0)
@@ -280,10 +280,10 @@ def _people(settings: DiagnosisSettings, folder: Path, say: Say) -> SetResult:
     )
 
 
-def _diagnoses(settings: DiagnosisSettings, sources: Sequence[Sources]) -> tuple[Diagnosis, ...]:
+def _diagnoses(settings: DiagnosisSettings, features: Sequence[ViewFeatures]) -> tuple[Diagnosis, ...]:
     """Of every run; rows have the same folds, so that they can be compared in pairs."""
     return tuple(
-        diagnose_sources(own, probe=settings.probe, folds=settings.folds, seed=settings.seed) for own in sources
+        diagnose_view_features(own, probe=settings.probe, folds=settings.folds, seed=settings.seed) for own in features
     )
 
 

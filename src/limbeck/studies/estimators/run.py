@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from limbeck.errors import InputError
-from limbeck.information.benchmark_tasks import TaskSample, TruthTask, truth_task, truth_tasks
+from limbeck.information.benchmark_tasks import BenchmarkTask, TaskSample, benchmark_task, benchmark_tasks
 from limbeck.information.critics import BOUNDS, LEAST_SAMPLES, critic_information
 from limbeck.information.estimates import Estimate
 from limbeck.information.neighbours import ksg_information, ross_information
@@ -56,7 +56,7 @@ class EstimatorsSettings:
             if name not in ESTIMATORS:
                 raise InputError(f"estimators must be of {', '.join(ESTIMATORS)}, not {name!r}")
         for name in self.tasks:
-            truth_task(name)
+            benchmark_task(name)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class StatedError:
 class EstimatorRow:
     """One estimator on one task: a figure a seed."""
 
-    task: TruthTask
+    task: BenchmarkTask
     estimator: str
     bound: str
     stated: StatedError
@@ -162,7 +162,7 @@ def run_estimators(settings: EstimatorsSettings, *, say: Callable[[str], None] |
         say: is told each task when it is done.
     """
     rows: list[EstimatorRow] = []
-    tasks = [truth_task(name) for name in settings.tasks] or truth_tasks()
+    tasks = [benchmark_task(name) for name in settings.tasks] or benchmark_tasks()
     for task in tasks:
         begun = time.perf_counter()
         for estimator in settings.estimators:
@@ -173,7 +173,7 @@ def run_estimators(settings: EstimatorsSettings, *, say: Callable[[str], None] |
     return EstimatorsResult(settings, tuple(rows))
 
 
-def suits(estimator: str, task: TruthTask) -> bool:
+def suits(estimator: str, task: BenchmarkTask) -> bool:
     """Whether an estimator can be asked about a task."""
     if estimator in PROBES:
         return task.kind == "discrete label"
@@ -184,7 +184,7 @@ def suits(estimator: str, task: TruthTask) -> bool:
     return estimator != BRACKET or task.kind == "gaussian encoder"
 
 
-def _measure(task: TruthTask, estimator: str, settings: EstimatorsSettings) -> list[EstimatorRow]:
+def _measure(task: BenchmarkTask, estimator: str, settings: EstimatorsSettings) -> list[EstimatorRow]:
     found: dict[str, list[Estimate]] = {}
     begun = time.perf_counter()
     for seed in range(settings.first_seed, settings.first_seed + settings.seeds):
@@ -224,7 +224,7 @@ def _estimates(drawn: TaskSample, estimator: str, seed: int) -> list[Estimate]:
     return [critic_information(drawn.x, drawn.y, estimator=estimator, folds=FOLDS, seed=seed)]  # type: ignore[arg-type]
 
 
-def stated_error(estimator: str, task: TruthTask, samples: int) -> StatedError:
+def stated_error(estimator: str, task: BenchmarkTask, samples: int) -> StatedError:
     r"""What an estimator is said to miss a task's truth by.
 
     With I the truth, n the samples, d the columns of x and y together (a label has none) and k those of z, the noise of
@@ -259,7 +259,7 @@ def stated_error(estimator: str, task: TruthTask, samples: int) -> StatedError:
     return _known_error(estimator, task, samples)
 
 
-def _critics_error(task: TruthTask, columns: int, samples: int, noise: float) -> StatedError:
+def _critics_error(task: BenchmarkTask, columns: int, samples: int, noise: float) -> StatedError:
     share = min(0.25 + 0.03 * max(columns - 2, 0), 0.7) + 0.3 * task.heavy_tails
     share = min(share * max(1.0, math.sqrt(1000 / samples)), 1.0)
     reach = math.log(samples / FOLDS)
@@ -269,7 +269,7 @@ def _critics_error(task: TruthTask, columns: int, samples: int, noise: float) ->
     return StatedError(low, noise, "what the critic does not learn")
 
 
-def _neighbours_error(estimator: str, task: TruthTask, columns: int, noise: float) -> StatedError:
+def _neighbours_error(estimator: str, task: BenchmarkTask, columns: int, noise: float) -> StatedError:
     truth = task.truth
     if columns > _MOST_COLUMNS[estimator]:
         return StatedError(-truth - noise, -(0.2 if estimator == "ksg" else 0.1) * truth, "collapses with columns")
@@ -280,7 +280,7 @@ def _neighbours_error(estimator: str, task: TruthTask, columns: int, noise: floa
     return StatedError(-0.06 * (columns - 2) * truth - noise, noise, "distances say less in more columns")
 
 
-def _known_error(estimator: str, task: TruthTask, samples: int) -> StatedError:
+def _known_error(estimator: str, task: BenchmarkTask, samples: int) -> StatedError:
     truth, reach, noise = task.truth, math.log(samples), 3 * math.sqrt(task.y_features / samples)
     crowding = math.exp(min(truth - reach, 0.0))
     if estimator == "known infonce":

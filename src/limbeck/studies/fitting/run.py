@@ -18,7 +18,7 @@ from limbeck.errors import InputError
 from limbeck.information.curve import TABLE, InformationRow, pairs_of, read_information
 from limbeck.information.probes import Probe
 from limbeck.multiview.data import load, stratified_splits
-from limbeck.multiview.information import ALL, InformationWatcher
+from limbeck.multiview.information import ALL, InformationCallback
 from limbeck.multiview.recipe import Objective, Recipe
 from limbeck.multiview.training import Part
 from limbeck.multiview.views import read_views
@@ -26,7 +26,7 @@ from limbeck.reid.recipe import Objective as PeopleObjective
 from limbeck.reid.recipe import ReidRecipe
 from limbeck.reid.runs import train_run
 from limbeck.reid.sets.sysu import load_sysu
-from limbeck.reid.supervised.task import divide
+from limbeck.reid.supervised.task import split_identities
 from limbeck.studies.multiview_ablation.run import train_splits
 from limbeck.studies.reid_ablation.run import Table4Settings, draw_people, people_folder, row_recipe, small_recipe
 from limbeck.synthetic.people import PeopleSettings
@@ -190,7 +190,7 @@ def _multiview_runs(settings: FittingSettings, source: str, say: Say) -> Iterato
     held_out = [np.flatnonzero(codes > 0) for codes in splits[: settings.splits]]
     for objective in settings.objectives:
         for width in settings.widths:
-            watcher = InformationWatcher(
+            callback = InformationCallback(
                 views,
                 data.labels,
                 held_out,
@@ -200,10 +200,10 @@ def _multiview_runs(settings: FittingSettings, source: str, say: Say) -> Iterato
                 seed=settings.seed,
             )
             recipe = replace(settings.recipe, objective=objective, representation=width)
-            train_splits(data, views, parts, recipe, seed=settings.seed, device=settings.device, watcher=watcher)
+            train_splits(data, views, parts, recipe, seed=settings.seed, device=settings.device, callback=callback)
             found = [
                 FittedRun(data.name, objective, width, split, recipe.epochs, len(own), tuple(curve.rows))
-                for split, (own, curve) in enumerate(zip(held_out, watcher.curves, strict=True))
+                for split, (own, curve) in enumerate(zip(held_out, callback.curves, strict=True))
             ]
             say(f"{data.name}, {objective}, width {width}: {_told(found)}")
             yield from found
@@ -225,7 +225,7 @@ def _people_runs(settings: FittingSettings, folder: Path, say: Say) -> Iterator[
                     width,
                     seed,
                     recipe.training.epochs,
-                    len(divide(load_sysu(people), recipe.data, seed).held_out),
+                    len(split_identities(load_sysu(people), recipe.data, seed).held_out),
                     tuple(read_information(run / TABLE)),
                 )
                 say(f"people, {objective}, width {width}, seed {seed}: {_told([found])}")

@@ -17,7 +17,7 @@ from limbeck.multiview.evaluation import Scores, probabilities, score
 from limbeck.multiview.progress import epoch_progress
 from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.tensors import TensorViews
-from limbeck.multiview.training import Part, Trained, Watcher, gather, predict, train
+from limbeck.multiview.training import Callback, Part, Trained, gather, predict, train
 from limbeck.multiview.views import Views, read_views
 from limbeck.reporting.statistics import Difference, estimate, paired_difference
 from limbeck.studies.baselines import BaselineName, run_baseline
@@ -244,7 +244,7 @@ def train_splits(
     seed: int,
     device: str,
     label: str | None = None,
-    watcher: Watcher | None = None,
+    callback: Callback | None = None,
 ) -> list[Trained]:
     """Train a model a split, all side by side in one batched program.
 
@@ -256,7 +256,7 @@ def train_splits(
         seed: model of split s: seed + s.
         device: where to train.
         label: of the progress bar; None: no bar.
-        watcher: see `limbeck.multiview.training.train`.
+        callback: see `limbeck.multiview.training.train`.
 
     Raises:
         InputError: there are no training samples, or the loss is not finite any more.
@@ -272,7 +272,7 @@ def train_splits(
             seeds=[seed + split for split in range(len(parts))],
             device=device,
             progress=progress,
-            watcher=watcher,
+            callback=callback,
         )
     if any(model.interrupted for model in models):
         raise KeyboardInterrupt

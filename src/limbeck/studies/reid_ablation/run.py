@@ -29,7 +29,7 @@ from limbeck.reid.sets.sysu import load_sysu
 from limbeck.retrieval import SYSU, Features, evaluate
 from limbeck.synthetic.people import PeopleSettings, make_people
 from limbeck.training import TrainingSettings
-from limbeck.training.settings import decisive
+from limbeck.training.settings import resume_fingerprint
 
 Say = Callable[[str], None]
 FIGURES = "figures.json"
@@ -232,7 +232,7 @@ def _one(job: tuple[Table4Settings, Path, str, int]) -> Trained:
         features = replace(embedded.features, feature=search_feature(embedded.representations, kind))
         scores[kind] = _score(features)
     one = Trained(row, seed, scores, sum(p.numel() for p in model.network.parameters()), seconds)
-    write_json(run / FIGURES, {"recipe": recipe.plain(), **asdict(one)})
+    write_json(run / FIGURES, {"recipe": recipe.to_dict(), **asdict(one)})
     return one
 
 
@@ -245,7 +245,7 @@ def _read(file: Path, recipe: ReidRecipe) -> Trained:
     """The figures of a training that was done before, if it was this one."""
     try:
         held = json.loads(file.read_text(encoding="utf-8"))
-        made = ReidRecipe.of(held["recipe"])
+        made = ReidRecipe.from_dict(held["recipe"])
         scores = {kind: Score(**score) for kind, score in held["scores"].items()}
         one = Trained(held["row"], held["seed"], scores, held["parameters"], held["seconds"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -257,7 +257,13 @@ def _read(file: Path, recipe: ReidRecipe) -> Trained:
 
 def _essence(recipe: ReidRecipe) -> tuple[Any, ...]:
     """What decides the result of a training."""
-    return recipe.elsewhere().data, recipe.network, recipe.loss, recipe.augmentation, decisive(recipe.training)
+    return (
+        recipe.elsewhere().data,
+        recipe.network,
+        recipe.loss,
+        recipe.augmentation,
+        resume_fingerprint(recipe.training),
+    )
 
 
 def draw_people(settings: PeopleSettings, target: Path, workers: int) -> None:

@@ -168,7 +168,7 @@ def training_step(
 def write_table5(costs: Sequence[Cost], settings: Table5Settings, folder: Path) -> list[Path]:
     """Write `table5.json` and `table5.txt`."""
     files = [folder / "table5.json", folder / "table5.txt"]
-    write_json(files[0], {"costs": [vars(cost) for cost in costs], "recipe": settings.recipe.plain()})
+    write_json(files[0], {"costs": [vars(cost) for cost in costs], "recipe": settings.recipe.to_dict()})
     write_text(files[1], format_table5(costs, settings))
     return files
 
