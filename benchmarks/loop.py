@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from benchmarks.timing import medians
 from limbeck.multiview.data import load
 from limbeck.multiview.recipe import Recipe
-from limbeck.multiview.training import Part, train
+from limbeck.multiview.training import Fold, train
 from limbeck.multiview.views import Views, read_views
 
 EPOCHS = 4
@@ -24,12 +24,12 @@ def run(source: str = "digits") -> Table:
     """Seconds of one fit, both ways, without a validation part on either side."""
     data = load(source)
     views = read_views(data.views)
-    training = data.part(0, "train")
+    training = data.split("train")
     recipe = Recipe(epochs=EPOCHS, patience=None)
 
     def fit() -> None:
-        part = Part(training, np.array([], dtype=np.int64))
-        train(views, data.labels, [part], recipe, classes=data.classes, seeds=[0])
+        fold = Fold(training, np.array([], dtype=np.int64))
+        train(views, data.labels, [fold], recipe, classes=data.classes, seeds=[0])
 
     def plain() -> None:
         plain_fit(views, data.labels, training, recipe, classes=data.classes)

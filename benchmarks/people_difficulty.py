@@ -223,7 +223,7 @@ def main() -> None:
         settings = PeopleSettings(seed=arguments.seed, difficulty=level)
         pictures = draw(settings)
         drawn = time.perf_counter()
-        parts = {name: pictures.of(np.isin(pictures.identities, ids)) for name, ids in settings.parts().items()}
+        parts = {name: pictures.of(np.isin(pictures.identities, ids)) for name, ids in settings.splits().items()}
         test = parts["test"]
         net = train(parts["train"], arguments.steps, arguments.seed)
         print(

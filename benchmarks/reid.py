@@ -86,7 +86,7 @@ def _throughput(recipe: ReidRecipe) -> tuple[float, float]:
         people = load_people("sysu", place)
         size = recipe.data.height, recipe.data.width
         images = decoded_images(people.root, people.path, Path(name) / "cache", size=size).images
-        data = replace(recipe.data, root=str(place), parts=("train",))
+        data = replace(recipe.data, root=str(place), splits=("train",))
         task = ReidTask(replace(recipe, data=data), people, images)
         count = 2 * data.identities * data.pictures * _STEPS
         started = time.perf_counter()

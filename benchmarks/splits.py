@@ -9,7 +9,7 @@ from benchmarks.loop import plain_fit
 from benchmarks.timing import medians
 from limbeck.multiview.data import load
 from limbeck.multiview.recipe import Recipe
-from limbeck.multiview.training import Part, train
+from limbeck.multiview.training import Fold, train
 from limbeck.multiview.views import read_views
 
 EPOCHS = 4
@@ -19,21 +19,21 @@ def run(source: str = "digits") -> Table:
     """Seconds for five splits side by side, one after the other, and by a plain loop one after the other."""
     data = load(source)
     views = read_views(data.views)
-    parts = [Part(data.part(split, "train"), data.part(split, "validation")) for split in range(5)]
+    folds = [Fold(data.split("train", fold), data.split("validation", fold)) for fold in range(5)]
     recipe = Recipe(epochs=EPOCHS, patience=None)
 
-    def fit(chosen: list[Part]) -> None:
+    def fit(chosen: list[Fold]) -> None:
         train(views, data.labels, chosen, recipe, classes=data.classes, seeds=range(len(chosen)))
 
     def separate() -> None:
-        for part in parts:
-            fit([part])
+        for fold in folds:
+            fit([fold])
 
     def plain() -> None:
-        for part in parts:
-            plain_fit(views, data.labels, part.training, recipe, classes=data.classes)
+        for fold in folds:
+            plain_fit(views, data.labels, fold.training, recipe, classes=data.classes)
 
-    seconds = medians({"side by side": lambda: fit(parts), "separate": separate, "plain": plain}, repeats=3)
+    seconds = medians({"side by side": lambda: fit(folds), "separate": separate, "plain": plain}, repeats=3)
     table = Table(title=f"Five splits of {data.name}, {EPOCHS} epochs each")
     for heading in ("how", "seconds", "against side by side"):
         table.add_column(heading, justify="left" if heading == "how" else "right")

@@ -58,7 +58,7 @@ def main(steps: int = 40) -> float:
         make_people(folder, settings)
         people = load_sysu(folder)
         images = decoded_images(people.root, people.path, Path(name) / "cache", size=(64, 32)).images
-        training = people.part("train")
+        training = people.split("train")
         identities, labels = relabelled(people.identity[training])
         sampler = CrossModalSampler(labels, people.modality[training], identities=4, pictures=2)
         batches = Batches(images, sampler, training, AugmentationSettings())

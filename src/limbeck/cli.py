@@ -307,7 +307,7 @@ def _train_multiview(parser: ArgumentParser, config: Namespace) -> None:
             config.data,
             Path(config.out),
             parser.instantiate(config).recipe,
-            split=config.split,
+            fold=config.split,
             seed=config.seed,
             device=config.device,
             resolved=parser.dump(config, skip_unset=False),
@@ -400,7 +400,7 @@ def _evaluate_multiview(config: Namespace) -> None:
         if getattr(config, name) is not None:
             raise InputError(f"--{name} is for re-identification and for features: leave it out for {first}")
     data, part = config.data or "digits", config.part or "test"
-    _print(evaluate_run(Path(first), data, split=config.split, part=part, device=config.device))
+    _print(evaluate_run(Path(first), data, fold=config.split, split=part, device=config.device))
 
 
 def _evaluate_reid(config: Namespace) -> None:
@@ -414,7 +414,7 @@ def _evaluate_reid(config: Namespace) -> None:
             [Path(run) for run in config.inputs],
             protocol=config.protocol,
             root=config.data,
-            part=config.part,
+            split=config.part,
             feature=config.feature,
             out=None if config.out is None else Path(config.out),
             device=config.device,
@@ -499,7 +499,7 @@ def _sources(config: Namespace) -> ViewFeatures:
         case "set":
             from limbeck.multiview.diagnosis import view_features_of_set  # noqa: PLC0415
 
-            return view_features_of_set(config.input, split=config.split, part=config.part or "all")
+            return view_features_of_set(config.input, fold=config.split, split=config.part or "all")
         case "features":
             from limbeck.information.diagnosis import load_view_features  # noqa: PLC0415
 
@@ -510,13 +510,13 @@ def _sources(config: Namespace) -> ViewFeatures:
             _among("branch", config.branch, ("shared", "specific"))
             part = config.part or "test"
             return view_features_of_reid(
-                given, root=config.data, part=part, branch=config.branch, device=config.device, bar=_progress
+                given, root=config.data, split=part, branch=config.branch, device=config.device, bar=_progress
             )
         case _:
             from limbeck.multiview.diagnosis import view_features_of_run  # noqa: PLC0415
 
             return view_features_of_run(
-                given, config.data or "digits", split=config.split, part=config.part or "test", device=config.device
+                given, config.data or "digits", fold=config.split, split=config.part or "test", device=config.device
             )
 
 
@@ -673,7 +673,7 @@ def _data_convert(parser: ArgumentParser, config: Namespace) -> None:
         views_key=config.views_key,
         labels_key=config.labels_key,
         name=config.name,
-        splits=config.splits,
+        folds=config.splits,
         seed=config.seed,
     )
     _print(describe(data))

@@ -160,7 +160,7 @@ def test_another_seed_makes_another_model(run: Path, tmp_path: Path) -> None:
         (["train", "multiview", "--out", "o", "--recipe.objective", "best"], ["objective", "best"]),
         (["train", "multiview", "--out", "o", "--recipe.bottleneck", "false"], ["bottleneck"]),
         (["train", "multiview", "--out", "o", "--seed", "x"], ["seed"]),
-        (["train", "multiview", "--out", "o", "--split", "9"], ["split 9"]),
+        (["train", "multiview", "--out", "o", "--split", "9"], ["fold 9"]),
         (["train", "multiview", "--out", "o", "--device", "abacus", *TINY], ["abacus"]),
         (["train", "multiview", "--out", "o", "--data", "none.npz"], ["none.npz"]),
         (["train", "multiview", "--out", "o", "--config", "none.yaml"], ["none.yaml"]),
@@ -226,7 +226,7 @@ def test_a_file_where_the_folder_should_be_is_named_before_the_work(
 
 
 def test_a_bad_split_or_part_of_evaluate_is_named(run: Path, refused: Callable[..., None]) -> None:
-    refused(["evaluate", run, "--split", "9"], "split 9")
+    refused(["evaluate", run, "--split", "9"], "fold 9")
     refused(["evaluate", run, "--part", "exam"], "'exam'", "all")
     refused(["evaluate", run, "--split", "first"], "split")
 

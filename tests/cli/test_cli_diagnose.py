@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from limbeck.cli import main
-from limbeck.multiview.data import assemble, save, stratified_splits
+from limbeck.multiview.data import assemble, save, stratified_folds
 from limbeck.synthetic.people import PeopleSettings, make_people
 
 TINY = ["--recipe.epochs", "3", "--recipe.encoder", "[16,8]", "--recipe.representation", "4"]
@@ -31,7 +31,7 @@ def multiview(tmp_path_factory):
     y = np.arange(240) % 3
     views = {name: np.eye(3)[y] + 0.3 * rng.normal(size=(240, 3)) for name in ("sound", "sight")}
     views["sight"][:12] = np.nan
-    data = assemble("made", views, y, splits=stratified_splits(y, 1))
+    data = assemble("made", views, y, folds=stratified_folds(y, 1))
     save(data, folder / "made.npz")
     for objective in ("mv2d", "cib"):
         words = ["train", "multiview", "--data", str(folder / "made.npz"), "--out", str(folder / objective)]

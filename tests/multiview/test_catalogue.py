@@ -160,7 +160,7 @@ def test_download_with_the_right_checksum(tmp_path: Path, served: Any, capfd: py
     assert (data.name, data.samples, data.classes) == ("handwritten", 2000, 10)
     assert {name: view.shape[1] for name, view in data.views.items()} == HANDWRITTEN.views
     assert data.labels[[0, 199, 200, 1999]].tolist() == [0, 0, 1, 9]
-    assert data.splits.shape == (5, 2000)
+    assert data.folds.shape == (5, 2000)
     assert [p.name for p in result.path.parent.iterdir()] == ["handwritten.npz"]
 
 

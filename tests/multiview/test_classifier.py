@@ -357,7 +357,7 @@ def test_without_validation_nothing_is_held_out_or_calibrated() -> None:
     assert len(model.history_) == TINY["epochs"] == model.best_epoch_ + 1
 
 
-def test_calibration_lowers_the_cross_entropy_of_the_validation_part() -> None:
+def test_calibration_lowers_the_cross_entropy_of_the_validation_split() -> None:
     left, right, y = _problem(3, noise=2.0)
     held = slice(90, SAMPLES)
     entropies = []

@@ -11,7 +11,7 @@ from scipy import sparse
 from limbeck.errors import InputError
 from limbeck.multiview.catalogue import CATALOGUE
 from limbeck.multiview.commands import check, describe, list_sets
-from limbeck.multiview.data import assemble, load, save, stratified_splits
+from limbeck.multiview.data import assemble, load, save, stratified_folds
 
 CODES = np.repeat([0, 1, 2], 10)
 
@@ -24,9 +24,9 @@ def _row(text: str, name: str) -> list[str]:
     return next(line for line in text.splitlines() if line.strip().startswith(name)).split()
 
 
-def _doubts(tmp_path: Path, views: dict[str, Any], splits: Any = None, labels: Any = CODES) -> list[str]:
-    splits = stratified_splits(labels, 1) if splits is None else splits
-    save(assemble("x", views, labels, class_names=["a", "b", "c"], splits=splits), tmp_path / "x.npz")
+def _doubts(tmp_path: Path, views: dict[str, Any], folds: Any = None, labels: Any = CODES) -> list[str]:
+    folds = stratified_folds(labels, 1) if folds is None else folds
+    save(assemble("x", views, labels, class_names=["a", "b", "c"], folds=folds), tmp_path / "x.npz")
     return check(tmp_path / "x.npz")
 
 
@@ -45,7 +45,7 @@ def test_description_counts(is_sparse: bool) -> None:
     view[5] = view[6] = view[7]
     view[2:4] = np.nan
     stored = sparse.csr_array(view) if is_sparse else view
-    data = assemble("[set]", {"one": stored, "[/b]": _view(9)}, CODES, splits=stratified_splits(CODES, 2))
+    data = assemble("[set]", {"one": stored, "[/b]": _view(9)}, CODES, folds=stratified_folds(CODES, 2))
     text = describe(data)
     assert "[set]: 30 samples, 3 classes of 10 to 10, 2 views" in text
     figures = _row(text, "one")[-7:]
@@ -54,7 +54,7 @@ def test_description_counts(is_sparse: bool) -> None:
     assert figures[3:] == ["75.0%", "1", "2", "2"]
     assert _row(text, "[/b]")[-7] == "9"
     assert _row(text, "1") == ["1", "21", "6", "3"]
-    assert "no splits" in describe(assemble("x", {"v": view}, CODES))
+    assert "no folds" in describe(assemble("x", {"v": view}, CODES))
 
 
 def test_description_of_the_real_set_agrees_with_its_page(shared_set: Callable[[str], Path]) -> None:
@@ -85,37 +85,37 @@ def test_every_doubt(tmp_path: Path) -> None:
     gone[[4, 9]] = np.nan
     assert _doubts(tmp_path, {"v": gone, "w": gone}) == ["2 samples lack every view (first: 4)"]
     doubts = _doubts(tmp_path, {"v": _view()}, np.empty((0, 30), np.int8))
-    assert ["no splits are stored" in doubt for doubt in doubts] == [True]
+    assert ["no folds are stored" in doubt for doubt in doubts] == [True]
     sorted_codes = np.repeat([0, 1, 2], [15, 10, 5])[None]
     assert _doubts(tmp_path, {"v": _view()}, sorted_codes) == [
-        "split 0: train lacks the classes c",
-        "split 0: validation lacks the classes a",
-        "split 0: test lacks the classes a, b",
+        "fold 0: train lacks the classes c",
+        "fold 0: validation lacks the classes a",
+        "fold 0: test lacks the classes a, b",
     ]
     assert _doubts(tmp_path, {"v": _view()}, np.zeros((1, 30), np.int8)) == [
-        "split 0: validation is empty",
-        "split 0: test is empty",
+        "fold 0: validation is empty",
+        "fold 0: test is empty",
     ]
 
 
-def test_twins_across_parts_and_labels(tmp_path: Path) -> None:
+def test_twins_across_splits_and_labels(tmp_path: Path) -> None:
     view, other = _view(), _view(3)
     view[11] = view[3]
     assert _doubts(tmp_path, {"v": view, "w": other}) == []  # they differ in w
     other[11] = other[3]
-    splits = np.array([np.arange(30) % 3, np.arange(30) // 3 % 3])
-    splits[0, 11] = splits[0, 3]
-    splits[1, [3, 11]] = [0, 2]
-    doubts = _doubts(tmp_path, {"v": view, "w": other}, splits)
+    folds = np.array([np.arange(30) % 3, np.arange(30) // 3 % 3])
+    folds[0, 11] = folds[0, 3]
+    folds[1, [3, 11]] = [0, 2]
+    doubts = _doubts(tmp_path, {"v": view, "w": other}, folds)
     assert len(doubts) == 2
     assert doubts[0] == "1 groups of samples equal in all views have different labels (first: [3, 11])"
-    assert doubts[1].startswith("split 1: 1 of 1 groups")
+    assert doubts[1].startswith("fold 1: 1 of 1 groups")
     assert "samples 3, 11" in doubts[1]
 
 
 def test_known_twins_of_the_real_set(shared_set: Callable[[str], Path]) -> None:
     doubts = check(shared_set("handwritten"))
-    assert any(doubt.startswith("split 0: 3 of 6 groups") for doubt in doubts)
+    assert any(doubt.startswith("fold 0: 3 of 6 groups") for doubt in doubts)
     assert any("'mor'" in doubt and "scale" in doubt for doubt in doubts)
 
 

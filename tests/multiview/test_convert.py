@@ -43,7 +43,7 @@ def test_mat_with_a_cell_of_views(tmp_path: Path, views_key: str, labels_key: st
     np.testing.assert_array_equal(data.labels, CODES)
     for name, view in zip(data.view_names, views, strict=True):
         np.testing.assert_allclose(data.views[name], view, rtol=1e-6)
-    assert data.splits.shape == (5, 30)
+    assert data.folds.shape == (5, 30)
     again = load(tmp_path / "set.npz")
     np.testing.assert_array_equal(again.views["view_1"], data.views["view_1"])
 
@@ -52,8 +52,8 @@ def test_mat_with_numbered_matrices_sparse_views_and_names(tmp_path: Path) -> No
     views = _views(4, 5)
     words = sparse.random_array((9, 30), density=0.3, rng=np.random.default_rng(1))
     content = {"X10": sparse.csc_array(words), "X1": views[0], "X2": views[1], "gt": CODES * 1.0, "note": "text"}
-    data = convert(_mat(tmp_path, content), tmp_path / "o.npz", splits=2, seed=9, name="three")
-    assert (data.name, data.view_names, data.splits.shape) == ("three", ("X1", "X2", "X10"), (2, 30))
+    data = convert(_mat(tmp_path, content), tmp_path / "o.npz", folds=2, seed=9, name="three")
+    assert (data.name, data.view_names, data.folds.shape) == ("three", ("X1", "X2", "X10"), (2, 30))
     np.testing.assert_allclose(data.views["X10"].toarray(), words.toarray().T, rtol=1e-6)
     named = convert(_mat(tmp_path, content), tmp_path / "o.npz", view_names=["a", "b", "c"])
     assert named.view_names == ("a", "b", "c")
@@ -151,7 +151,7 @@ def test_our_own_npz_keeps_names_splits_and_sparsity(tmp_path: Path) -> None:
     data = convert(path, tmp_path / "y.npz")
     assert (data.view_names, data.class_names) == (("dense", "words"), ("p", "q", "r"))
     assert sparse.issparse(data.views["words"])
-    np.testing.assert_array_equal(data.splits, splits)
+    np.testing.assert_array_equal(data.folds, splits)
 
 
 def test_npz_pickles_are_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from scipy import sparse
 
 from limbeck.errors import InputError
-from limbeck.multiview.data import MultiViewData, assemble, load, missing_rows, save, stratified_splits
+from limbeck.multiview.data import MultiViewData, assemble, load, missing_rows, save, stratified_folds
 
 CODES = np.repeat([0, 1, 2], 10)
 
@@ -26,7 +26,7 @@ def _arrays() -> dict[str, Any]:
         "view_1": generator.normal(size=(30, 7)).astype(np.float32),
         "y": CODES.copy(),
         "view_names": np.array(["left", "right"]),
-        "splits": stratified_splits(CODES, 2),
+        "splits": stratified_folds(CODES, 2),
     }
 
 
@@ -49,7 +49,7 @@ def _refused(path: Path, *parts: str) -> None:
 def _same(one: MultiViewData, other: MultiViewData) -> None:
     assert (one.name, one.view_names, one.class_names) == (other.name, other.view_names, other.class_names)
     np.testing.assert_array_equal(one.labels, other.labels)
-    np.testing.assert_array_equal(one.splits, other.splits)
+    np.testing.assert_array_equal(one.folds, other.folds)
     for a, b in zip(one.views.values(), other.views.values(), strict=True):
         assert sparse.issparse(a) == sparse.issparse(b)
         assert a.dtype == b.dtype == np.float32
@@ -67,7 +67,7 @@ def test_round_trip_with_sparse_and_missing(tmp_path: Path) -> None:
         {"left": arrays["view_0"], "words": words, "right": arrays["view_1"].astype(np.float64)},
         arrays["y"],
         class_names=["a", "b", "ç"],
-        splits=arrays["splits"],
+        folds=arrays["splits"],
     )
     assert (data.samples, data.classes, data.view_names) == (30, 3, ("left", "words", "right"))
     assert sparse.issparse(data.views["words"])
@@ -88,25 +88,25 @@ def test_loads_plain_savez_and_casts(tmp_path: Path) -> None:
     data = load(str(path))
     assert data.name == "plain"
     assert data.class_names == ("0", "1", "2")
-    assert data.splits.shape == (0, 30)
+    assert data.folds.shape == (0, 30)
     np.testing.assert_array_equal(data.views["left"], arrays["view_0"].astype(np.float16).astype(np.float32))
     assert data.views["right"].dtype == np.float32
     data.views["left"][0] = 0  # the arrays are the caller's own
 
 
-def test_parts(tmp_path: Path) -> None:
+def test_splits_of_folds(tmp_path: Path) -> None:
     data = load(_written(tmp_path / "a.npz"))
-    for split in range(2):
-        parts = [data.part(split, name) for name in ("train", "validation", "test")]
-        assert [len(part) for part in parts] == [21, 6, 3]
-        assert sorted(np.concatenate(parts)) == list(range(30))
-        np.testing.assert_array_equal(data.part(split, 1), parts[1])
-    with pytest.raises(InputError, match="no split 2; this set stores splits 0 to 1"):
-        data.part(2, "train")
-    with pytest.raises(InputError, match="no part 'val'"):
-        data.part(0, "val")
-    with pytest.raises(InputError, match="no part 3"):
-        data.part(0, 3)
+    for fold in range(2):
+        splits = [data.split(name, fold) for name in ("train", "validation", "test")]
+        assert [len(split) for split in splits] == [21, 6, 3]
+        assert sorted(np.concatenate(splits)) == list(range(30))
+        np.testing.assert_array_equal(data.split(1, fold), splits[1])
+    with pytest.raises(InputError, match="no fold 2; this set stores folds 0 to 1"):
+        data.split("train", 2)
+    with pytest.raises(InputError, match="no split 'val'"):
+        data.split("val")
+    with pytest.raises(InputError, match="no split 3"):
+        data.split(3)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_parts(tmp_path: Path) -> None:
         ({"y": CODES * 0}, ("at least two classes",)),
         ({"y": CODES[:, None]}, ("shape (30, 1)",)),
         ({"y": CODES[:0], "view_0": np.ones((0, 2)), "view_1": np.ones((0, 2))}, ("no samples",)),
-        ({"splits": np.zeros((2, 29), np.int8)}, ("'splits'", "(splits, 30)")),
+        ({"splits": np.zeros((2, 29), np.int8)}, ("'splits'", "(folds, 30)")),
         ({"splits": np.full((2, 30), 3)}, ("'splits'", "0 train")),
         ({"splits": np.full((2, 30), 256)}, ("'splits'", "0 train")),
         ({"class_names": np.array(["a", "b"])}, ("2 class names",)),
@@ -257,10 +257,10 @@ def test_save_refuses_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["handwritten", "leaves100", "caltech101_20", "caltech101_102"])
-def test_split_counts_equal_the_stored_ones(shared_set: Callable[[str], Path], name: str) -> None:
+def test_fold_counts_equal_the_stored_ones(shared_set: Callable[[str], Path], name: str) -> None:
     with np.load(shared_set(name), allow_pickle=False) as stored:
         labels, splits = stored["y"], stored["splits"]
-    ours = stratified_splits(labels, len(splits))
+    ours = stratified_folds(labels, len(splits))
     for mine, theirs in zip(ours, splits, strict=True):
         for code in range(3):
             np.testing.assert_array_equal(np.bincount(labels[mine == code]), np.bincount(labels[theirs == code]))
@@ -269,36 +269,36 @@ def test_split_counts_equal_the_stored_ones(shared_set: Callable[[str], Path], n
 def test_real_sets_load(shared_set: Callable[[str], Path]) -> None:
     data = load(shared_set("handwritten"))
     assert [view.shape[1] for view in data.views.values()] == [76, 216, 64, 240, 47, 6]
-    assert (data.samples, data.classes, data.splits.shape) == (2000, 10, (5, 2000))
+    assert (data.samples, data.classes, data.folds.shape) == (2000, 10, (5, 2000))
 
 
 @pytest.mark.parametrize(
     ("size", "counts"), [(2, [1, 0, 1]), (3, [2, 0, 1]), (4, [2, 1, 1]), (10, [7, 2, 1]), (16, [11, 3, 2])]
 )
-def test_split_counts_of_one_class(size: int, counts: list[int]) -> None:
-    codes = stratified_splits(["a"] * size + ["b"] * size, 3)
-    for split in codes:
-        assert np.bincount(split[:size], minlength=3).tolist() == counts
+def test_fold_counts_of_one_class(size: int, counts: list[int]) -> None:
+    codes = stratified_folds(["a"] * size + ["b"] * size, 3)
+    for fold in codes:
+        assert np.bincount(fold[:size], minlength=3).tolist() == counts
 
 
 def test_splits_depend_on_seed_and_index_only() -> None:
     labels = np.arange(200) % 4
-    five = stratified_splits(labels, 5, seed=3)
-    np.testing.assert_array_equal(stratified_splits(labels, 2, seed=3), five[:2])
+    five = stratified_folds(labels, 5, seed=3)
+    np.testing.assert_array_equal(stratified_folds(labels, 2, seed=3), five[:2])
     assert (five[0] != five[1]).any()
-    assert (stratified_splits(labels, 1, seed=4) != five[:1]).any()
-    halves = stratified_splits(labels, 1, fractions=(0.5, 0.0, 0.5))
+    assert (stratified_folds(labels, 1, seed=4) != five[:1]).any()
+    halves = stratified_folds(labels, 1, fractions=(0.5, 0.0, 0.5))
     assert np.bincount(halves[0], minlength=3).tolist() == [100, 0, 100]
 
 
-def test_splits_refuse_what_cannot_be_split() -> None:
+def test_folds_refuse_what_cannot_be_split() -> None:
     with pytest.raises(InputError, match="class 7 has one sample"):
-        stratified_splits([0, 0, 7])
+        stratified_folds([0, 0, 7])
     with pytest.raises(InputError, match="fractions"):
-        stratified_splits([0, 0, 1, 1], fractions=(0.7, 0.2, 0.2))
+        stratified_folds([0, 0, 1, 1], fractions=(0.7, 0.2, 0.2))
     with pytest.raises(InputError, match="fractions"):
-        stratified_splits([0, 0, 1, 1], fractions=(1.0, 0.0, 0.0))
-    with pytest.raises(InputError, match="splits"):
-        stratified_splits([0, 0, 1, 1], 0)
+        stratified_folds([0, 0, 1, 1], fractions=(1.0, 0.0, 0.0))
+    with pytest.raises(InputError, match="folds"):
+        stratified_folds([0, 0, 1, 1], 0)
     with pytest.raises(InputError, match="labels"):
-        stratified_splits([])
+        stratified_folds([])

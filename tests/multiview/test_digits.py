@@ -28,8 +28,8 @@ def test_the_set_is_what_the_catalogue_says() -> None:
     data, entry = load("digits"), CATALOGUE["digits"]
     assert (data.name, data.samples, data.classes) == ("digits", entry.samples, entry.classes)
     assert {name: view.shape[1] for name, view in data.views.items()} == entry.views
-    assert data.splits.shape == (5, 1797)
-    assert [len(data.part(0, part)) for part in range(3)] == [1253, 359, 185]
+    assert data.folds.shape == (5, 1797)
+    assert [len(data.split(split)) for split in range(3)] == [1253, 359, 185]
     again = load("digits")
     for name in data.views:
         np.testing.assert_array_equal(data.views[name], again.views[name])

@@ -18,14 +18,14 @@ from limbeck.multiview.information import InformationCallback
 from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.runs import train_run
 from limbeck.multiview.tensors import TensorViews
-from limbeck.multiview.training import EpochState, Part, Trained, gather, predict, train
+from limbeck.multiview.training import EpochState, Fold, Trained, gather, predict, train
 from limbeck.multiview.views import Views, read_views
 
 TINY = Recipe(encoder=(16, 8), representation=2, epochs=3, batch_size=16, learning_rate=1e-2, patience=None)
 SAMPLES, CLASSES = 120, 3
 ORDER = np.random.default_rng(1).permutation(SAMPLES)
 # Two groups: models 0 and 2 take three steps an epoch, model 1 two.
-PARTS = [Part(ORDER[:48], ORDER[90:]), Part(ORDER[:20], ORDER[60:90]), Part(ORDER[20:68], ORDER[80:])]
+FOLDS = [Fold(ORDER[:48], ORDER[90:]), Fold(ORDER[:20], ORDER[60:90]), Fold(ORDER[20:68], ORDER[80:])]
 
 
 def _problem(kind: str = "dense") -> tuple[Views, np.ndarray]:
@@ -43,7 +43,7 @@ def _problem(kind: str = "dense") -> tuple[Views, np.ndarray]:
 
 
 def _train(problem: tuple[Views, np.ndarray], recipe: Recipe = TINY, **options: Any) -> list[Trained]:
-    return train(*problem, PARTS, recipe, classes=CLASSES, seeds=[0, 1, 2], **options)
+    return train(*problem, FOLDS, recipe, classes=CLASSES, seeds=[0, 1, 2], **options)
 
 
 def test_watching_changes_nothing() -> None:
@@ -76,7 +76,7 @@ def test_a_model_that_stops_early_is_shown_as_it_ended(monkeypatch: pytest.Monke
     heard: list[tuple[int, tuple[int, ...], tuple[bool, ...]]] = []
     train(
         *_problem(),
-        [PARTS[0], PARTS[2]],
+        [FOLDS[0], FOLDS[2]],
         replace(TINY, patience=1, milestones=()),
         classes=CLASSES,
         seeds=[0, 2],
@@ -93,7 +93,7 @@ def test_a_model_that_stops_early_is_shown_as_it_ended(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("kind", ["dense", "sparse", "missing"])
 def test_figures_of_a_stack_are_those_of_each_models_own_samples(kind: str) -> None:
     views, labels = _problem(kind)
-    held_out = [part.validation for part in PARTS]
+    held_out = [fold.validation for fold in FOLDS]
     callback = InformationCallback(views, labels, held_out, due=lambda epoch: False, folds=2, seed=5)
     trained = _train((views, labels), replace(TINY, epochs=1), callback=callback)
     present = views.present
@@ -119,7 +119,7 @@ def test_without_a_bottleneck_there_is_no_z_and_one_view_is_not_joined() -> None
     single = read_views({"left": views.matrices[0]})
     callback = InformationCallback(single, labels, [ORDER[80:]], due=lambda epoch: True, folds=2)
     recipe = replace(TINY, epochs=1, objective="none", bottleneck=False)
-    train(single, labels, PARTS[:1], recipe, classes=CLASSES, seeds=[0], callback=callback)
+    train(single, labels, FOLDS[:1], recipe, classes=CLASSES, seeds=[0], callback=callback)
     assert [(row.step, row.name) for row in callback.curves[0].rows] == [(0, "v left"), (3, "v left")]
 
 
@@ -145,11 +145,11 @@ def test_a_run_writes_table_and_picture(tmp_path: Path) -> None:
     codes = np.zeros((2, SAMPLES), np.int8)
     codes[0, ORDER[80:110]], codes[:, ORDER[110:]] = 1, 2
     matrices = dict(zip(views.names, views.matrices, strict=True))
-    save(assemble("set", matrices, labels, splits=codes), tmp_path / "set.npz")
+    save(assemble("set", matrices, labels, folds=codes), tmp_path / "set.npz")
 
-    def run(folder: Path, split: int) -> None:
+    def run(folder: Path, fold: int) -> None:
         train_run(
-            tmp_path / "set.npz", folder, replace(TINY, epochs=2), split=split, seed=0, device="cpu", resolved="",
+            tmp_path / "set.npz", folder, replace(TINY, epochs=2), fold=fold, seed=0, device="cpu", resolved="",
             information_epochs=2,
         )  # fmt: skip
 
@@ -160,6 +160,6 @@ def test_a_run_writes_table_and_picture(tmp_path: Path) -> None:
     shares = np.bincount(validation) / len(validation)
     assert rows[0].entropy == pytest.approx(-(shares * np.log(shares)).sum())
     assert (tmp_path / "run" / "information.png").is_file()
-    with pytest.raises(InputError, match="split 1 has no validation part"):
+    with pytest.raises(InputError, match="fold 1 has no validation split"):
         run(tmp_path / "none", 1)
     assert not (tmp_path / "none").exists()

@@ -17,15 +17,15 @@ RECIPE = Recipe(encoder=(16, 8), representation=4, epochs=6, batch_size=16, lear
 NAMES = ("ant", "bee", "cat")
 
 
-def _data(splits: np.ndarray | None = None, shift: int = 0) -> MultiViewData:
+def _data(folds: np.ndarray | None = None, shift: int = 0) -> MultiViewData:
     rng = np.random.default_rng(0)
     y = np.arange(120) % 3
     views = {
         name: np.eye(3)[y] @ rng.normal(size=(3, width)) + 0.3 * rng.normal(size=(120, width))
         for name, width in (("sound", 4), ("sight", 5 + shift))
     }
-    codes = np.array([([0] * 8 + [1, 2]) * 12], np.int8) if splits is None else splits
-    return assemble("animals", views, y, class_names=NAMES, splits=codes)
+    codes = np.array([([0] * 8 + [1, 2]) * 12], np.int8) if folds is None else folds
+    return assemble("animals", views, y, class_names=NAMES, folds=codes)
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "animals.npz"
 
 
-def _train(source: Path, folder: Path, recipe: Recipe = RECIPE, split: int = 0) -> str:
-    return train_run(source, folder, recipe, split=split, seed=0, device="cpu", resolved="seed: 0\n")
+def _train(source: Path, folder: Path, recipe: Recipe = RECIPE, fold: int = 0) -> str:
+    return train_run(source, folder, recipe, fold=fold, seed=0, device="cpu", resolved="seed: 0\n")
 
 
 def test_a_run_folder_holds_model_recipe_and_validation_figures(source: Path, tmp_path: Path) -> None:
@@ -53,12 +53,12 @@ def test_a_run_folder_holds_model_recipe_and_validation_figures(source: Path, tm
     assert (tmp_path / "run" / "recipe.yaml").read_text() == "seed: 0\n"
 
 
-def test_evaluation_scores_one_part_and_writes_it(source: Path, tmp_path: Path) -> None:
+def test_evaluation_scores_one_split_and_writes_it(source: Path, tmp_path: Path) -> None:
     _train(source, tmp_path / "run")
-    said = evaluate_run(tmp_path / "run", source, split=0, part="test", device="cpu")
+    said = evaluate_run(tmp_path / "run", source, fold=0, split="test", device="cpu")
     figures = json.loads((tmp_path / "run" / "test.json").read_text())
     data = _data()
-    test = data.part(0, "test")
+    test = data.split("test")
     model = MultiViewClassifier.load(tmp_path / "run" / "model.safetensors")
     expected = model.score({name: view[test] for name, view in data.views.items()}, np.array(NAMES)[data.labels[test]])
     assert figures["accuracy"] == pytest.approx(expected)
@@ -66,10 +66,10 @@ def test_evaluation_scores_one_part_and_writes_it(source: Path, tmp_path: Path) 
     assert said.startswith("test: accuracy")
 
 
-def test_the_test_part_cannot_touch_the_model(source: Path, tmp_path: Path) -> None:
+def test_the_test_split_cannot_touch_the_model(source: Path, tmp_path: Path) -> None:
     _train(source, tmp_path / "one")
     data = _data()
-    test = data.part(0, "test")
+    test = data.split("test")
     labels = data.labels.copy()
     labels[test] = (labels[test] + 1) % 3
     for view in data.views.values():
@@ -81,38 +81,36 @@ def test_the_test_part_cannot_touch_the_model(source: Path, tmp_path: Path) -> N
     ).read_bytes()
 
 
-def test_all_samples_need_no_split(source: Path, tmp_path: Path) -> None:
+def test_all_samples_need_no_fold(source: Path, tmp_path: Path) -> None:
     _train(source, tmp_path / "run")
     save(_data(np.empty((0, 120), np.int8)), source)
-    assert evaluate_run(tmp_path / "run", source, split=0, part="all", device="cpu").startswith("all: accuracy")
+    assert evaluate_run(tmp_path / "run", source, fold=0, split="all", device="cpu").startswith("all: accuracy")
 
 
 def test_a_model_file_alone_can_be_evaluated_and_nothing_is_written(source: Path, tmp_path: Path) -> None:
     _train(source, tmp_path / "run")
-    evaluate_run(tmp_path / "run" / "model.safetensors", source, split=0, part="train", device="cpu")
+    evaluate_run(tmp_path / "run" / "model.safetensors", source, fold=0, split="train", device="cpu")
     assert not (tmp_path / "run" / "train.json").exists()
 
 
-def test_a_split_without_validation_still_gives_a_model(source: Path, tmp_path: Path) -> None:
+def test_a_fold_without_validation_still_gives_a_model(source: Path, tmp_path: Path) -> None:
     save(_data(np.array([[0, 0, 0, 2] * 30], np.int8)), source)
     _train(source, tmp_path / "run")
-    assert "test: accuracy" in evaluate_run(tmp_path / "run", source, split=0, part="test", device="cpu")
+    assert "test: accuracy" in evaluate_run(tmp_path / "run", source, fold=0, split="test", device="cpu")
 
 
-@pytest.mark.parametrize(
-    ("split", "part", "words"), [(7, "test", "split 7"), (0, "exam", "'exam'"), (-1, "test", "-1")]
-)
-def test_a_split_or_part_that_is_not_there_is_named(
-    source: Path, tmp_path: Path, split: int, part: str, words: str
+@pytest.mark.parametrize(("fold", "split", "words"), [(7, "test", "fold 7"), (0, "exam", "'exam'"), (-1, "test", "-1")])
+def test_a_fold_or_split_that_is_not_there_is_named(
+    source: Path, tmp_path: Path, fold: int, split: str, words: str
 ) -> None:
     _train(source, tmp_path / "run")
     with pytest.raises(InputError, match=words):
-        evaluate_run(tmp_path / "run", source, split=split, part=part, device="cpu")
+        evaluate_run(tmp_path / "run", source, fold=fold, split=split, device="cpu")
 
 
-def test_a_bad_split_writes_nothing(source: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="split 3"):
-        _train(source, tmp_path / "run", split=3)
+def test_a_bad_fold_writes_nothing(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="fold 3"):
+        _train(source, tmp_path / "run", fold=3)
     assert not (tmp_path / "run").exists()
 
 
@@ -120,11 +118,11 @@ def test_a_set_that_does_not_fit_the_model_is_refused(source: Path, tmp_path: Pa
     _train(source, tmp_path / "run")
     save(_data(shift=1), source)
     with pytest.raises(InputError, match="'sight' has 6 features, but had 5"):
-        evaluate_run(tmp_path / "run", source, split=0, part="test", device="cpu")
+        evaluate_run(tmp_path / "run", source, fold=0, split="test", device="cpu")
     with pytest.raises(InputError, match="was not there"):
-        evaluate_run(tmp_path / "run", "digits", split=0, part="test", device="cpu")
+        evaluate_run(tmp_path / "run", "digits", fold=0, split="test", device="cpu")
 
 
 def test_a_run_that_is_not_there_is_named(source: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere"):
-        evaluate_run(tmp_path / "nowhere", source, split=0, part="test", device="cpu")
+        evaluate_run(tmp_path / "nowhere", source, fold=0, split="test", device="cpu")

@@ -18,7 +18,7 @@ from limbeck.multiview.evaluation import cross_entropy_nats, probabilities
 from limbeck.multiview.network import MultiViewNetwork, ViewShape
 from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.tensors import TensorViews
-from limbeck.multiview.training import Epoch, Part, Trained, fit_temperature, predict, train
+from limbeck.multiview.training import Epoch, Fold, Trained, fit_temperature, predict, train
 from limbeck.multiview.views import Views, read_views, select
 from limbeck.nn import SparseRows
 
@@ -42,15 +42,15 @@ def _problem(*, noise: float = 0.7, missing: bool = False, sparse: bool = False)
     return read_views([left, right]), labels
 
 
-def _part(training: Sequence[int] | range, validation: Sequence[int] | range = ()) -> Part:
-    return Part(np.array(training, np.int64), np.array(validation, np.int64))
+def _fold(training: Sequence[int] | range, validation: Sequence[int] | range = ()) -> Fold:
+    return Fold(np.array(training, np.int64), np.array(validation, np.int64))
 
 
 def _train(
-    problem: tuple[Views, np.ndarray], parts: list[Part], recipe: Recipe = TINY, **options: Any
+    problem: tuple[Views, np.ndarray], folds: list[Fold], recipe: Recipe = TINY, **options: Any
 ) -> list[Trained]:
-    seeds = options.pop("seeds", range(len(parts)))
-    return train(*problem, parts, recipe, classes=CLASSES, seeds=list(seeds), **options)
+    seeds = options.pop("seeds", range(len(folds)))
+    return train(*problem, folds, recipe, classes=CLASSES, seeds=list(seeds), **options)
 
 
 def _probability(model: Trained, views: Views) -> np.ndarray:
@@ -68,9 +68,9 @@ def _same_state(first: Trained, second: Trained) -> bool:
 
 
 OTHERS = np.random.default_rng(1).permutation(SAMPLES)
-EQUAL_PARTS = [_part(OTHERS[shift : shift + 48], OTHERS[shift + 48 : shift + 68]) for shift in (0, 20, 40)]
-SAME_STEPS = [_part(OTHERS[:size], OTHERS[90:]) for size in (41, 48, 37)]
-OTHER_STEPS = [_part(OTHERS[:size], OTHERS[90:]) for size in (48, 20, 80)]
+EQUAL_FOLDS = [_fold(OTHERS[shift : shift + 48], OTHERS[shift + 48 : shift + 68]) for shift in (0, 20, 40)]
+SAME_STEPS = [_fold(OTHERS[:size], OTHERS[90:]) for size in (41, 48, 37)]
+OTHER_STEPS = [_fold(OTHERS[:size], OTHERS[90:]) for size in (48, 20, 80)]
 
 
 # -- alone or together ------------------------------------------------------------------------------------------------
@@ -86,12 +86,12 @@ OTHER_STEPS = [_part(OTHERS[:size], OTHERS[90:]) for size in (48, 20, 80)]
         {"normalization": "none", "bottleneck_hidden": (6,)},
     ],
 )
-@pytest.mark.parametrize("parts", [EQUAL_PARTS, SAME_STEPS, OTHER_STEPS], ids=["equal", "same-steps", "other-steps"])
-def test_a_model_of_a_stack_equals_the_same_model_alone(parts: list[Part], changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize("folds", [EQUAL_FOLDS, SAME_STEPS, OTHER_STEPS], ids=["equal", "same-steps", "other-steps"])
+def test_a_model_of_a_stack_equals_the_same_model_alone(folds: list[Fold], changes: dict[str, Any]) -> None:
     problem, recipe = _problem(), replace(GENTLE, **changes)
-    together = _train(problem, parts, recipe)
-    for seed, (part, stacked) in enumerate(zip(parts, together, strict=True)):
-        (alone,) = _train(problem, [part], recipe, seeds=[seed])
+    together = _train(problem, folds, recipe)
+    for seed, (fold, stacked) in enumerate(zip(folds, together, strict=True)):
+        (alone,) = _train(problem, [fold], recipe, seeds=[seed])
         assert stacked.best_epoch == alone.best_epoch
         np.testing.assert_allclose(
             [epoch.loss for epoch in stacked.history], [epoch.loss for epoch in alone.history], rtol=1e-4
@@ -99,17 +99,17 @@ def test_a_model_of_a_stack_equals_the_same_model_alone(parts: list[Part], chang
         np.testing.assert_allclose(_probability(stacked, problem[0]), _probability(alone, problem[0]), atol=1e-3)
 
 
-@pytest.mark.parametrize("parts", [EQUAL_PARTS, SAME_STEPS], ids=["equal", "same-steps"])
+@pytest.mark.parametrize("folds", [EQUAL_FOLDS, SAME_STEPS], ids=["equal", "same-steps"])
 @pytest.mark.parametrize("kind", ["missing", "sparse"])
-def test_stacks_of_missing_and_of_sparse_views_equal_models_alone(parts: list[Part], kind: str) -> None:
+def test_stacks_of_missing_and_of_sparse_views_equal_models_alone(folds: list[Fold], kind: str) -> None:
     problem = _problem(**{kind: True})
-    for seed, stacked in enumerate(_train(problem, parts, GENTLE)):
-        (alone,) = _train(problem, [parts[seed]], GENTLE, seeds=[seed])
+    for seed, stacked in enumerate(_train(problem, folds, GENTLE)):
+        (alone,) = _train(problem, [folds[seed]], GENTLE, seeds=[seed])
         np.testing.assert_allclose(_probability(stacked, problem[0]), _probability(alone, problem[0]), atol=1e-3)
 
 
 def test_models_of_a_stack_with_other_seeds_differ() -> None:
-    first, second = _train(_problem(), [EQUAL_PARTS[0]] * 2)
+    first, second = _train(_problem(), [EQUAL_FOLDS[0]] * 2)
     assert not _same_state(first, second)
 
 
@@ -123,16 +123,16 @@ def test_same_seed_same_weights_bit_for_bit(kind: dict[str, bool]) -> None:
 
 
 def test_the_global_random_state_does_not_matter() -> None:
-    (first,) = _train(_problem(), [EQUAL_PARTS[0]], replace(TINY, objective="cib"))
+    (first,) = _train(_problem(), [EQUAL_FOLDS[0]], replace(TINY, objective="cib"))
     torch.manual_seed(99)
     torch.rand(5)
-    (second,) = _train(_problem(), [EQUAL_PARTS[0]], replace(TINY, objective="cib"))
+    (second,) = _train(_problem(), [EQUAL_FOLDS[0]], replace(TINY, objective="cib"))
     assert _same_state(first, second)
 
 
 def test_training_learns() -> None:
     views, labels = _problem()
-    (model,) = _train((views, labels), [_part(range(90))], replace(TINY, epochs=15))
+    (model,) = _train((views, labels), [_fold(range(90))], replace(TINY, epochs=15))
     probability = _probability(model, select(views, np.arange(90, SAMPLES)))
     assert (probability.argmax(axis=1) == labels[90:]).mean() > 0.8
     assert model.history[-1].loss < model.history[0].loss
@@ -141,25 +141,25 @@ def test_training_learns() -> None:
 # -- what a model may look at -----------------------------------------------------------------------------------------
 
 
-def test_samples_outside_both_parts_cannot_matter() -> None:
+def test_samples_outside_both_splits_cannot_matter() -> None:
     views, labels = _problem()
-    part = _part(range(60), range(60, 90))
-    (before,) = _train((views, labels), [part])
+    fold = _fold(range(60), range(60, 90))
+    (before,) = _train((views, labels), [fold])
     for matrix in views.matrices:
         assert isinstance(matrix, np.ndarray)
         matrix[90:] = 1e6
-    (after,) = _train((views, (labels + (np.arange(SAMPLES) >= 90)) % CLASSES), [part])
+    (after,) = _train((views, (labels + (np.arange(SAMPLES) >= 90)) % CLASSES), [fold])
     assert _same_state(before, after)
     assert before.temperature == after.temperature
 
 
 def test_validation_labels_choose_the_epoch_but_do_not_teach() -> None:
     views, labels = _problem()
-    part = _part(range(60), range(60, 90))
-    (before,) = _train((views, labels), [part])
+    fold = _fold(range(60), range(60, 90))
+    (before,) = _train((views, labels), [fold])
     shuffled = labels.copy()
     shuffled[60:90] = np.random.default_rng(3).permutation(labels[60:90])
-    (after,) = _train((views, shuffled), [part])
+    (after,) = _train((views, shuffled), [fold])
     assert [epoch.loss for epoch in before.history] == [epoch.loss for epoch in after.history]
     assert [epoch.validation_accuracy for epoch in before.history] != [
         epoch.validation_accuracy for epoch in after.history
@@ -168,12 +168,12 @@ def test_validation_labels_choose_the_epoch_but_do_not_teach() -> None:
 
 def test_scaling_is_measured_on_training_samples_only() -> None:
     views, labels = _problem()
-    part = _part(range(60), range(60, 90))
-    (before,) = _train((views, labels), [part], replace(TINY, epochs=1))
+    fold = _fold(range(60), range(60, 90))
+    (before,) = _train((views, labels), [fold], replace(TINY, epochs=1))
     for matrix in views.matrices:
         assert isinstance(matrix, np.ndarray)
         matrix[60:] = 1e4
-    (after,) = _train((views, labels), [part], replace(TINY, epochs=1))
+    (after,) = _train((views, labels), [fold], replace(TINY, epochs=1))
     for one, two, matrix in zip(before.network.scalers, after.network.scalers, views.matrices, strict=True):
         assert torch.equal(one.mean, two.mean)
         assert torch.equal(one.factor, two.factor)
@@ -183,21 +183,21 @@ def test_scaling_is_measured_on_training_samples_only() -> None:
 
 def test_scaling_ignores_samples_that_lack_the_view() -> None:
     views, labels = _problem(missing=True)
-    (model,) = _train((views, labels), [_part(range(90))], replace(TINY, epochs=1))
+    (model,) = _train((views, labels), [_fold(range(90))], replace(TINY, epochs=1))
     there = views.matrices[0][:90][views.present[0, :90]]
     np.testing.assert_allclose(model.network.scalers[0].mean[0], there.mean(axis=0), rtol=1e-4, atol=1e-6)
 
 
-def test_each_model_of_a_stack_is_scaled_by_its_own_part() -> None:
+def test_each_model_of_a_stack_is_scaled_by_its_own_fold() -> None:
     views, labels = _problem()
-    first, second = _train((views, labels), EQUAL_PARTS[:2], replace(TINY, epochs=1))
-    for model, part in zip((first, second), EQUAL_PARTS[:2], strict=True):
-        expected = views.matrices[0][part.training].mean(axis=0)
+    first, second = _train((views, labels), EQUAL_FOLDS[:2], replace(TINY, epochs=1))
+    for model, fold in zip((first, second), EQUAL_FOLDS[:2], strict=True):
+        expected = views.matrices[0][fold.training].mean(axis=0)
         np.testing.assert_allclose(model.network.scalers[0].mean[0], expected, rtol=1e-4, atol=1e-6)
 
 
 def test_no_scaling_takes_features_as_they_are() -> None:
-    (model,) = _train(_problem(), [_part(range(60))], replace(TINY, epochs=1, scaling="none"))
+    (model,) = _train(_problem(), [_fold(range(60))], replace(TINY, epochs=1, scaling="none"))
     assert all((s.mean == 0).all() and (s.factor == 1).all() for s in model.network.scalers)
 
 
@@ -205,7 +205,7 @@ def test_no_scaling_takes_features_as_they_are() -> None:
 def test_a_constant_column_changes_nothing_but_is_no_noise(value: float) -> None:
     views, labels = _problem()
     with_constant = read_views([np.hstack([views.matrices[0], np.full((SAMPLES, 1), value)]), views.matrices[1]])
-    (model,) = _train((with_constant, labels), [_part(range(90))])
+    (model,) = _train((with_constant, labels), [_fold(range(90))])
     assert model.network.scalers[0].factor[0, -1] == 0
     changed = with_constant.matrices[0].copy()
     changed[:, -1] += 1
@@ -218,7 +218,7 @@ def test_a_constant_column_changes_nothing_but_is_no_noise(value: float) -> None
 def test_features_of_extreme_size_can_be_learned(size: float) -> None:
     views, labels = _problem()
     scaled = read_views([matrix.astype(np.float64) * size for matrix in views.matrices])
-    (model,) = _train((scaled, labels), [_part(range(90))])
+    (model,) = _train((scaled, labels), [_fold(range(90))])
     assert np.isfinite(_probability(model, scaled)).all()
 
 
@@ -229,7 +229,7 @@ def test_sparse_equals_dense_without_scaling() -> None:
     sparse, labels = _problem(sparse=True)
     dense = read_views([matrix.toarray() for matrix in sparse.matrices])
     recipe = replace(GENTLE, scaling="none")
-    (one,), (two,) = (_train((views, labels), [_part(range(80), range(80, 110))], recipe) for views in (sparse, dense))
+    (one,), (two,) = (_train((views, labels), [_fold(range(80), range(80, 110))], recipe) for views in (sparse, dense))
     assert one.network.scalers[0].mean.shape == (1, 1)
     np.testing.assert_allclose(_probability(one, sparse), _probability(two, dense), atol=1e-3)
 
@@ -241,7 +241,7 @@ def test_scaling_a_sparse_view_keeps_its_values_apart() -> None:
     (model,) = train(
         read_views([matrix]),
         rng.integers(0, 2, 200),
-        [_part(range(200))],
+        [_fold(range(200))],
         replace(TINY, epochs=1),
         classes=2,
         seeds=[0],
@@ -260,7 +260,7 @@ def test_views_of_the_size_of_reuters_train_without_densifying() -> None:
     import resource
     import numpy as np, scipy.sparse as sp, torch
     from limbeck.multiview.recipe import Recipe
-    from limbeck.multiview.training import Part, train
+    from limbeck.multiview.training import Fold, train
     from limbeck.multiview.views import read_views
 
     def refuse(*_, **__):
@@ -286,8 +286,8 @@ def test_views_of_the_size_of_reuters_train_without_densifying() -> None:
     views = read_views(matrices)
     recipe = Recipe(encoder=(16, 8), representation=4, epochs=1, batch_size=250)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    part = Part(np.arange(2000), np.arange(2000, 2500))
-    (model,) = train(views, labels, [part], recipe, classes=6, seeds=[0])
+    fold = Fold(np.arange(2000), np.arange(2000, 2500))
+    (model,) = train(views, labels, [fold], recipe, classes=6, seeds=[0])
     assert np.isfinite(model.history[0].loss)
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
     """
@@ -304,7 +304,7 @@ def test_views_of_the_size_of_reuters_train_without_densifying() -> None:
 
 def test_ties_go_to_the_later_epoch() -> None:
     views, labels = _problem(noise=0.05)
-    (model,) = _train((views, labels), [_part(range(80), range(80, 110))], replace(TINY, epochs=12))
+    (model,) = _train((views, labels), [_fold(range(80), range(80, 110))], replace(TINY, epochs=12))
     accuracies = [epoch.validation_accuracy for epoch in model.history]
     assert accuracies.count(max(accuracies)) > 1
     assert model.best_epoch == len(accuracies) - 1 - accuracies[::-1].index(max(accuracies))
@@ -321,31 +321,31 @@ def _falling_accuracy(monkeypatch: pytest.MonkeyPatch, accuracies: list[list[flo
 
 def test_patience_ends_training_early_at_the_best_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tie is kept but is no gain: two epochs after the last rise it ends."""
-    problem, part = _problem(), _part(range(60), range(60, 90))
+    problem, fold = _problem(), _fold(range(60), range(60, 90))
     recipe = replace(TINY, epochs=8, patience=2, milestones=())
     _falling_accuracy(monkeypatch, [[0.5], [0.9], [0.8], [0.9]])
-    (model,) = _train(problem, [part], recipe)
+    (model,) = _train(problem, [fold], recipe)
     assert len(model.history) == 4
     assert model.best_epoch == 3
     assert not model.interrupted
-    (shorter,) = _train(problem, [_part(range(60))], replace(recipe, epochs=4))
+    (shorter,) = _train(problem, [_fold(range(60))], replace(recipe, epochs=4))
     assert _same_state(model, shorter)
 
 
 def test_patience_begins_at_the_first_milestone(monkeypatch: pytest.MonkeyPatch) -> None:
     _falling_accuracy(monkeypatch, [[0.9], [0.1], [0.1], [0.1], [0.1], [0.1], [0.1], [0.1]])
     recipe = replace(TINY, epochs=8, patience=2, milestones=(3,))
-    (model,) = _train(_problem(), [_part(range(60), range(60, 90))], recipe)
+    (model,) = _train(_problem(), [_fold(range(60), range(60, 90))], recipe)
     assert (len(model.history), model.best_epoch) == (6, 0)
 
 
 def test_a_model_that_stopped_is_not_changed_by_those_that_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    problem, parts = _problem(), EQUAL_PARTS[:2]
+    problem, folds = _problem(), EQUAL_FOLDS[:2]
     _falling_accuracy(monkeypatch, [[0.9, 0.1], [0.8, 0.2], [0.3], [0.4]])
-    early, late = _train(problem, parts, replace(TINY, epochs=4, patience=1, milestones=()))
+    early, late = _train(problem, folds, replace(TINY, epochs=4, patience=1, milestones=()))
     assert (early.best_epoch, len(early.history)) == (0, 2)
     assert (late.best_epoch, len(late.history)) == (3, 4)
-    (first,) = _train(problem, [_part(parts[0].training)], replace(TINY, epochs=1))
+    (first,) = _train(problem, [_fold(folds[0].training)], replace(TINY, epochs=1))
     for one, two in zip(_state(early).values(), _state(first).values(), strict=True):
         torch.testing.assert_close(one, two, atol=1e-4, rtol=1e-4)
 
@@ -363,10 +363,10 @@ def test_models_that_go_on_do_so_as_if_alone(
         monkeypatch,
         [[0.9, 0.1, 0.1], [0.8, 0.2, 0.2], [0.3, 0.3], [0.4, 0.2], [0.5], [0.6]],
     )
-    together = _train(problem, EQUAL_PARTS, recipe)
+    together = _train(problem, EQUAL_FOLDS, recipe)
     assert [len(model.history) for model in together] == [2, 6, 4]
     _falling_accuracy(monkeypatch, [[accuracy] for accuracy in rising])
-    (alone,) = _train(problem, [EQUAL_PARTS[1]], recipe, seeds=[1])
+    (alone,) = _train(problem, [EQUAL_FOLDS[1]], recipe, seeds=[1])
     losses = [[epoch.loss for epoch in model.history] for model in (together[1], alone)]
     np.testing.assert_allclose(*losses, rtol=1e-4)
     np.testing.assert_allclose(_probability(together[1], problem[0]), _probability(alone, problem[0]), atol=1e-3)
@@ -375,26 +375,26 @@ def test_models_that_go_on_do_so_as_if_alone(
 def test_without_patience_all_epochs_are_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     _falling_accuracy(monkeypatch, [[0.9], [0.1], [0.1], [0.1]])
     (model,) = _train(
-        _problem(), [_part(range(60), range(60, 90))], replace(TINY, epochs=4, patience=None, milestones=())
+        _problem(), [_fold(range(60), range(60, 90))], replace(TINY, epochs=4, patience=None, milestones=())
     )
     assert len(model.history) == 4
     assert model.best_epoch == 0
 
 
 def test_without_validation_the_last_epoch_is_kept_uncalibrated() -> None:
-    (model,) = _train(_problem(), [_part(range(60))], replace(TINY, patience=1, milestones=()))
+    (model,) = _train(_problem(), [_fold(range(60))], replace(TINY, patience=1, milestones=()))
     assert (model.best_epoch, len(model.history), model.temperature) == (2, 3, 1.0)
     assert np.isnan(model.history[0].validation_accuracy)
 
 
 def test_the_learning_rate_falls_at_the_milestones() -> None:
-    (model,) = _train(_problem(), [_part(range(30))], replace(TINY, epochs=4, milestones=(1, 3), decay=0.1))
+    (model,) = _train(_problem(), [_fold(range(30))], replace(TINY, epochs=4, milestones=(1, 3), decay=0.1))
     np.testing.assert_allclose([epoch.learning_rate for epoch in model.history], [1e-2, 1e-3, 1e-3, 1e-4])
 
 
 def test_progress_hears_of_every_epoch_of_every_model() -> None:
     heard: list[tuple[int, int]] = []
-    _train(_problem(), EQUAL_PARTS, progress=lambda epoch, entries: heard.append((epoch, len(entries))))
+    _train(_problem(), EQUAL_FOLDS, progress=lambda epoch, entries: heard.append((epoch, len(entries))))
     assert heard == [(0, 3), (1, 3), (2, 3)]
 
 
@@ -409,14 +409,14 @@ def test_the_temperature_of_known_logits_is_recovered(temperature: float) -> Non
     assert fit_temperature((true * temperature).astype(np.float32), labels) == pytest.approx(temperature, rel=0.05)
 
 
-def test_calibration_lowers_the_cross_entropy_of_the_validation_part() -> None:
+def test_calibration_lowers_the_cross_entropy_of_the_validation_split() -> None:
     views, labels = _problem(noise=2.0)
     validation = np.arange(60, 110)
-    (model,) = _train((views, labels), [_part(range(60), validation)], replace(TINY, epochs=20, label_smoothing=0.0))
-    part = select(views, validation)
-    calibrated = cross_entropy_nats(_probability(model, part), labels[validation])
+    (model,) = _train((views, labels), [_fold(range(60), validation)], replace(TINY, epochs=20, label_smoothing=0.0))
+    held_out = select(views, validation)
+    calibrated = cross_entropy_nats(_probability(model, held_out), labels[validation])
     model.temperature = 1.0
-    assert calibrated < cross_entropy_nats(_probability(model, part), labels[validation])
+    assert calibrated < cross_entropy_nats(_probability(model, held_out), labels[validation])
 
 
 # -- interruption and failure -----------------------------------------------------------------------------------------
@@ -432,13 +432,13 @@ def _interrupt_after(epoch: int) -> Any:
 
 
 def test_ctrl_c_keeps_the_best_weights_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
-    problem, part = _problem(), _part(range(60), range(60, 90))
+    problem, fold = _problem(), _fold(range(60), range(60, 90))
     _falling_accuracy(monkeypatch, [[0.5], [0.9], [0.7]])
-    (stopped,) = _train(problem, [part], replace(TINY, epochs=50), progress=_interrupt_after(2))
+    (stopped,) = _train(problem, [fold], replace(TINY, epochs=50), progress=_interrupt_after(2))
     assert stopped.interrupted
     assert len(stopped.history) == 3
     assert stopped.best_epoch == 1
-    (whole,) = _train(problem, [_part(range(60))], replace(TINY, epochs=2))
+    (whole,) = _train(problem, [_fold(range(60))], replace(TINY, epochs=2))
     assert _same_state(stopped, whole)
 
 
@@ -448,7 +448,7 @@ def test_ctrl_c_before_the_first_epoch_propagates(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("limbeck.multiview.training._Loop._train_epoch", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        _train(_problem(), [_part(range(60))])
+        _train(_problem(), [_fold(range(60))])
 
 
 def test_ctrl_c_does_not_start_the_models_that_wait() -> None:
@@ -466,50 +466,50 @@ def test_ctrl_c_does_not_start_the_models_that_wait() -> None:
 
 def test_a_diverging_loss_is_one_clear_line() -> None:
     with pytest.raises(InputError, match="lower learning_rate") as caught:
-        _train(_problem(), [_part(range(60))], replace(TINY, learning_rate=1e30))
+        _train(_problem(), [_fold(range(60))], replace(TINY, learning_rate=1e30))
     assert "\n" not in str(caught.value)
 
 
-def test_a_part_without_training_samples_is_refused() -> None:
+def test_a_fold_without_training_samples_is_refused() -> None:
     with pytest.raises(InputError, match="no training samples"):
-        _train(_problem(), [_part(range(5)), _part(())])
+        _train(_problem(), [_fold(range(5)), _fold(())])
 
 
 # -- weights and missing views ----------------------------------------------------------------------------------------
 
 
 def test_weights_that_are_all_equal_change_nothing() -> None:
-    (plain,) = _train(_problem(), [_part(range(60))])
-    (weighted,) = _train(_problem(), [_part(range(60))], sample_weight=np.full(SAMPLES, 3.0, np.float32))
+    (plain,) = _train(_problem(), [_fold(range(60))])
+    (weighted,) = _train(_problem(), [_fold(range(60))], sample_weight=np.full(SAMPLES, 3.0, np.float32))
     for one, two in zip(_state(plain).values(), _state(weighted).values(), strict=True):
         torch.testing.assert_close(one, two, atol=1e-3, rtol=1e-3)
 
 
 def test_a_batch_whose_weights_are_all_zero_is_no_divergence() -> None:
     weight = (np.arange(SAMPLES) < 6).astype(np.float32)
-    (model,) = _train(_problem(), [_part(range(60))], replace(TINY, batch_size=4), sample_weight=weight)
+    (model,) = _train(_problem(), [_fold(range(60))], replace(TINY, batch_size=4), sample_weight=weight)
     assert all(np.isfinite(epoch.loss) for epoch in model.history)
 
 
 def test_the_features_of_absent_rows_cannot_matter() -> None:
     views, labels = _problem(missing=True)
-    part, recipe = _part(range(80), range(80, 110)), replace(GENTLE, scaling="none")
-    (before,) = _train((views, labels), [part], recipe)
+    fold, recipe = _fold(range(80), range(80, 110)), replace(GENTLE, scaling="none")
+    (before,) = _train((views, labels), [fold], recipe)
     expected = _probability(before, views)
     views.matrices[0][~views.present[0]] = 5.0
     np.testing.assert_array_equal(_probability(before, views), expected)
-    (after,) = _train((views, labels), [part], recipe)
+    (after,) = _train((views, labels), [fold], recipe)
     np.testing.assert_allclose(_probability(after, views), expected, atol=1e-3)
 
 
 def test_a_single_sample_can_be_trained_on() -> None:
-    (model,) = _train(_problem(), [_part([7])])
+    (model,) = _train(_problem(), [_fold([7])])
     assert np.isfinite(_probability(model, _problem()[0])).all()
 
 
 def test_prediction_does_not_depend_on_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     views, labels = _problem()
-    (model,) = _train((views, labels), [_part(range(60))])
+    (model,) = _train((views, labels), [_fold(range(60))])
     whole = _probability(model, views)
     monkeypatch.setattr("limbeck.multiview.training.PREDICTION_BATCH", 7)
     np.testing.assert_allclose(_probability(model, views), whole, atol=1e-6)

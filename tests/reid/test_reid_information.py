@@ -12,7 +12,7 @@ from limbeck.errors import InputError
 from limbeck.information import cross_fitted_information
 from limbeck.information.curve import TABLE, read_information
 from limbeck.reid.commands import load_people
-from limbeck.reid.evaluation import embed_part
+from limbeck.reid.evaluation import embed_split
 from limbeck.reid.recipe import ReidRecipe
 from limbeck.reid.runs import load_run, make_task, train_run
 from limbeck.reid.supervised.task import split_identities
@@ -46,7 +46,7 @@ def test_the_identity_is_read_from_v_and_z_of_every_branch(watched: Path, small_
 
 
 def test_what_is_measured_is_what_evaluation_embeds_of_the_people_held_out(watched: Path) -> None:
-    embedded = embed_part(load_run(watched), watched, part="held_out")
+    embedded = embed_split(load_run(watched), watched, split="held_out")
     last = [row for row in read_information(watched / TABLE) if row.step == 6]
     read = cross_fitted_information(embedded.representations["z shared"], embedded.features.identity)
     assert last[-1].nats == pytest.approx(read.nats, abs=1e-6)
@@ -57,10 +57,10 @@ def test_nobody_who_is_learned_from_is_measured(small_recipe: ReidRecipe, tmp_pa
     assert isinstance(task, Measurable)
     with torch.no_grad():
         held_out = task.held_out_representations(task.network.eval())
-    division = split_identities(load_people("sysu", Path(small_recipe.data.root)), small_recipe.data, 0)
-    assert np.array_equal(held_out.labels, task.people.identity[division.held_out])
+    split = split_identities(load_people("sysu", Path(small_recipe.data.root)), small_recipe.data, 0)
+    assert np.array_equal(held_out.labels, task.people.identity[split.held_out])
     assert not set(np.asarray(held_out.labels).tolist()) & set(task.identities.tolist())
-    modalities = task.people.modality[division.held_out]
+    modalities = task.people.modality[split.held_out]
     assert set(modalities.tolist()) == {0, 1}
     assert all(len(np.asarray(values)) == len(modalities) for values in held_out.representations.values())
 

@@ -13,7 +13,7 @@ from tests.reid.conftest import PEOPLE
 
 from limbeck.errors import InputError
 from limbeck.reid.commands import load_people
-from limbeck.reid.evaluation import embed_part, evaluate_runs
+from limbeck.reid.evaluation import embed_split, evaluate_runs
 from limbeck.reid.recipe import ReidRecipe
 from limbeck.reid.runs import decoded, load_run, make_task, train_run
 from limbeck.reid.supervised.task import ReidTask, split_identities
@@ -83,11 +83,11 @@ def test_held_out_people_are_never_learned_from(small_recipe: ReidRecipe, small_
     held = set(people.identity[first.held_out].tolist())
     assert len(held) == 3
     assert not held & set(people.identity[first.training].tolist())
-    assert not held & set(people.identity[people.part("test")].tolist())
+    assert not held & set(people.identity[people.split("test")].tolist())
     assert np.array_equal(first.held_out, again.held_out)
     assert held != set(people.identity[other.held_out].tolist())
-    with pytest.raises(InputError, match=r"data\.parts"):
-        split_identities(people, replace(small_recipe.data, parts=("train", "test")), 0)
+    with pytest.raises(InputError, match=r"data\.splits"):
+        split_identities(people, replace(small_recipe.data, splits=("train", "test")), 0)
     with pytest.raises(InputError, match=r"data\.held_out"):
         split_identities(people, replace(small_recipe.data, held_out=9), 0)
 
@@ -106,7 +106,7 @@ def test_embedding_does_not_depend_on_the_batch(small_run: Path, small_people: P
 
 def test_a_report_says_what_evaluate_says(small_run: Path, tmp_path: Path) -> None:
     table = evaluate_runs([small_run], out=tmp_path / "report")
-    embedded = embed_part(load_run(small_run), small_run)
+    embedded = embed_split(load_run(small_run), small_run)
     (figures,) = evaluate(embedded.features, SYSU())
     assert f"{100 * figures.cmc(1).mean:.2f}" in table
     held = json.loads((tmp_path / "report" / "figures.json").read_text())
@@ -119,7 +119,7 @@ def test_a_report_says_what_evaluate_says(small_run: Path, tmp_path: Path) -> No
 def test_features_differ_and_join(small_run: Path) -> None:
     model = load_run(small_run)
     found: dict[str, Features] = {
-        kind: embed_part(model, small_run, feature=kind).features  # type: ignore[arg-type]
+        kind: embed_split(model, small_run, feature=kind).features  # type: ignore[arg-type]
         for kind in ("v", "z", "v+z")
     }
     sizes = {kind: one.feature.shape[1] for kind, one in found.items()}
@@ -134,7 +134,7 @@ def test_several_runs_are_trials(small_recipe: ReidRecipe, small_run: Path, tmp_
     table = evaluate_runs([small_run, tmp_path / "other"], out=tmp_path / "report")
     assert " 20 " in table.splitlines()[2]
     assert "seeds 0, 1" in table
-    with pytest.raises(InputError, match="same split and seed"):
+    with pytest.raises(InputError, match="same fold and seed"):
         evaluate_runs([small_run, small_run], out=tmp_path / "report")
     shorter = replace(small_recipe, training=replace(small_recipe.training, epochs=1))
     train_run(shorter, tmp_path / "shorter", progress=False)
@@ -143,14 +143,18 @@ def test_several_runs_are_trials(small_recipe: ReidRecipe, small_run: Path, tmp_
 
 
 def test_a_report_says_whom_the_model_knows(small_recipe: ReidRecipe, small_run: Path, tmp_path: Path) -> None:
-    unseen, known, chosen = "Nothing was learned from, or selected on", "learned from people of this part", "optimistic"
+    unseen, known, chosen = (
+        "Nothing was learned from, or selected on",
+        "learned from people of this split",
+        "optimistic",
+    )
     options = {"protocol": "cross-i2v", "out": tmp_path / "report"}
     assert unseen in evaluate_runs([small_run], **options)  # type: ignore[arg-type]
-    assert unseen in evaluate_runs([small_run], part="held_out", **options)  # type: ignore[arg-type]
-    assert known in evaluate_runs([small_run], part="train", **options)  # type: ignore[arg-type]
+    assert unseen in evaluate_runs([small_run], split="held_out", **options)  # type: ignore[arg-type]
+    assert known in evaluate_runs([small_run], split="train", **options)  # type: ignore[arg-type]
     best = replace(small_recipe, training=replace(small_recipe.training, select="best"))
     train_run(best, tmp_path / "best", progress=False)
-    assert chosen in evaluate_runs([tmp_path / "best"], part="held_out", **options)  # type: ignore[arg-type]
+    assert chosen in evaluate_runs([tmp_path / "best"], split="held_out", **options)  # type: ignore[arg-type]
     assert unseen in evaluate_runs([tmp_path / "best"], **options)  # type: ignore[arg-type]
 
 
@@ -175,7 +179,7 @@ def test_ones_own_table_is_scored_on_the_people_held_out(small_recipe: ReidRecip
     train_run(recipe, tmp_path / "run", progress=False)
     report = evaluate_runs([tmp_path / "run"])
     assert "cross-v2i" in report
-    assert "Part of the set: held_out" in report
+    assert "Split of the set: held_out" in report
     lines = table.read_text().splitlines()
     table.write_text("\n".join(line for line in lines if line.split(",")[1] != "2") + "\n")
     with pytest.raises(InputError, match="does not hold the people that this model was trained on"):
@@ -191,20 +195,20 @@ def test_a_table_without_held_out_people_says_so(small_recipe: ReidRecipe, table
         evaluate_runs([tmp_path / "run"])
 
 
-def test_splits_of_regdb_are_trials(small_recipe: ReidRecipe, tmp_path: Path) -> None:
+def test_folds_of_regdb_are_trials(small_recipe: ReidRecipe, tmp_path: Path) -> None:
     settings = PeopleSettings(
         train_identities=8, validation_identities=0, test_identities=8, images_per_camera=3, height=32, width=16
     )
     make_people(tmp_path / "people", settings, "regdb")
     runs = []
-    for split in (1, 2):
-        data = replace(small_recipe.data, set="regdb", root=str(tmp_path / "people"), split=split, held_out=0)
-        runs.append(tmp_path / f"split-{split}")
+    for fold in (1, 2):
+        data = replace(small_recipe.data, set="regdb", root=str(tmp_path / "people"), fold=fold, held_out=0)
+        runs.append(tmp_path / f"fold-{fold}")
         train_run(replace(small_recipe, data=data), runs[-1], progress=False)
     report = evaluate_runs(runs, out=tmp_path / "report")
     assert "regdb-v2i" in report
     assert "regdb-i2v" in report
-    assert "splits 1, 2" in report
+    assert "folds 1, 2" in report
 
 
 def test_other_pictures_do_not_go_on_with_a_training(small_recipe: ReidRecipe, small_run: Path, tmp_path: Path) -> None:
@@ -215,7 +219,7 @@ def test_other_pictures_do_not_go_on_with_a_training(small_recipe: ReidRecipe, s
 
 
 def test_held_out_people_can_be_scored(small_run: Path, tmp_path: Path) -> None:
-    table = evaluate_runs([small_run], part="held_out", protocol="cross-i2v", out=tmp_path / "report")
+    table = evaluate_runs([small_run], split="held_out", protocol="cross-i2v", out=tmp_path / "report")
     assert "cross-i2v" in table
 
 
@@ -281,5 +285,5 @@ def test_every_objective_trains_and_loads(small_recipe: ReidRecipe, tmp_path: Pa
     fitted = train_run(short, tmp_path, progress=False)
     assert fitted.step == 2
     model = load_run(tmp_path)
-    found = embed_part(model, tmp_path).features.feature
+    found = embed_split(model, tmp_path).features.feature
     assert np.isfinite(found).all()

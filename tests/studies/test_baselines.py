@@ -1,4 +1,4 @@
-"""Baselines: better than chance, tuned on the validation part alone, blind to the test part."""
+"""Baselines: better than chance, tuned on the validation split alone, blind to the test split."""
 
 from dataclasses import asdict
 from typing import get_args
@@ -8,14 +8,14 @@ import pytest
 import scipy.sparse as sp
 
 from limbeck.errors import InputError
-from limbeck.multiview.training import Part
+from limbeck.multiview.training import Fold
 from limbeck.multiview.views import Views, read_views
 from limbeck.studies.baselines import BaselineName, BaselineResult, run_baseline
 
 NAMES = get_args(BaselineName)
 SAMPLES = 240
 TRAIN, VALIDATION, TEST = np.arange(140), np.arange(140, 190), np.arange(190, SAMPLES)
-PART = Part(TRAIN, VALIDATION)
+FOLD = Fold(TRAIN, VALIDATION)
 
 
 def _problem(classes: int = 3) -> tuple[list[np.ndarray], np.ndarray]:
@@ -28,8 +28,8 @@ def _problem(classes: int = 3) -> tuple[list[np.ndarray], np.ndarray]:
     return views, y
 
 
-def _run(name: BaselineName, views: Views, y: np.ndarray, part: Part = PART) -> BaselineResult:
-    return run_baseline(name, views, y, part, TEST, classes=int(y.max()) + 1, seed=0)
+def _run(name: BaselineName, views: Views, y: np.ndarray, fold: Fold = FOLD) -> BaselineResult:
+    return run_baseline(name, views, y, fold, TEST, classes=int(y.max()) + 1, seed=0)
 
 
 def _accuracy(probability: np.ndarray, y: np.ndarray) -> float:
@@ -72,7 +72,7 @@ def test_test_samples_choose_nothing(name: BaselineName) -> None:
     np.testing.assert_array_equal(after.probability[0], before.probability[0])
 
 
-def test_the_validation_part_chooses() -> None:
+def test_the_validation_split_chooses() -> None:
     views, y = _problem()
     flipped = y.copy()
     flipped[VALIDATION] = np.random.default_rng(0).permutation(y[VALIDATION])
@@ -81,7 +81,7 @@ def test_the_validation_part_chooses() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_features_are_standardised_on_the_training_part(name: BaselineName) -> None:
+def test_features_are_standardised_on_the_training_split(name: BaselineName) -> None:
     views, y = _problem()
     shifted = [view * 100 + 7 for view in views]
     first, second = (_run(name, read_views(given), y) for given in (views, shifted))
@@ -116,9 +116,9 @@ def test_sparse_views_give_what_dense_ones_give() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_empty_validation_part_is_no_trouble(name: BaselineName) -> None:
+def test_an_empty_validation_split_is_no_trouble(name: BaselineName) -> None:
     views, y = _problem()
-    result = _run(name, read_views(views), y, Part(TRAIN, np.array([], np.int64)))
+    result = _run(name, read_views(views), y, Fold(TRAIN, np.array([], np.int64)))
     assert _accuracy(result.probability, y) > 0.7
 
 

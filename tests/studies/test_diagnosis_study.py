@@ -46,7 +46,7 @@ def _set(folder: Path, change: Any = None, *, name: str = "toys", views: int = 2
     splits = np.stack([np.resize([0, 0, 0, 1, 2], SAMPLES), np.resize([2, 0, 0, 0, 1], SAMPLES)]).astype(np.int8)
     if change is not None:
         change(matrices, labels, splits)
-    save(assemble(name, matrices, labels, splits=splits), folder / f"{name}.npz")
+    save(assemble(name, matrices, labels, folds=splits), folder / f"{name}.npz")
     return str(folder / f"{name}.npz")
 
 
@@ -124,8 +124,8 @@ def test_a_split_is_diagnosed_as_its_classifier_is(done: Any) -> None:
     def pick(chosen: Any) -> tuple[dict[str, Any], Any]:
         return {name: view[chosen] for name, view in data.views.items()}, data.labels[chosen]
 
-    model.fit(*pick(data.splits[1] == 0), validation=pick(data.splits[1] == 1))
-    sources = view_features_of_model(model, *pick(data.splits[1] > 0))
+    model.fit(*pick(data.folds[1] == 0), validation=pick(data.folds[1] == 1))
+    sources = view_features_of_model(model, *pick(data.folds[1] > 0))
     alone, batched = diagnose_view_features(sources, folds=2), result.sets[0].rows["E+B"][1]
     for figure in FIGURES:
         assert figure.of(alone) == pytest.approx(figure.of(batched), abs=0.02 * 10 ** (3 - figure.digits)), figure.name

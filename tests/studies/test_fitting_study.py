@@ -32,7 +32,7 @@ def _set(folder: Path, change: Any = None) -> str:
     splits = np.stack([np.resize([0, 0, 0, 1, 2], SAMPLES), np.resize([2, 0, 0, 0, 1], SAMPLES)]).astype(np.int8)
     if change is not None:
         change(views, labels, splits)
-    save(assemble("toys", views, labels, splits=splits), folder / "toys.npz")
+    save(assemble("toys", views, labels, folds=splits), folder / "toys.npz")
     return str(folder / "toys.npz")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from limbeck.errors import InputError
-from limbeck.multiview.data import MultiViewData, assemble, stratified_splits
+from limbeck.multiview.data import MultiViewData, assemble, stratified_folds
 from limbeck.multiview.digits import digits
 from limbeck.multiview.recipe import Recipe
 from limbeck.studies.multiview_ablation.run import (
@@ -31,7 +31,7 @@ def small(name: str = "slice") -> MultiViewData:
     keep = np.flatnonzero(data.labels < 3)[:150]
     views = {view: data.views[view][keep] for view in data.view_names[1:4]}
     labels = data.labels[keep]
-    return assemble(name, views, labels, class_names=("zero", "one", "two"), splits=stratified_splits(labels, 2))
+    return assemble(name, views, labels, class_names=("zero", "one", "two"), folds=stratified_folds(labels, 2))
 
 
 SETTINGS = AblationSettings(recipe=RECIPE, compression_weights=(1e-3, 1e-1), dimension_sweep=(2, 8))
@@ -116,7 +116,7 @@ def test_each_split_gives_what_it_gives_alone(result: AblationResult) -> None:
     settings = AblationSettings(recipe=recipe, rows=("E+B+MV2D",), baselines=("logistic",))
     both = run_ablation(data, settings)
     for split in range(2):
-        single = replace(data, splits=data.splits[split : split + 1])
+        single = replace(data, folds=data.folds[split : split + 1])
         alone = run_ablation(single, replace(settings, seed=split))
         for row, one in zip(both.rows, alone.rows, strict=True):
             assert row.accuracy[split] == pytest.approx(one.accuracy[0], abs=0.021)  # one of 48 samples may tip
@@ -127,8 +127,8 @@ def test_test_labels_choose_nothing() -> None:
     data = small()
     settings = AblationSettings(recipe=RECIPE, compression_weights=(1e-3, 1e-1))
     labels = data.labels.copy()
-    only = replace(data, splits=data.splits[:1])
-    test = only.part(0, "test")
+    only = replace(data, folds=data.folds[:1])
+    test = only.split("test")
     labels[test] = (labels[test] + 1) % 3
     first, second = run_ablation(only, settings), run_ablation(replace(only, labels=labels), settings)
     for one, two in zip(first.rows, second.rows, strict=True):
@@ -140,9 +140,9 @@ def test_test_labels_choose_nothing() -> None:
 def test_splits_are_stored_or_drawn() -> None:
     settings = AblationSettings(recipe=replace(RECIPE, epochs=1), rows=("E",), baselines=())
     data = small()
-    np.testing.assert_array_equal(run_ablation(data, settings).splits, data.splits)
+    np.testing.assert_array_equal(run_ablation(data, settings).splits, data.folds)
     assert len(run_ablation(data, replace(settings, splits=3)).splits) == 3
-    assert len(run_ablation(replace(data, splits=data.splits[:0]), settings).splits) == 5
+    assert len(run_ablation(replace(data, folds=data.folds[:0]), settings).splits) == 5
     with pytest.raises(InputError, match="splits"):
         run_ablation(data, replace(settings, splits=-1))
 
@@ -150,7 +150,7 @@ def test_splits_are_stored_or_drawn() -> None:
 @pytest.mark.parametrize("baselines", [(), ("logistic",)])
 def test_a_split_without_validation_still_gives_a_report(baselines: Any) -> None:
     data = small()
-    data = replace(data, splits=np.where(data.splits == 1, 0, data.splits).astype(np.int8))
+    data = replace(data, folds=np.where(data.folds == 1, 0, data.folds).astype(np.int8))
     result = run_ablation(data, AblationSettings(recipe=replace(RECIPE, epochs=2), baselines=baselines))
     json.dumps(as_json(result), allow_nan=False)
 
@@ -163,7 +163,7 @@ def test_views_with_missing_rows_and_sparse_views_can_be_studied() -> None:
     first, second, _ = views
     views[first][::4] = np.nan
     views[second] = sparse.csr_array(np.where(views[second] > 0.2, views[second], 0))
-    changed = assemble("gaps", views, data.labels, splits=data.splits)
+    changed = assemble("gaps", views, data.labels, splits=data.folds)
     settings = AblationSettings(recipe=RECIPE, rows=("E", "E+B+MV2D"), baselines=("logistic",))
     assert min(np.mean(row.accuracy) for row in run_ablation(changed, settings).rows) > 0.5
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limbeck.multiview.data import assemble, stratified_splits
+from limbeck.multiview.data import assemble, stratified_folds
 from limbeck.multiview.evaluation import Scores
 from limbeck.multiview.recipe import Recipe
 from limbeck.studies.multiview_ablation.report import format_table, write_report
@@ -25,9 +25,9 @@ def _result(
         {f"view {i}": rng.normal(size=(len(labels), 3)) for i in range(views)},
         labels,
         class_names=[f"class {label}" for label in range(classes)],
-        splits=stratified_splits(labels, splits),
+        folds=stratified_folds(labels, splits),
     )
-    test = data.part(0, "test")
+    test = data.split("test")
 
     def row(label: str, *, embedded: bool) -> RowResult:
         accuracy = rng.uniform(0.8, 0.99, splits)
@@ -40,7 +40,7 @@ def _result(
         )
 
     rows = [row(label, embedded=True) for label in ROWS] + [row(label, embedded=False) for label in BASELINES]
-    result = AblationResult(data, AblationSettings(recipe=Recipe()), data.splits, rows)
+    result = AblationResult(data, AblationSettings(recipe=Recipe()), data.folds, rows)
     if sweep:
         result.sweep = {size: row(f"width {size}", embedded=True) for size in (64, 2, 16)}
     return result

@@ -25,7 +25,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from limbeck.errors import InputError
 from limbeck.files import atomic_writer
-from limbeck.multiview.data import MultiViewData, assemble, save, stratified_splits
+from limbeck.multiview.data import MultiViewData, assemble, save, stratified_folds
 
 _CHUNK = 1 << 18
 _MIB = 1 << 20
@@ -93,7 +93,7 @@ _DIGITS = CatalogueEntry(
     samples=1797,
     classes=10,
     views={"pixels": 64, "fourier": 34, "zernike": 25, "karhunen_loeve": 32, "profiles": 48, "morphology": 8},
-    source="pictures that ship with scikit-learn (UCI Optical Recognition of Handwritten Digits, test part)",
+    source="pictures that ship with scikit-learn (UCI Optical Recognition of Handwritten Digits, test split)",
     licence="CC BY 4.0 (UCI)",
     doi="10.24432/C50P49",
     note="embedded: no download",
@@ -177,7 +177,7 @@ def download(
 
     The archive is checked against `sha256` where it is given, and otherwise against the checksums of its files or of
     their values in the catalogue; where the catalogue has neither, `sha256` is required. What fails a check leaves
-    nothing behind, and a file that stood there before stays. The five splits are drawn with `stratified_splits`, seed
+    nothing behind, and a file that stood there before stays. The five folds are drawn with `stratified_folds`, seed
     0. Nothing of an archive is unpacked to disk.
 
     Args:
@@ -258,8 +258,8 @@ def _build(entry: CatalogueEntry, members: Members, origin: str, *, vouched: boo
                     f"{origin}: the values of {entry.files[view]} are not those known here, so nothing was kept; "
                     "if you trust this archive, pass its SHA-256 with sha256"
                 )
-    splits = stratified_splits(labels)
-    data = assemble(entry.name, views, labels, class_names=class_names, splits=splits, origin=origin)
+    folds = stratified_folds(labels)
+    data = assemble(entry.name, views, labels, class_names=class_names, folds=folds, origin=origin)
     if vouched:
         return data, "the given SHA-256"
     return data, "the published SHA-256 of its files" if entry.digests else "the known SHA-256 of its values"

@@ -28,7 +28,7 @@ from limbeck.multiview.network import Predictions, ViewShape
 from limbeck.multiview.progress import epoch_progress
 from limbeck.multiview.recipe import Objective, Recipe
 from limbeck.multiview.tensors import TensorViews
-from limbeck.multiview.training import Part, Trained, gather, predict, train, view_shapes
+from limbeck.multiview.training import Fold, Trained, gather, predict, train, view_shapes
 from limbeck.multiview.views import Matrix, ViewColumns, Views, concatenate, is_matrix, matrix_width, read_views, select
 
 
@@ -82,7 +82,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         ranking_weight: weight of the ranked list loss.
         distillation_weight: weight of the distillation terms.
         compression_weight: weight of the Gaussian KL ("cib").
-        epochs: at most so many passes over the training part.
+        epochs: at most so many passes over the training split.
         batch_size: samples a step.
         learning_rate: of Adam.
         betas: of Adam.
@@ -94,7 +94,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         clip: bound of scaled features, in standard deviations.
         validation_fraction: share of each class held out of training for early stopping and calibration, in [0, 1). 0:
             train for all epochs, no calibration. Ignored where `fit` is given a validation set.
-        calibrate: scale the logits by one temperature, fitted on the validation part.
+        calibrate: scale the logits by one temperature, fitted on the validation split.
         class_weight: None, "balanced" or a dict from class to weight.
         random_state: seed; the same seed on the same machine gives the same model. None: a fresh one every time.
         device: where to compute, e.g. "cpu" or "cuda".
@@ -112,7 +112,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         leave_one_out_temperature_: one a view: divides the logits of samples that lack that view; of a sample that
             lacks several, the largest of theirs does.
         information_: measurements while fitting, see `information_epochs` of `fit`; not saved with the model.
-        view_contributions_: what each view is worth on the validation part; empty without one.
+        view_contributions_: what each view is worth on the validation split; empty without one.
         recipe_: the resolved recipe.
 
     Example:
@@ -234,24 +234,24 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         _check_lengths(views, labels, classes)
         weights = self._weights(labels, classes, sample_weight)
         if validation is None:
-            part = _hold_out(labels, self.validation_fraction, seed)
+            fold = _hold_out(labels, self.validation_fraction, seed)
         else:
             if not (isinstance(validation, (tuple, list)) and len(validation) == 2):
                 raise InputError("validation must be a pair (X, y)")
             held_out = read_views(validation[0], columns=self.view_columns, names=views.names)
             held_labels = _encode(validation[1], classes, held_out.samples)
-            part = Part(np.arange(len(labels)), len(labels) + np.arange(held_out.samples))
+            fold = Fold(np.arange(len(labels)), len(labels) + np.arange(held_out.samples))
             views = concatenate(views, held_out)
             labels = np.concatenate([labels, held_labels])
             weights = None if weights is None else np.append(weights, np.ones(held_out.samples, np.float32))
-        views = _without_untrained(views, part.training)
-        callback = _watcher(views, labels, part, information_epochs)
-        _warn_of_constant_columns(views, part.training)
+        views = _without_untrained(views, fold.training)
+        callback = _watcher(views, labels, fold, information_epochs)
+        _warn_of_constant_columns(views, fold.training)
         with epoch_progress(recipe.epochs, enabled=self.verbose) as progress:
             (trained,) = train(
                 views,
                 labels,
-                [part],
+                [fold],
                 recipe,
                 classes=len(classes),
                 seeds=[seed],
@@ -268,8 +268,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
                 self.feature_names_in_ = np.asarray(X.columns, dtype=object)
         self.information_ = [] if callback is None else callback.curves[0].rows
         self.view_contributions_ = []
-        if len(part.validation):
-            self.view_contributions_ = self._view_contributions(select(views, part.validation), labels[part.validation])
+        if len(fold.validation):
+            self.view_contributions_ = self._view_contributions(select(views, fold.validation), labels[fold.validation])
         if trained.interrupted:
             warnings.warn(
                 f"training was interrupted after {len(trained.history)} of {recipe.epochs} epochs; "
@@ -521,18 +521,18 @@ def _encode(y: ArrayLike, classes: NDArray[Any], samples: int) -> NDArray[np.int
     return np.asarray(np.searchsorted(classes, names), np.int64)
 
 
-def _watcher(views: Views, labels: NDArray[np.int64], part: Part, every: Any) -> InformationCallback | None:
+def _watcher(views: Views, labels: NDArray[np.int64], fold: Fold, every: Any) -> InformationCallback | None:
     """What measures information every so many epochs; None for 0."""
     if isinstance(every, bool) or not isinstance(every, Integral) or every < 0:
         raise InputError(f"information_epochs must be a whole number from 0, not {every!r}")
     if not every:
         return None
-    if not len(part.validation):
+    if not len(fold.validation):
         raise InputError("information_epochs must be 0 where there are no validation samples to measure on")
-    return InformationCallback(views, labels, [part.validation], due=lambda epoch: epoch % every == 0)
+    return InformationCallback(views, labels, [fold.validation], due=lambda epoch: epoch % every == 0)
 
 
-def _hold_out(labels: NDArray[np.int64], fraction: float, seed: int) -> Part:
+def _hold_out(labels: NDArray[np.int64], fraction: float, seed: int) -> Fold:
     """Hold a share of every class out of training; a class keeps at least one training sample."""
     if not 0 <= fraction < 1:
         raise InputError(f"validation_fraction must be in [0, 1), not {fraction}")
@@ -542,7 +542,7 @@ def _hold_out(labels: NDArray[np.int64], fraction: float, seed: int) -> Part:
     for label in np.unique(labels):
         members = order[labels[order] == label]
         held[members[: min(round(fraction * len(members)), len(members) - 1)]] = True
-    return Part(np.flatnonzero(~held), np.flatnonzero(held))
+    return Fold(np.flatnonzero(~held), np.flatnonzero(held))
 
 
 def _without_untrained(views: Views, training: NDArray[np.int64]) -> Views:

@@ -14,7 +14,7 @@ from rich.table import Table
 from scipy import sparse
 
 from limbeck.multiview.catalogue import CATALOGUE
-from limbeck.multiview.data import PARTS, MultiViewData, View, load, missing_rows
+from limbeck.multiview.data import SPLITS, MultiViewData, View, load, missing_rows
 from limbeck.reporting.tables import rendered
 
 _WILD = 1e3
@@ -34,7 +34,7 @@ def list_sets() -> str:
 
 
 def describe(data: MultiViewData) -> str:
-    """Tables of a set: samples, classes and their sizes; its views; the sizes of its splits' parts.
+    """Tables of a set: samples, classes and their sizes; its views; the sizes of its folds' splits.
 
     Of each view: features, lowest and highest value, share of values that are not zero, constant columns, rows that
     repeat an earlier one, and samples that lack it.
@@ -59,23 +59,23 @@ def describe(data: MultiViewData) -> str:
             str(figures.duplicates),
             str(figures.missing),
         )
-    if not len(data.splits):
-        return rendered(views) + "no splits stored\n"
-    splits = Table(title="Splits", box=SIMPLE)
-    splits.add_column("split")
-    for part in PARTS:
-        splits.add_column(part, justify="right")
-    for index, codes in enumerate(data.splits):
-        splits.add_row(str(index), *(str(int((codes == code).sum())) for code in range(len(PARTS))))
-    return rendered(views) + rendered(splits)
+    if not len(data.folds):
+        return rendered(views) + "no folds stored\n"
+    folds = Table(title="Folds", box=SIMPLE)
+    folds.add_column("fold")
+    for split in SPLITS:
+        folds.add_column(split, justify="right")
+    for index, codes in enumerate(data.folds):
+        folds.add_row(str(index), *(str(int((codes == code).sum())) for code in range(len(SPLITS))))
+    return rendered(views) + rendered(folds)
 
 
 def check(path: str | os.PathLike[str]) -> list[str]:
     """Read a set and list what a user should know before trusting figures on it; an empty list is a clean bill.
 
     Looked for: constant columns; columns of one view whose ranges differ by more than a factor of 1000; samples that
-    equal one another in all views, across the parts of a split or with different labels; samples that lack every
-    view; classes absent from a part of a split; parts without samples; no splits.
+    equal one another in all views, across the splits of a fold or with different labels; samples that lack every
+    view; classes absent from a split of a fold; splits without samples; no folds.
 
     Raises:
         InputError: the file is no valid set at all (see `load`).
@@ -95,17 +95,17 @@ def check(path: str | os.PathLike[str]) -> list[str]:
     if lacking.any():
         doubts.append(f"{int(lacking.sum())} samples lack every view (first: {int(lacking.argmax())})")
     doubts += _twin_doubts(data, lacking)
-    if not len(data.splits):
-        doubts.append("no splits are stored: draw some with `stratified_splits`")
-    for index, codes in enumerate(data.splits):
-        for code, part in enumerate(PARTS):
+    if not len(data.folds):
+        doubts.append("no folds are stored: draw some with `stratified_folds`")
+    for index, codes in enumerate(data.folds):
+        for code, split in enumerate(SPLITS):
             counts = np.bincount(data.labels[codes == code], minlength=data.classes)
             if not counts.any():
-                doubts.append(f"split {index}: {part} is empty")
+                doubts.append(f"fold {index}: {split} is empty")
             elif not counts.all():
                 absent = [data.class_names[label] for label in np.flatnonzero(counts == 0)]
                 more = f" and {len(absent) - _SHOWN} more" if len(absent) > _SHOWN else ""
-                doubts.append(f"split {index}: {part} lacks the classes {', '.join(absent[:_SHOWN])}{more}")
+                doubts.append(f"fold {index}: {split} lacks the classes {', '.join(absent[:_SHOWN])}{more}")
     return doubts
 
 
@@ -189,11 +189,11 @@ def _twin_doubts(data: MultiViewData, lacking: NDArray[np.bool_]) -> list[str]:
     mixed = [group for group in twins if len(set(data.labels[group])) > 1]
     if mixed:
         doubts.append(f"{len(mixed)} groups of samples equal in all views have different labels (first: {mixed[0]})")
-    for index, codes in enumerate(data.splits):
+    for index, codes in enumerate(data.folds):
         across = [group for group in twins if len(set(codes[group])) > 1]
         if across:
             doubts.append(
-                f"split {index}: {len(across)} of {len(twins)} groups of samples equal in all views lie in more than "
-                f"one part (first: samples {', '.join(map(str, across[0]))})"
+                f"fold {index}: {len(across)} of {len(twins)} groups of samples equal in all views lie in more than "
+                f"one split (first: samples {', '.join(map(str, across[0]))})"
             )
     return doubts

@@ -15,7 +15,7 @@ from scipy import io, sparse
 
 from limbeck.errors import InputError
 from limbeck.files import read_arrays
-from limbeck.multiview.data import MultiViewData, assemble, save, stratified_splits
+from limbeck.multiview.data import MultiViewData, assemble, save, stratified_folds
 
 # The names in use, most telling first; compared without case.
 VIEW_KEYS = ("X", "fea", "feas", "features", "data", "views", "view", "x_all", "feature")
@@ -46,14 +46,14 @@ def convert(
     labels_key: str | None = None,
     view_names: Sequence[str] | None = None,
     name: str | None = None,
-    splits: int = 5,
+    folds: int = 5,
     seed: int = 0,
 ) -> MultiViewData:
     """Read views and labels from `source`, write them to `target` as an NPZ that `load` reads, and return them.
 
     * .mat (up to v7): a cell array of views (X, fea, data, ...) or numbered matrices (X1, X2, ...), and labels (Y, gt,
       gnd, label, ...). A view is turned so that its rows are the samples, by the number of labels.
-    * .npz: `view_0`, `view_1`, ... or X1, X2, ... or one X, and labels as above. Stored splits are kept.
+    * .npz: `view_0`, `view_1`, ... or X1, X2, ... or one X, and labels as above. Stored folds are kept.
     * .csv: a header; the labels in a column `label` (or `y`, `class`, `target`), every other column named
       `view:feature` or `view.feature`. Empty cells throughout a view's columns mark a sample that lacks the view.
 
@@ -66,8 +66,8 @@ def convert(
         labels_key: the name of the array or column that holds the labels.
         view_names: one per view; taken from the file where absent.
         name: of the set; the stem of `source` where absent.
-        splits: how many stratified splits to draw, where the file stores none.
-        seed: of these splits.
+        folds: how many stratified folds to draw, where the file stores none.
+        seed: of these folds.
 
     Raises:
         InputError: the file cannot be read, or what it holds cannot be told or does not fit; one line says what to do.
@@ -107,10 +107,10 @@ def convert(
         class_names = found_names
     if stored is None and len(found_names) > 1:
         try:
-            stored = stratified_splits(values, splits, seed=seed)
+            stored = stratified_folds(values, folds, seed=seed)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
-    data = assemble(name or path.stem, views, labels, class_names=class_names, splits=stored, origin=str(path))
+    data = assemble(name or path.stem, views, labels, class_names=class_names, folds=stored, origin=str(path))
     save(data, target)
     return data
 

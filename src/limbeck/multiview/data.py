@@ -1,4 +1,4 @@
-"""Several views of the same samples, with their labels and splits: reading, writing, checking, splitting."""
+"""Several views of the same samples, with their labels and folds: reading, writing, checking, splitting."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from limbeck.files import atomic_writer, first_line, read_arrays
 
 View: TypeAlias = "NDArray[np.float32] | sparse.csr_array"
 
-PARTS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 EMBEDDED = ("digits",)
 
 _SPARSE_PARTS = ("data", "indices", "indptr", "shape")
@@ -36,14 +36,14 @@ class MultiViewData:
             that lacks this view.
         labels: `(samples,)` int64, 0 to classes - 1, every class present.
         class_names: one name per class.
-        splits: `(splits, samples)` int8: 0 train, 1 validation, 2 test; `(0, samples)` where there are none.
+        folds: `(folds, samples)` int8: 0 train, 1 validation, 2 test; `(0, samples)` where there are none.
     """
 
     name: str
     views: dict[str, View]
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
-    splits: NDArray[np.int8]
+    folds: NDArray[np.int8]
 
     @property
     def samples(self) -> int:
@@ -60,31 +60,31 @@ class MultiViewData:
         """The views' names, in order."""
         return tuple(self.views)
 
-    def part(self, split: int, code: int | str) -> NDArray[np.int64]:
-        """The indices of the samples of one part of one split, ascending.
+    def split(self, name: str | int, fold: int = 0) -> NDArray[np.int64]:
+        """The indices of the samples of one split of one fold, ascending.
 
-        `code` is "train", "validation" or "test", or 0, 1 or 2.
+        `name` is "train", "validation" or "test", or 0, 1 or 2.
 
         Raises:
-            InputError: no such split, or no such part.
+            InputError: no such split, or no such fold.
         """
-        if not 0 <= split < len(self.splits):
-            stored = f"splits 0 to {len(self.splits) - 1}" if len(self.splits) else "no splits"
-            raise InputError(f"{self.name}: there is no split {split}; this set stores {stored}")
-        if isinstance(code, str):
-            if code not in PARTS:
-                raise InputError(f"a split has no part {code!r}; choose one of {', '.join(PARTS)}")
-            code = PARTS.index(code)
-        elif code not in range(len(PARTS)):
-            raise InputError(f"a split has no part {code}; 0 is train, 1 validation, 2 test")
-        return np.flatnonzero(self.splits[split] == code)
+        if not 0 <= fold < len(self.folds):
+            stored = f"folds 0 to {len(self.folds) - 1}" if len(self.folds) else "no folds"
+            raise InputError(f"{self.name}: there is no fold {fold}; this set stores {stored}")
+        if isinstance(name, str):
+            if name not in SPLITS:
+                raise InputError(f"there is no split {name!r}; choose one of {', '.join(SPLITS)}")
+            name = SPLITS.index(name)
+        elif name not in range(len(SPLITS)):
+            raise InputError(f"there is no split {name}; 0 is train, 1 validation, 2 test")
+        return np.flatnonzero(self.folds[fold] == name)
 
 
 def load(source: str | os.PathLike[str]) -> MultiViewData:
     """Read a set from an NPZ file, or make an embedded one from its name (`digits`).
 
     The file holds `view_0`, `view_1`, ... `(samples, features)`, `y` `(samples,)` and `view_names`; it may hold
-    `splits` `(splits, samples)`, `class_names` and `name`. A sparse view is stored as CSR in `view_0_data`,
+    `splits` `(folds, samples)`, `class_names` and `name`. A sparse view is stored as CSR in `view_0_data`,
     `view_0_indices`, `view_0_indptr` and `view_0_shape`. Views of any real type become float32. A row that is NaN
     throughout marks a sample that lacks the view. Nothing is ever unpickled. A file that happens to bear the name of
     an embedded set is read as `./digits`.
@@ -105,7 +105,7 @@ def load(source: str | os.PathLike[str]) -> MultiViewData:
         views_of(arrays, str(path)),
         arrays["y"],
         class_names=_names(arrays, "class_names", str(path)),
-        splits=arrays.get("splits"),
+        folds=arrays.get("splits"),
         origin=str(path),
     )
 
@@ -124,7 +124,7 @@ def save(data: MultiViewData, path: str | os.PathLike[str]) -> None:
         "view_names": np.array(data.view_names),
         "class_names": np.array(data.class_names),
         "y": data.labels,
-        "splits": data.splits,
+        "splits": data.folds,
     }
     for index, view in enumerate(data.views.values()):
         if sparse.issparse(view):
@@ -142,17 +142,17 @@ def assemble(
     labels: ArrayLike,
     *,
     class_names: Sequence[str] | None = None,
-    splits: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
     origin: str | None = None,
 ) -> MultiViewData:
-    """Check views, labels and splits against one another and put them together.
+    """Check views, labels and folds against one another and put them together.
 
     Args:
         name: what to call the set.
         views: name -> `(samples, features)`, dense or sparse, of any real type.
         labels: `(samples,)` integers from 0, every class present.
         class_names: one per class; the numbers themselves where absent.
-        splits: `(splits, samples)` of 0, 1 and 2; none where absent.
+        folds: `(folds, samples)` of 0, 1 and 2; none where absent.
         origin: the file or argument that messages name; `name` where absent.
 
     Raises:
@@ -167,30 +167,30 @@ def assemble(
     if not views:
         raise InputError(f"{origin}: there is no view; give at least one (view_0)")
     checked = {key: _checked_view(view, key, len(codes), origin) for key, view in views.items()}
-    return MultiViewData(name, checked, codes, names, _checked_splits(splits, len(codes), origin))
+    return MultiViewData(name, checked, codes, names, _checked_folds(folds, len(codes), origin))
 
 
-def stratified_splits(
+def stratified_folds(
     labels: ArrayLike,
-    splits: int = 5,
+    folds: int = 5,
     *,
     seed: int = 0,
     fractions: tuple[float, float, float] = (0.7, 0.2, 0.1),
 ) -> NDArray[np.int8]:
-    """Draw splits into train, validation and test, class by class.
+    """Draw folds, divisions into train, validation and test, class by class.
 
     Of a class of m samples, floor(0.7 m) go to train; of the r that remain, floor(2/3 r) to validation (the share
-    0.2 / (0.2 + 0.1)) and the rest to test. This is the rule of the field's stored splits: 16 samples give 11, 3, 2.
-    The shares are taken as exact fractions, so that no count hangs on rounding. Split k depends on `seed` and k only.
+    0.2 / (0.2 + 0.1)) and the rest to test. This is the rule of the field's stored folds: 16 samples give 11, 3, 2.
+    The shares are taken as exact fractions, so that no count hangs on rounding. Fold k depends on `seed` and k only.
 
     Args:
         labels: `(samples,)` of any comparable kind.
-        splits: how many.
+        folds: how many.
         seed: not negative.
         fractions: shares of train, validation and test; they add up to 1.
 
     Returns:
-        `(splits, samples)` int8: 0 train, 1 validation, 2 test.
+        `(folds, samples)` int8: 0 train, 1 validation, 2 test.
 
     Raises:
         InputError: a class has a single sample, or an argument is out of range.
@@ -198,18 +198,18 @@ def stratified_splits(
     values = np.asarray(labels)
     if values.ndim != 1 or not len(values):
         raise InputError(f"labels must be one row of at least one label, not of shape {values.shape}")
-    if splits < 1 or seed < 0:
-        raise InputError(f"splits must be at least 1 and seed at least 0, not {splits} and {seed}")
+    if folds < 1 or seed < 0:
+        raise InputError(f"folds must be at least 1 and seed at least 0, not {folds} and {seed}")
     train, validation, test = (Fraction(share).limit_denominator(10**6) for share in fractions)
     if train + validation + test != 1 or min(validation, test) < 0 or not 0 < train < 1:
         raise InputError(f"fractions must be a train share below 1 and two more that add up to 1, not {fractions}")
-    codes = np.empty((splits, len(values)), np.int8)
+    codes = np.empty((folds, len(values)), np.int8)
     classes, inverse = np.unique(values, return_inverse=True)
     members = [np.flatnonzero(inverse == code) for code in range(len(classes))]
     for label, member in zip(classes, members, strict=True):
         if len(member) < 2:
             raise InputError(f"class {label} has one sample; drop it or add another, so that it can be split")
-    for index in range(splits):
+    for index in range(folds):
         generator = np.random.default_rng([seed, index])
         for member in members:
             first = int(train * len(member))
@@ -337,12 +337,12 @@ def _checked_view(view: Any, name: str, samples: int, origin: str) -> View:
     return checked
 
 
-def _checked_splits(splits: ArrayLike | None, samples: int, origin: str) -> NDArray[np.int8]:
-    if splits is None:
+def _checked_folds(folds: ArrayLike | None, samples: int, origin: str) -> NDArray[np.int8]:
+    if folds is None:
         return np.empty((0, samples), np.int8)
-    codes = np.asarray(splits)
+    codes = np.asarray(folds)
     if codes.ndim != 2 or codes.shape[1] != samples:
-        raise InputError(f"{origin}: 'splits' has shape {codes.shape}; it must be (splits, {samples})")
+        raise InputError(f"{origin}: 'splits' has shape {codes.shape}; it must be (folds, {samples})")
     if codes.dtype.kind not in "iu" or (codes.size and (codes.min() < 0 or codes.max() > 2)):
         raise InputError(f"{origin}: 'splits' holds something other than 0 train, 1 validation, 2 test")
     return codes.astype(np.int8)

@@ -15,7 +15,7 @@ from limbeck.errors import InputError
 from limbeck.information.diagnosis import ViewFeatures
 from limbeck.multiview.classifier import MultiViewClassifier
 from limbeck.multiview.data import load, missing_rows
-from limbeck.multiview.runs import MODEL, part_of
+from limbeck.multiview.runs import MODEL, split_of
 
 _LARGEST = 2**28  # numbers that a sparse view may become
 
@@ -50,26 +50,26 @@ def view_features_of_model(
 
 
 def view_features_of_run(
-    run: Path, source: str | os.PathLike[str], *, split: int, part: str, device: str
+    run: Path, source: str | os.PathLike[str], *, fold: int, split: str, device: str
 ) -> ViewFeatures:
-    """The same of a run folder, or of its model file, on one part of a set.
+    """The same of a run folder, or of its model file, on one split of a set.
 
     Raises:
         InputError: the model or the set cannot be read, or they do not fit each other.
     """
     model = MultiViewClassifier.load(run / MODEL if run.is_dir() else run, device=device)
-    views, labels = part_of(load(source), split, part)
+    views, labels = split_of(load(source), split, fold)
     return view_features_of_model(model, views, labels, origin=str(run))
 
 
-def view_features_of_set(source: str | os.PathLike[str], *, split: int, part: str) -> ViewFeatures:
+def view_features_of_set(source: str | os.PathLike[str], *, fold: int, split: str) -> ViewFeatures:
     """The views of a set themselves, as representations that nobody has trained.
 
     Raises:
         InputError: the set cannot be read, or a sparse view is too large to be made dense.
     """
     data = load(source)
-    views, labels = part_of(data, split, part)
+    views, labels = split_of(data, split, fold)
     whole = _whole(np.stack([~missing_rows(view) for view in views.values()]), str(source))
     return ViewFeatures.from_arrays(
         [_dense(view[whole], name, str(source)) for name, view in views.items()],

@@ -13,13 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.datasets import load_digits
 
 from limbeck.errors import InputError
-from limbeck.multiview.data import MultiViewData, assemble, stratified_splits
+from limbeck.multiview.data import MultiViewData, assemble, stratified_folds
 
 _Array = NDArray[np.float64]
 
 
 def digits() -> MultiViewData:
-    """The 1,797 digits of scikit-learn in six views, with five stratified splits (seed 0). Nothing is downloaded.
+    """The 1,797 digits of scikit-learn in six views, with five stratified folds (seed 0). Nothing is downloaded.
 
     Views and features: pixels 64, fourier 34, zernike 25, karhunen_loeve 32, profiles 48, morphology 8. As in the UCI
     set, the Karhunen-Loève basis is computed from all pictures, without labels; for a strict protocol compute
@@ -35,7 +35,7 @@ def digits() -> MultiViewData:
         "profiles": profiles(pictures),
         "morphology": morphology(pictures),
     }
-    return assemble("digits", views, bunch.target, splits=stratified_splits(bunch.target))
+    return assemble("digits", views, bunch.target, folds=stratified_folds(bunch.target))
 
 
 def pixels(pictures: ArrayLike) -> _Array:

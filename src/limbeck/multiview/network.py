@@ -54,7 +54,7 @@ class Predictions:
 
 
 class ViewScaler(nn.Module):
-    """Scale the features of one view with numbers that were measured on each model's training part.
+    """Scale the features of one view with numbers that were measured on each model's training split.
 
     Dense: (x - mean) * factor, clipped. Sparse: values * factor, with one factor a model, so that zeros stay zeros.
 

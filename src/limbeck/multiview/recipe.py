@@ -19,7 +19,7 @@ class Recipe:
     """How to build and train the network. The defaults are what limbeck ships.
 
     Widths of the encoder, optimiser and schedule follow Tian et al. 2022, §5.2.2; where the paper is silent the value
-    was chosen on validation parts only, see docs/multiview.md.
+    was chosen on validation splits only, see docs/multiview.md.
 
     Attributes:
         objective: what is added to the classification loss. "mv2d": equation 9 of 2022. "released-2021": the same terms
@@ -38,7 +38,7 @@ class Recipe:
         ranking_weight: weight of the ranked list loss on v and z, mean over views.
         distillation_weight: weight of the MV2D terms.
         compression_weight: weight of the Gaussian KL ("cib" only), mean over views.
-        epochs: at most so many passes over the training part.
+        epochs: at most so many passes over the training split.
         batch_size: samples a step.
         learning_rate: of Adam.
         betas: of Adam.
@@ -49,7 +49,7 @@ class Recipe:
             where the learning rate is still high, do not count. None: never. The weights kept are those of the best
             epoch, of the latest where several are equal.
         scaling: "standard" scales each feature of a dense view to mean 0 and variance 1, and a sparse view by one
-            number, all measured on the training part; "none" takes features as they are.
+            number, all measured on the training split; "none" takes features as they are.
         clip: scaled features are clipped to ± this many standard deviations.
     """
 

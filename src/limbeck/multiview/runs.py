@@ -13,7 +13,7 @@ from limbeck.errors import InputError
 from limbeck.files import write_json, write_text
 from limbeck.information.curve import write_information
 from limbeck.multiview.classifier import MultiViewClassifier
-from limbeck.multiview.data import PARTS, MultiViewData, load
+from limbeck.multiview.data import SPLITS, MultiViewData, load
 from limbeck.multiview.evaluation import Scores, format_view_contributions, score
 from limbeck.multiview.recipe import Recipe
 
@@ -25,38 +25,38 @@ def train_run(
     folder: Path,
     recipe: Recipe,
     *,
-    split: int,
+    fold: int,
     seed: int,
     device: str,
     resolved: str,
     information_epochs: int = 0,
 ) -> str:
-    """Train on one split of a set and write the model, the resolved recipe and the validation figures to `folder`.
+    """Train on one fold of a set and write the model, the resolved recipe and the validation figures to `folder`.
 
     Args:
         source: an NPZ file or the name of an embedded set.
         folder: made when absent; gets `model.safetensors`, `recipe.yaml` and `validation.json`.
         recipe: how to train.
-        split: which of the set's splits.
+        fold: which of the set's folds.
         seed: of the model.
         device: where to train.
         resolved: the recipe and all other options as YAML, to be kept with the run.
         information_epochs: every so many epochs measure what can be read of the label from v and z of the validation
-            part, and write `information.csv` and `information.png`; 0: never. The early stopping looks at that part
+            split, and write `information.csv` and `information.png`; 0: never. The early stopping looks at that split
             too, but learns nothing of it.
 
     Returns:
         What to tell the user.
 
     Raises:
-        InputError: the set cannot be read or has no such split, or no validation part to measure on.
+        InputError: the set cannot be read or has no such fold, or no validation split to measure on.
         OSError: the folder cannot be written.
     """
     data = load(source)
-    views, labels = part_of(data, split, "train")
-    held_out = part_of(data, split, "validation")
+    views, labels = split_of(data, "train", fold)
+    held_out = split_of(data, "validation", fold)
     if information_epochs and len(held_out[1]) == 0:
-        raise InputError(f"information_epochs must be 0: split {split} has no validation part to measure on")
+        raise InputError(f"information_epochs must be 0: fold {fold} has no validation split to measure on")
     write_text(folder / "recipe.yaml", resolved)
     model = MultiViewClassifier.from_recipe(recipe, random_state=seed, device=device, verbose=True)
     model.fit(views, labels, validation=held_out if len(held_out[1]) else None, information_epochs=information_epochs)
@@ -64,51 +64,53 @@ def train_run(
     if information_epochs:
         write_information(model.information_, folder)
     if len(held_out[1]) == 0:
-        return f"Written: {folder / MODEL} (the split has no validation part to score)"
+        return f"Written: {folder / MODEL} (the fold has no validation split to score)"
     scores = _score(model, *held_out)
     write_json(folder / "validation.json", _as_json(scores, model))
     contributions = format_view_contributions(model.view_contributions_)
     return f"{_scores_line('validation', scores)}\n\n{contributions}\n\nWritten: {folder / MODEL}"
 
 
-def evaluate_run(run: Path, source: str | os.PathLike[str], *, split: int, part: str, device: str) -> str:
-    """Score a trained model on one part of a set.
+def evaluate_run(run: Path, source: str | os.PathLike[str], *, fold: int, split: str, device: str) -> str:
+    """Score a trained model on one split of a set.
 
     Args:
         run: a run folder or a model file.
         source: an NPZ file or the name of an embedded set.
-        split: which of the set's splits.
-        part: "train", "validation", "test", or "all" for every sample.
+        fold: which of the set's folds.
+        split: "train", "validation", "test", or "all" for every sample.
         device: where to compute.
 
     Returns:
-        Scores and what each view contributes. Where `run` is a folder they are also written to it as `PART.json`.
+        Scores and what each view contributes. Where `run` is a folder they are also written to it as `SPLIT.json`.
 
     Raises:
         InputError: the model or the set cannot be read, or they do not fit each other.
     """
     folder = run if run.is_dir() else None
     model = MultiViewClassifier.load(run / MODEL if folder else run, device=device)
-    views, labels = part_of(load(source), split, part)
+    views, labels = split_of(load(source), split, fold)
     scores = _score(model, views, labels)
     contributions = model.view_contributions(views, labels)
     if folder:
-        write_json(folder / f"{part}.json", _as_json(scores, model) | {"account": [vars(row) for row in contributions]})
-    return f"{_scores_line(part, scores)}\n\n{format_view_contributions(contributions)}"
+        write_json(
+            folder / f"{split}.json", _as_json(scores, model) | {"account": [vars(row) for row in contributions]}
+        )
+    return f"{_scores_line(split, scores)}\n\n{format_view_contributions(contributions)}"
 
 
-def part_of(data: MultiViewData, split: int, part: str) -> tuple[dict[str, Any], np.ndarray]:
-    """Views and class names of one part of a split."""
-    if part not in (*PARTS, "all"):
-        raise InputError(f"a split has no part {part!r}; choose one of {', '.join(PARTS)}, or all")
-    samples = np.arange(data.samples) if part == "all" else data.part(split, part)
+def split_of(data: MultiViewData, split: str, fold: int) -> tuple[dict[str, Any], np.ndarray]:
+    """Views and class names of one split of a fold; "all" is every sample."""
+    if split not in (*SPLITS, "all"):
+        raise InputError(f"there is no split {split!r}; choose one of {', '.join(SPLITS)}, or all")
+    samples = np.arange(data.samples) if split == "all" else data.split(split, fold)
     names = np.array(data.class_names)[data.labels[samples]]
     return {name: view[samples] for name, view in data.views.items()}, names
 
 
 def _score(model: MultiViewClassifier, views: dict[str, Any], labels: np.ndarray) -> Scores:
     if len(labels) == 0:
-        raise InputError("the chosen part has no samples")
+        raise InputError("the chosen split has no samples")
     unseen = ~np.isin(labels, model.classes_)
     if unseen.any():
         raise InputError(f"label {str(labels[unseen][0])!r} was not there when the model was trained")
@@ -119,8 +121,8 @@ def _as_json(scores: Scores, model: MultiViewClassifier) -> dict[str, Any]:
     return dataclasses.asdict(scores) | {"epochs": len(model.history_), "best_epoch": model.best_epoch_ + 1}
 
 
-def _scores_line(part: str, scores: Scores) -> str:
+def _scores_line(split: str, scores: Scores) -> str:
     return (
-        f"{part}: accuracy {100 * scores.accuracy:.2f} %, cross-entropy {scores.cross_entropy:.4f} nats, "
+        f"{split}: accuracy {100 * scores.accuracy:.2f} %, cross-entropy {scores.cross_entropy:.4f} nats, "
         f"calibration error {100 * scores.calibration_error:.2f} %"
     )

@@ -1,4 +1,4 @@
-"""Training: one loop for one network or for a whole stack of them, each on its own part of the same samples."""
+"""Training: one loop for one network or for a whole stack of them, each on its own fold of the same samples."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PREDICTION_BATCH = 1024
 
 
 @dataclass(frozen=True)
-class Part:
+class Fold:
     """Which samples one model learns from, and which it is stopped and calibrated by (possibly none)."""
 
     training: NDArray[np.int64]
@@ -42,7 +42,7 @@ class Epoch:
     Attributes:
         loss: mean training loss.
         ranked: share of anchors that had a positive in their batch; NaN without the ranked list loss.
-        validation_accuracy: of the joint prediction, in [0, 1]; NaN without a validation part.
+        validation_accuracy: of the joint prediction, in [0, 1]; NaN without a validation split.
         learning_rate: of the optimiser.
     """
 
@@ -59,7 +59,7 @@ class Trained:
     Attributes:
         leave_one_out_temperature: one a view: like `temperature`, for the prediction without that view.
         network: with this model alone, in evaluation mode, at its best epoch.
-        temperature: divides the joint logits so that probabilities are calibrated on the validation part; 1 without
+        temperature: divides the joint logits so that probabilities are calibrated on the validation split; 1 without
             one.
         history: one entry an epoch.
         best_epoch: position in `history` of the epoch whose weights were kept.
@@ -89,7 +89,7 @@ class EpochState:
         epoch: epochs done; 0 before the first step.
         step: steps done.
         network: the models that still learn, and those that have just ended, in evaluation mode.
-        models: which these are, in the order of the network: positions among the parts given to `train`.
+        models: which these are, in the order of the network: positions among the folds given to `train`.
         ended: of each, whether this was its last epoch.
     """
 
@@ -106,7 +106,7 @@ Callback = Callable[[EpochState], None]
 def train(
     views: Views,
     labels: NDArray[np.int64],
-    parts: Sequence[Part],
+    folds: Sequence[Fold],
     recipe: Recipe,
     *,
     classes: int,
@@ -116,41 +116,41 @@ def train(
     progress: Progress | None = None,
     callback: Callback | None = None,
 ) -> list[Trained]:
-    """Train one model a part, all of them side by side in one batched program.
+    """Train one model a fold, all of them side by side in one batched program.
 
-    What becomes of a model depends on its part, its seed and the recipe, not on the models beside it. All models step
+    What becomes of a model depends on its fold, its seed and the recipe, not on the models beside it. All models step
     together; one with fewer samples gets empty places at the end of an epoch, and one that stops early leaves the rest.
 
     Args:
-        views: all samples of all parts.
+        views: all samples of all folds.
         labels: (samples,) in [0, classes).
-        parts: which samples each model uses.
+        folds: which samples each model uses.
         recipe: everything else that decides the result.
         classes: number of classes.
-        seeds: one a part.
+        seeds: one a fold.
         sample_weight: (samples,), default 1.
         device: where to train.
         progress: called after every epoch with its number and every model's `Epoch`.
         callback: called before the first step and after every epoch with the networks as they are then, which it must
-            not change; of parts of differing length one group of equally many steps after the other.
+            not change; of folds of differing length one group of equally many steps after the other.
 
     Raises:
-        InputError: a part has no training samples, the device is not there, or the loss is not finite any more.
+        InputError: a fold has no training samples, the device is not there, or the loss is not finite any more.
     """
-    for part in parts:
-        if len(part.training) == 0:
+    for fold in folds:
+        if len(fold.training) == 0:
             raise InputError("there are no training samples")
     usable_device = check_device(device)
     # Models that step together must have the same number of steps an epoch.
     groups: dict[int, list[int]] = {}
-    for model, part in enumerate(parts):
-        groups.setdefault(-(-len(part.training) // recipe.batch_size), []).append(model)
+    for model, fold in enumerate(folds):
+        groups.setdefault(-(-len(fold.training) // recipe.batch_size), []).append(model)
     results: dict[int, Trained] = {}
     for members in groups.values():
         trained = _train_together(
             views,
             labels,
-            [parts[model] for model in members],
+            [folds[model] for model in members],
             recipe,
             classes=classes,
             seeds=[seeds[model] for model in members],
@@ -160,9 +160,9 @@ def train(
             callback=None if callback is None else _renumbered(callback, members),
         )
         results.update(zip(members, trained, strict=True))
-        if trained[0].interrupted and len(results) < len(parts):
+        if trained[0].interrupted and len(results) < len(folds):
             raise KeyboardInterrupt  # the others never began
-    return [results[model] for model in range(len(parts))]
+    return [results[model] for model in range(len(folds))]
 
 
 def _renumbered(callback: Callback, members: Sequence[int]) -> Callback:
@@ -173,7 +173,7 @@ def _renumbered(callback: Callback, members: Sequence[int]) -> Callback:
 def _train_together(
     views: Views,
     labels: NDArray[np.int64],
-    parts: Sequence[Part],
+    folds: Sequence[Fold],
     recipe: Recipe,
     *,
     classes: int,
@@ -191,10 +191,10 @@ def _train_together(
             assert isinstance(scaler, ViewScaler)
             matrix = views.matrices[position]
             assert matrix is not None
-            for model, part in enumerate(parts):
-                _fit_scaler(scaler, model, matrix, part.training[views.present[position][part.training]])
+            for model, fold in enumerate(folds):
+                _fit_scaler(scaler, model, matrix, fold.training[views.present[position][fold.training]])
     data = TensorViews(views, device)
-    loop = _Loop(network, data, torch.from_numpy(labels).to(device), parts, recipe, seeds, sample_weight)
+    loop = _Loop(network, data, torch.from_numpy(labels).to(device), folds, recipe, seeds, sample_weight)
     interrupted = False
     try:
         loop.run(progress, callback)
@@ -203,20 +203,20 @@ def _train_together(
             raise
         interrupted = True
     results = []
-    for model, part in enumerate(parts):
+    for model, fold in enumerate(folds):
         single = MultiViewNetwork(shapes, classes, recipe, device=device)
         single.load_state_dict(loop.state(model))
         single.eval()
         trained = Trained(
             single, history=loop.histories[model], best_epoch=loop.best_epoch[model], interrupted=interrupted
         )
-        _calibrate(trained, data, part.validation, labels[part.validation])
+        _calibrate(trained, data, fold.validation, labels[fold.validation])
         results.append(trained)
     return results
 
 
 def _calibrate(trained: Trained, data: TensorViews, samples: NDArray[np.int64], labels: NDArray[np.int64]) -> None:
-    """Fit the temperatures on the validation part, where there is one."""
+    """Fit the temperatures on the validation split, where there is one."""
     trained.leave_one_out_temperature = [1.0] * len(trained.network.inputs)
     if len(samples) == 0:
         return
@@ -270,15 +270,15 @@ class _Loop:
         network: MultiViewNetwork,
         data: TensorViews,
         labels: Tensor,
-        parts: Sequence[Part],
+        folds: Sequence[Fold],
         recipe: Recipe,
         seeds: Sequence[int],
         sample_weight: NDArray[np.float32] | None,
     ) -> None:
         self.network, self.data, self.labels, self.recipe = network, data, labels, recipe
         device = data.device
-        self.training = [torch.from_numpy(part.training) for part in parts]
-        self.validation = [torch.from_numpy(part.validation).to(device) for part in parts]
+        self.training = [torch.from_numpy(fold.training) for fold in folds]
+        self.validation = [torch.from_numpy(fold.validation).to(device) for fold in folds]
         self.shuffles = [torch.Generator().manual_seed(seed) for seed in seeds]
         self.weight = None if sample_weight is None else torch.from_numpy(sample_weight).to(device)
         self.optimizer = torch.optim.AdamW(
@@ -287,7 +287,7 @@ class _Loop:
             betas=recipe.betas,
             fused=True,
         )
-        models = len(parts)
+        models = len(folds)
         self.active = list(range(models))  # which models the network still holds, in its order
         self.histories: list[list[Epoch]] = [[] for _ in range(models)]
         self.snapshots: dict[int, dict[str, Tensor]] = {}
@@ -320,7 +320,7 @@ class _Loop:
     def _show(self, callback: Callback | None, epoch: int) -> None:
         if callback is None:
             return
-        steps = -(-max(len(part) for part in self.training) // self.recipe.batch_size)
+        steps = -(-max(len(samples) for samples in self.training) // self.recipe.batch_size)
         ended = tuple(epoch == self.recipe.epochs or self.stopped[model] for model in self.active)
         callback(EpochState(epoch, epoch * steps, self.network.eval(), tuple(self.active), ended))
 
@@ -341,7 +341,7 @@ class _Loop:
         self.shuffles = [self.shuffles[slot] for slot in slots]
 
     def _train_epoch(self) -> tuple[list[float], list[float]]:
-        """One pass over every model's training part; mean loss and ranked share of each model."""
+        """One pass over every model's training split; mean loss and ranked share of each model."""
         self.network.train()
         losses, shares = [], []
         for samples, usable in self._batches():
@@ -371,8 +371,8 @@ class _Loop:
         The last batch is padded to full size, so that a model draws the same dropout alone as in a stack.
         """
         orders = [
-            part[torch.randperm(len(part), generator=generator)]
-            for part, generator in zip(self.training, self.shuffles, strict=True)
+            samples[torch.randperm(len(samples), generator=generator)]
+            for samples, generator in zip(self.training, self.shuffles, strict=True)
         ]
         size, device = self.recipe.batch_size, self.data.device
         order, valid = _pad(orders)
@@ -383,9 +383,9 @@ class _Loop:
 
     @torch.no_grad()
     def _validation_accuracies(self) -> list[float]:
-        """Accuracy of each model's joint prediction on its own validation part; NaN where it has none."""
+        """Accuracy of each model's joint prediction on its own validation split; NaN where it has none."""
         self.network.eval()
-        lengths = [len(part) for part in self.validation]
+        lengths = [len(samples) for samples in self.validation]
         samples, valid = _pad(self.validation)
         hits = torch.zeros(self.network.models, device=self.data.device)
         for start in range(0, max(lengths), PREDICTION_BATCH):

@@ -28,13 +28,13 @@ SETS = {
 }
 
 
-def load_people(name: str, place: Path, *, split: int = 1) -> ReidDataset:
+def load_people(name: str, place: Path, *, fold: int = 1) -> ReidDataset:
     """Read a set by its name.
 
     Args:
         name: of `SETS`.
         place: its folder; the file for "csv".
-        split: of RegDB, from 1 to 10.
+        fold: of RegDB, from 1 to 10.
 
     Raises:
         InputError: there is no such set, or it cannot be read.
@@ -43,7 +43,7 @@ def load_people(name: str, place: Path, *, split: int = 1) -> ReidDataset:
         case "sysu":
             return load_sysu(place)
         case "regdb":
-            return load_regdb(place, split=split)
+            return load_regdb(place, fold=fold)
         case "llcm":
             return load_llcm(place)
         case "csv":
@@ -52,16 +52,16 @@ def load_people(name: str, place: Path, *, split: int = 1) -> ReidDataset:
 
 
 def describe_people(name: str, place: Path) -> str:
-    """A table of a set: identities and pictures of every part, camera and modality."""
+    """A table of a set: identities and pictures of every split, camera and modality."""
     people = load_people(name, place)
     table = Table(
         title=f"{people.name}: {len(people)} pictures of {len(set(people.identity.tolist()))} people", box=SIMPLE
     )
-    for heading in ("part", "camera", "identities", "pictures", "fewest of one"):
-        table.add_column(heading, justify="left" if heading in {"part", "camera"} else "right")
-    for part, cell, identities, pictures, fewest in describe(people):
-        table.add_row(part, cell, str(identities), str(pictures), str(fewest))
-    note = "split 1 of 10\n" if name == "regdb" else ""
+    for heading in ("split", "camera", "identities", "pictures", "fewest of one"):
+        table.add_column(heading, justify="left" if heading in {"split", "camera"} else "right")
+    for split, cell, identities, pictures, fewest in describe(people):
+        table.add_row(split, cell, str(identities), str(pictures), str(fewest))
+    note = "fold 1 of 10\n" if name == "regdb" else ""
     return rendered(table) + note
 
 

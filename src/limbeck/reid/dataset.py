@@ -37,7 +37,7 @@ class ReidDataset:
         identity: (pictures,) int64.
         camera: (pictures,) int64; None where nobody knows.
         modality: (pictures,) int8, 0 visible and 1 infrared.
-        parts: name of a part -> positions of its pictures, ascending.
+        splits: name of a split -> positions of its pictures, ascending.
         identity_names: where identities were given as words: the word of identity 0, 1, ...
     """
 
@@ -47,33 +47,33 @@ class ReidDataset:
     identity: NDArray[np.int64]
     camera: NDArray[np.int64] | None
     modality: NDArray[np.int8]
-    parts: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    splits: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     identity_names: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.path)
 
-    def part(self, name: str) -> NDArray[np.int64]:
-        """Positions of the pictures of a part.
+    def split(self, name: str) -> NDArray[np.int64]:
+        """Positions of the pictures of a split.
 
         Raises:
-            InputError: there is no such part.
+            InputError: there is no such split.
         """
-        if name not in self.parts:
-            raise InputError(f"{self.name}: there is no part {name!r}; there are {', '.join(self.parts) or 'none'}")
-        return self.parts[name]
+        if name not in self.splits:
+            raise InputError(f"{self.name}: there is no split {name!r}; there are {', '.join(self.splits) or 'none'}")
+        return self.splits[name]
 
 
-def assemble(name: str, root: Path, parts: Mapping[str, Sequence[Picture]]) -> ReidDataset:
-    """One set of the pictures of several parts, part after part.
+def assemble(name: str, root: Path, splits: Mapping[str, Sequence[Picture]]) -> ReidDataset:
+    """One set of the pictures of several splits, split after split.
 
     Raises:
         InputError: there is no picture at all.
     """
-    pictures = [picture for part in parts.values() for picture in part]
+    pictures = [picture for held in splits.values() for picture in held]
     if not pictures:
         raise InputError(f"{root}: there are no pictures")
-    ends = np.cumsum([len(part) for part in parts.values()])
+    ends = np.cumsum([len(held) for held in splits.values()])
     return ReidDataset(
         name,
         root,
@@ -81,7 +81,10 @@ def assemble(name: str, root: Path, parts: Mapping[str, Sequence[Picture]]) -> R
         np.array([picture.identity for picture in pictures], np.int64),
         np.array([picture.camera for picture in pictures], np.int64),
         np.array([picture.modality for picture in pictures], np.int8),
-        {part: np.arange(end - len(held), end) for (part, held), end in zip(parts.items(), ends.tolist(), strict=True)},
+        {
+            name: np.arange(end - len(held), end)
+            for (name, held), end in zip(splits.items(), ends.tolist(), strict=True)
+        },
     )
 
 
@@ -146,16 +149,16 @@ def _hidden(file: Path) -> bool:
 
 
 def describe(people: ReidDataset) -> list[tuple[str, str, int, int, int]]:
-    """(part, camera and modality, identities, pictures, fewest pictures of an identity) for every cell of a set."""
+    """(split, camera and modality, identities, pictures, fewest pictures of an identity) for every cell of a set."""
     rows = []
-    for part, members in (people.parts or {"all": np.arange(len(people))}).items():
+    for split, members in (people.splits or {"all": np.arange(len(people))}).items():
         camera = np.zeros(len(people), np.int64) if people.camera is None else people.camera
         for modality in (VISIBLE, INFRARED):
             for number in np.unique(camera[members][people.modality[members] == modality]).tolist():
                 chosen = members[(camera[members] == number) & (people.modality[members] == modality)]
                 sizes = np.unique(people.identity[chosen], return_counts=True)[1]
                 word = MODALITIES[modality] if people.camera is None else f"camera {number}, {MODALITIES[modality]}"
-                rows.append((part, word, len(sizes), len(chosen), int(sizes.min())))
+                rows.append((split, word, len(sizes), len(chosen), int(sizes.min())))
     return rows
 
 

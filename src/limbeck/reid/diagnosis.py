@@ -10,7 +10,7 @@ import torch
 from limbeck.errors import InputError
 from limbeck.information.diagnosis import ViewFeatures
 from limbeck.objectives import identity_pairs
-from limbeck.reid.evaluation import embed_part
+from limbeck.reid.evaluation import embed_split
 from limbeck.reid.runs import load_run
 from limbeck.reporting.progress import Bar, no_bar
 from limbeck.retrieval.features import MODALITIES
@@ -20,7 +20,7 @@ def view_features_of_run(
     run: Path,
     *,
     root: str | None = None,
-    part: str = "test",
+    split: str = "test",
     branch: str = "shared",
     device: str = "cpu",
     bar: Bar = no_bar,
@@ -33,7 +33,7 @@ def view_features_of_run(
     Args:
         run: a folder that `limbeck train reid` wrote, or its model file.
         root: of the set; default: where it lay in training.
-        part: of the set; nobody whom the model learned from should be in it. "held_out": whom training left out.
+        split: of the set; nobody whom the model learned from should be in it. "held_out": whom training left out.
         branch: "shared" or "specific".
         device: where to compute.
         bar: makes progress bars.
@@ -41,7 +41,7 @@ def view_features_of_run(
     Raises:
         InputError: the run or the set cannot be read, or the model has no such branch.
     """
-    embedded = embed_part(load_run(run, device=device), run, root=root, part=part, bar=bar)
+    embedded = embed_split(load_run(run, device=device), run, root=root, split=split, bar=bar)
     found, modality = embedded.representations, embedded.features.modality
     if f"v {branch}" not in found:
         known = sorted({name.split()[1] for name in found})
@@ -52,7 +52,7 @@ def view_features_of_run(
     pairs = identity_pairs(*(torch.from_numpy(identity[place]) for place in places))
     rows = [place[chosen.numpy()] for place, chosen in zip(places, pairs, strict=True)]
     if not len(rows[0]):
-        raise InputError(f"{run}: nobody in part {part!r} was seen in both modalities")
+        raise InputError(f"{run}: nobody in split {split!r} was seen in both modalities")
     v, z = (found.get(f"{kind} {branch}") for kind in "vz")
     assert v is not None
     held = v if z is None else z  # without a bottleneck z is v

@@ -30,7 +30,7 @@ PROTOCOLS = {"sysu": "sysu-all-single", "regdb": "regdb", "llcm": "llcm", "csv":
 
 @dataclass(frozen=True, eq=False)
 class Embedded:
-    """A trained model's embeddings of a part of a set.
+    """A trained model's embeddings of a split of a set.
 
     Attributes:
         features: what is searched.
@@ -43,35 +43,35 @@ class Embedded:
     people: ReidDataset
 
 
-def embed_part(
+def embed_split(
     model: ReidModel,
     run: Path,
     *,
     root: str | None = None,
-    part: str = "test",
+    split: str = "test",
     feature: Feature = "v",
     bar: Bar = no_bar,
 ) -> Embedded:
-    """Embed a part of the set that a model was trained on, or of the same kind of set elsewhere.
+    """Embed a split of the set that a model was trained on, or of the same kind of set elsewhere.
 
     Args:
         model: trained.
         run: its folder, where the cache of decoded pictures lies.
         root: of the set; default: where it lay in training.
-        part: of the set; "held_out" is the people that training took out of its parts.
+        split: of the set; "held_out" is the people that training took out of its splits.
         feature: what is compared: v, z or both.
         bar: makes progress bars.
 
     Raises:
-        InputError: the set cannot be read or has no such part.
+        InputError: the set cannot be read or has no such split.
     """
     data = model.recipe.data if root is None else replace(model.recipe.data, root=root)
-    people = load_people(data.set, place_of(data), split=data.split)
+    people = load_people(data.set, place_of(data), fold=data.fold)
     # Another set's pictures do not take the place of those that the training reads.
     inside = run if run.is_dir() else run.parent
     cache = Path(data.cache or inside / PICTURES) if root is None else inside / f"{PICTURES}-elsewhere"
     images, readable = decoded(people, data, cache, bar=bar)
-    members = _held_out(model, people, data, readable) if part == "held_out" else people.part(part)
+    members = _held_out(model, people, data, readable) if split == "held_out" else people.split(split)
     rows = rows_of(len(people), readable)
     with bar("embedding") as progress:
         features, found = features_of(
@@ -84,18 +84,18 @@ def _held_out(
     model: ReidModel, people: ReidDataset, data: DataSettings, readable: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """The pictures of the people that training took out; only of the very people that it was given."""
-    division = split_identities(people, data, model.recipe.training.seed)
-    if not len(division.held_out):
+    split = split_identities(people, data, model.recipe.training.seed)
+    if not len(split.held_out):
         raise InputError(
-            "the training held out nobody (data.held_out was 0): name a part of the set, or other people with --data"
+            "the training held out nobody (data.held_out was 0): name a split of the set, or other people with --data"
         )
-    learned = division.training[np.isin(division.training, readable)]
+    learned = split.training[np.isin(split.training, readable)]
     if not np.array_equal(np.unique(people.identity[learned]), model.identities):
         raise InputError(
             f"{data.root}: does not hold the people that this model was trained on, so that nobody knows whom it "
-            "held out: name a part of the set"
+            "held out: name a split of the set"
         )
-    return division.held_out
+    return split.held_out
 
 
 def evaluate_runs(
@@ -103,7 +103,7 @@ def evaluate_runs(
     *,
     protocol: str | None = None,
     root: str | None = None,
-    part: str | None = None,
+    split: str | None = None,
     feature: Feature = "v",
     out: Path | None = None,
     device: str = "cpu",
@@ -113,13 +113,13 @@ def evaluate_runs(
     seed: int = 0,
     bar: Bar = no_bar,
 ) -> str:
-    """Score trained models and write a report folder; several models (RegDB's splits) are trials of one evaluation.
+    """Score trained models and write a report folder; several models (RegDB's folds) are trials of one evaluation.
 
     Args:
         runs: their folders.
         protocol: a name, or how several begin; default: the set's own.
         root: of the set; default: where it lay in training.
-        part: of the set; default: "test", or the people held out of training where the set has no such part.
+        split: of the set; default: "test", or the people held out of training where the set has no such split.
         feature: what is compared: v, z or both.
         out: the report's folder; default: one in the first run.
         device: where to embed.
@@ -133,17 +133,18 @@ def evaluate_runs(
         The table to print, and where the report lies.
 
     Raises:
-        InputError: a run, the set, the part or the protocol cannot be used.
+        InputError: a run, the set, the split or the protocol cannot be used.
     """
     recipes = [recipe_of(run) for run in runs]
     _check_alike(runs, recipes)
     data = recipes[0].data
     name = protocol or PROTOCOLS[data.set]
     protocols = named_protocols(name, permutations=permutations)
-    chosen = part or _default_part(data)
+    chosen = split or _default_split(data)
     # One model at a time: ten of RegDB need not fit into memory together.
     embedded = [
-        embed_part(load_run(run, device=device), run, root=root, part=chosen, feature=feature, bar=bar) for run in runs
+        embed_split(load_run(run, device=device), run, root=root, split=chosen, feature=feature, bar=bar)
+        for run in runs
     ]
     reranking = KReciprocal() if rerank else None
     evaluations = evaluate(
@@ -153,7 +154,7 @@ def evaluate_runs(
         reranking=reranking,
     )
     unusual = [
-        word for word, said in ((chosen, part), (similarity, similarity != "cosine"), ("reranked", rerank)) if said
+        word for word, said in ((chosen, split), (similarity, similarity != "cosine"), ("reranked", rerank)) if said
     ]
     home = runs[0] if runs[0].is_dir() else runs[0].parent
     folder = out or home / "-".join(["report", name, feature, *unusual])
@@ -183,7 +184,7 @@ def evaluate_runs(
 
 
 def _check_alike(runs: Sequence[Path], recipes: Sequence[ReidRecipe]) -> None:
-    """Trials of one evaluation differ in their seed or their split alone.
+    """Trials of one evaluation differ in their seed or their fold alone.
 
     Raises:
         InputError: two runs do not.
@@ -191,17 +192,17 @@ def _check_alike(runs: Sequence[Path], recipes: Sequence[ReidRecipe]) -> None:
 
     def essence(recipe: ReidRecipe) -> ReidRecipe:
         bare = recipe.elsewhere()
-        return replace(bare, data=replace(bare.data, split=1), training=replace(bare.training, seed=0))
+        return replace(bare, data=replace(bare.data, fold=1), training=replace(bare.training, seed=0))
 
     for run, recipe in zip(runs[1:], recipes[1:], strict=True):
         if essence(recipe) != essence(recipes[0]):
             raise InputError(f"{run} was trained by another recipe than {runs[0]}: evaluate them apart")
-    trained = [(recipe.data.split, recipe.training.seed) for recipe in recipes]
+    trained = [(recipe.data.fold, recipe.training.seed) for recipe in recipes]
     if len(set(trained)) < len(trained):
-        raise InputError(f"{runs[-1]}: two of the runs are of the same split and seed; each trial needs its own")
+        raise InputError(f"{runs[-1]}: two of the runs are of the same fold and seed; each trial needs its own")
 
 
-def _notes(recipes: Sequence[ReidRecipe], part: str, feature: str) -> Iterator[str]:
+def _notes(recipes: Sequence[ReidRecipe], split: str, feature: str) -> Iterator[str]:
     recipe = recipes[0]
     network, loss, training, data = recipe.network, recipe.loss, recipe.training, recipe.data
     yield (
@@ -209,22 +210,22 @@ def _notes(recipes: Sequence[ReidRecipe], part: str, feature: str) -> Iterator[s
         f"{', '.join(network.branches)}, {'with' if network.bottleneck else 'without'} bottleneck, "
         f"objective {loss.objective}."
     )
-    splits = f", splits {', '.join(str(one.data.split) for one in recipes)}" if data.set == "regdb" else ""
+    folds = f", folds {', '.join(str(one.data.fold) for one in recipes)}" if data.set == "regdb" else ""
     yield (
         f"Trained for {training.epochs} epochs, seed{'s' * (len(recipes) != 1)} "
-        f"{', '.join(str(one.training.seed) for one in recipes)}{splits}; "
+        f"{', '.join(str(one.training.seed) for one in recipes)}{folds}; "
         + ("the last step" if training.select == "last" else "the best step on held-out people")
         + " counts."
     )
-    if part == "held_out" and training.select == "best":
+    if split == "held_out" and training.select == "best":
         yield "The best step was chosen on these very people: the figures are optimistic."
-    elif part in data.parts:
-        yield "The model learned from people of this part: these are no figures of unseen people."
+    elif split in data.splits:
+        yield "The model learned from people of this split: these are no figures of unseen people."
     else:
         yield "Nothing was learned from, or selected on, the people shown here."
-    yield f"Part of the set: {part}. Compared: {feature} of every branch, each of length 1, side by side."
+    yield f"Split of the set: {split}. Compared: {feature} of every branch, each of length 1, side by side."
 
 
-def _default_part(data: DataSettings) -> str:
-    """The part nobody learned from; a table of one's own pictures has none but the people held out."""
+def _default_split(data: DataSettings) -> str:
+    """The split nobody learned from; a table of one's own pictures has none but the people held out."""
     return "held_out" if data.set == "csv" else "test"

@@ -22,9 +22,9 @@ class DataSettings:
     Attributes:
         set: "sysu", "regdb", "llcm" or "csv".
         root: its folder; the file for "csv". Procedural people lie in these layouts too. There is no default.
-        split: of RegDB, from 1 to 10.
-        parts: whose pictures are used; those a set does not have are left out. "all" of a CSV.
-        held_out: identities taken out of these parts, by the training seed, to select and to watch; never test ones.
+        fold: of RegDB, from 1 to 10.
+        splits: whose pictures are used; those a set does not have are left out. "all" of a CSV.
+        held_out: identities taken out of these splits, by the training seed, to select and to watch; never test ones.
         height: pictures are resized to this many pixels.
         width: see above.
         identities: a batch holds so many people,
@@ -36,8 +36,8 @@ class DataSettings:
 
     set: str = "sysu"
     root: str = ""
-    split: int = 1
-    parts: tuple[str, ...] = ("train", "validation", "all")
+    fold: int = 1
+    splits: tuple[str, ...] = ("train", "validation", "all")
     held_out: int = 0
     height: int = 288
     width: int = 144
@@ -49,14 +49,14 @@ class DataSettings:
 
     def __post_init__(self) -> None:
         _choice("data.set", self.set, SETS)
-        for name in ("split", "height", "width", "pictures"):
+        for name in ("fold", "height", "width", "pictures"):
             _count(f"data.{name}", getattr(self, name))
         _count("data.identities", self.identities, least=2)
         _count("data.held_out", self.held_out, least=0)
         if self.steps_per_epoch is not None:
             _count("data.steps_per_epoch", self.steps_per_epoch)
-        if not self.parts:
-            raise InputError("data.parts must name at least one part of the set")
+        if not self.splits:
+            raise InputError("data.splits must name at least one split of the set")
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ def make_task(
     bar: Bar = no_bar,
 ) -> ReidTask:
     """The task of a recipe: its set read and decoded."""
-    people = load_people(recipe.data.set, place_of(recipe.data), split=recipe.data.split)
+    people = load_people(recipe.data.set, place_of(recipe.data), fold=recipe.data.fold)
     images, readable = decoded(people, recipe.data, Path(recipe.data.cache or folder / PICTURES), bar=bar)
     return ReidTask(recipe, people, images, readable, resuming=resuming, device=device)
 
@@ -213,8 +213,8 @@ def _counted(task: ReidTask) -> Iterator[str]:
     yield (
         f"{len(task.identities)} people to learn from, {task.steps_per_epoch} steps an epoch, {parameters:,} parameters"
     )
-    if set(task.people.parts) == {"all"} and not task.recipe.data.held_out:
+    if set(task.people.splits) == {"all"} and not task.recipe.data.held_out:
         yield (
-            "warning: nobody is held out of training, and the table has no other part: this model cannot be scored on "
+            "warning: nobody is held out of training, and the table has no other split: this model cannot be scored on "
             "it; see data.held_out"
         )

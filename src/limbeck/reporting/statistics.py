@@ -1,4 +1,4 @@
-"""Means, spreads and paired differences over splits."""
+"""Means, spreads and paired differences over folds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy.stats import t as student_t
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over splits and the standard deviation between them (n - 1 in the denominator; 0 for one split)."""
+    """A mean over folds and the standard deviation between them (n - 1 in the denominator; 0 for one fold)."""
 
     mean: float
     deviation: float
@@ -20,7 +20,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean paired difference with its confidence interval; the interval is infinite for a single split."""
+    """A mean paired difference with its confidence interval; the interval is infinite for a single fold."""
 
     mean: float
     low: float
@@ -35,18 +35,18 @@ def estimate(values: Sequence[float]) -> Estimate:
 def paired_difference(
     first: Sequence[float], second: Sequence[float], *, test_to_train: float, confidence: float = 0.95
 ) -> Difference:
-    r"""Mean of first - second over the same splits, with the corrected resampled t interval.
+    r"""Mean of first - second over the same folds, with the corrected resampled t interval.
 
     .. math:: \bar d \pm t_{n-1} s \sqrt{\frac1n + \frac{n_{test}}{n_{train}}}
 
     where :math:`\bar d` and :math:`s` are mean and standard deviation of the n differences and :math:`t_{n-1}` the
-    Student quantile. Splits of one set overlap, so the plain 1/n would promise too much; the second term is the
+    Student quantile. Folds of one set overlap, so the plain 1/n would promise too much; the second term is the
     correction.
 
     Args:
-        first: one figure a split.
-        second: the same splits.
-        test_to_train: test samples over training samples of a split.
+        first: one figure a fold.
+        second: the same folds.
+        test_to_train: test samples over training samples of a fold.
         confidence: of the interval.
 
     Raises:

@@ -86,7 +86,7 @@ def evaluate(
     Protocols that ask with the same queries share one matrix of similarities, computed some rows at a time.
 
     Args:
-        features: what to score; several (one a split and model, as RegDB has it) count as trials of one evaluation.
+        features: what to score; several (one a fold and model, as RegDB has it) count as trials of one evaluation.
         protocols: which rules.
         similarity: "cosine", "euclidean" or "dot".
         reranking: re-rank with k-reciprocal neighbours; then every trial needs a matrix of its own.

@@ -187,7 +187,7 @@ class CrossModal(Protocol):
 
 @dataclass(frozen=True)
 class RegDB(CrossModal):
-    """RegDB: the test pictures of one of ten splits; one model a split, so one file of features a split.
+    """RegDB: the test pictures of one of ten folds; one model a fold, so one file of features a fold.
 
     Source: Ye et al. 2018, §5.1 ("visible to thermal" is "v2i" here).
     """

@@ -17,7 +17,7 @@ from sklearn.svm import SVC
 
 from limbeck.errors import InputError
 from limbeck.multiview.evaluation import probabilities
-from limbeck.multiview.training import Part, fit_temperature
+from limbeck.multiview.training import Fold, fit_temperature
 from limbeck.multiview.views import Views
 
 BaselineName = Literal["logistic", "svm", "boosting"]
@@ -50,7 +50,7 @@ def run_baseline(
     name: BaselineName,
     views: Views,
     labels: NDArray[np.int64],
-    part: Part,
+    part: Fold,
     test: NDArray[np.int64],
     *,
     classes: int,

@@ -47,7 +47,7 @@ class Task(Protocol[Batch]):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps in one pass over the training part."""
+        """Steps in one pass over the training split."""
 
     def batches(self, start: int, stop: int) -> Iterable[Batch]:
         """This process's share of the global steps [start, stop), one batch a step, on the CPU.

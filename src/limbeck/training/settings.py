@@ -25,7 +25,7 @@ class TrainingSettings:
     """How to train. One seed and one set of settings give one network, however often the training is interrupted.
 
     Attributes:
-        epochs: passes over the training part.
+        epochs: passes over the training split.
         optimizer: "adam", "adamw", or "sgd" with Nesterov's momentum.
         learning_rate: the full rate, which warm-up leads up to and the schedule leads down from.
         momentum: of "sgd"; 0 for none.
@@ -99,7 +99,7 @@ def learning_rate(settings: TrainingSettings, step: int, steps_per_epoch: int) -
     Args:
         settings: see `TrainingSettings`.
         step: steps taken before this one.
-        steps_per_epoch: steps in one pass over the training part.
+        steps_per_epoch: steps in one pass over the training split.
 
     Example:
         >>> settings = TrainingSettings(learning_rate=0.1, warmup_epochs=2, milestones=(5,))

@@ -29,25 +29,25 @@ def spread(total: int, people: list[int]) -> dict[int, int]:
 
 
 def official_sysu_sizes() -> tuple[dict[str, list[int]], dict[tuple[int, int], int]]:
-    """Identities of each part, and cells that add up to the official counts."""
+    """Identities of each split, and cells that add up to the official counts."""
     edges = np.cumsum([0, *sysu.OFFICIAL_IDENTITIES.values()])
-    parts = {
-        part: list(range(first + 1, last + 1))
-        for part, first, last in zip(sysu.OFFICIAL_IDENTITIES, edges, edges[1:], strict=False)
+    splits = {
+        split: list(range(first + 1, last + 1))
+        for split, first, last in zip(sysu.OFFICIAL_IDENTITIES, edges, edges[1:], strict=False)
     }
     cells = {}
-    for part, cameras in sysu.OFFICIAL_IMAGES.items():
+    for split, cameras in sysu.OFFICIAL_IMAGES.items():
         for camera, total in cameras.items():
-            people = parts[part][-sysu.OFFICIAL_TEST_IDENTITIES[camera] :] if part == "test" else parts[part]
+            people = splits[split][-sysu.OFFICIAL_TEST_IDENTITIES[camera] :] if split == "test" else splits[split]
             for identity, count in spread(total, people).items():
                 cells[camera, identity] = count
-    return parts, cells
+    return splits, cells
 
 
-def make_sysu(root: Path, parts: Mapping[str, list[int]], sizes: Sizes, *, empty: bool = False) -> None:
+def make_sysu(root: Path, splits: Mapping[str, list[int]], sizes: Sizes, *, empty: bool = False) -> None:
     (root / "exp").mkdir(parents=True)
-    for part, file in sysu.PARTS.items():
-        (root / "exp" / file).write_text(",".join(map(str, parts[part])) + "\n")
+    for split, file in sysu.SPLITS.items():
+        (root / "exp" / file).write_text(",".join(map(str, splits[split])) + "\n")
     for camera in sysu.CAMERAS:
         (root / f"cam{camera}").mkdir()
     for (camera, identity), count in sizes.items():
@@ -81,12 +81,12 @@ def make_regdb(root: Path, identities: int, images: int, *, empty: bool = False)
     for names in paths.values():
         for name in names:
             picture(root / name, empty=empty)
-    for split in range(1, 11):
-        order = np.random.default_rng(split).permutation(identities) + 1
-        for part, members in (("train", order[: identities // 2]), ("test", order[identities // 2 :])):
+    for fold in range(1, 11):
+        order = np.random.default_rng(fold).permutation(identities) + 1
+        for split, members in (("train", order[: identities // 2]), ("test", order[identities // 2 :])):
             for word in regdb.MODALITY_WORDS:
                 lines = [f"{name} {label}" for label, who in enumerate(members) for name in paths[word, int(who)]]
-                (root / "idx" / f"{part}_{word}_{split}.txt").write_text("\n".join(lines) + "\n")
+                (root / "idx" / f"{split}_{word}_{fold}.txt").write_text("\n".join(lines) + "\n")
 
 
 def make_llcm(root: Path, identities: Mapping[str, int], images: Mapping[tuple[str, str], int]) -> None:

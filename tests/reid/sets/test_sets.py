@@ -22,7 +22,7 @@ from limbeck.reid.commands import SETS, check_set, describe_people, load_people
 from limbeck.reid.sets import llcm, regdb, sysu
 from limbeck.reid.sets.table import load_table
 
-PARTS = {"train": [1, 2], "validation": [3], "test": [4, 6]}
+SPLITS = {"train": [1, 2], "validation": [3], "test": [4, 6]}
 SIZES = {
     (camera, identity): 3 for camera in range(1, 7) for identity in (1, 2, 3, 4, 6) if (camera, identity) != (1, 6)
 }
@@ -30,7 +30,7 @@ SIZES = {
 
 @pytest.fixture
 def small_sysu(tmp_path: Path) -> Path:
-    make_sysu(tmp_path / "sysu", PARTS, SIZES)
+    make_sysu(tmp_path / "sysu", SPLITS, SIZES)
     make_permutations(tmp_path / "sysu" / "exp" / "rand_perm_cam.mat", SIZES, 6)
     return tmp_path / "sysu"
 
@@ -39,11 +39,11 @@ def small_sysu(tmp_path: Path) -> Path:
 def small_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is official for `small_sysu`."""
     images = {
-        part: {camera: 3 * sum((camera, identity) in SIZES for identity in members) for camera in range(1, 7)}
-        for part, members in PARTS.items()
+        split: {camera: 3 * sum((camera, identity) in SIZES for identity in members) for camera in range(1, 7)}
+        for split, members in SPLITS.items()
     }
     monkeypatch.setattr(sysu, "OFFICIAL_IMAGES", images)
-    monkeypatch.setattr(sysu, "OFFICIAL_IDENTITIES", {part: len(members) for part, members in PARTS.items()})
+    monkeypatch.setattr(sysu, "OFFICIAL_IDENTITIES", {split: len(members) for split, members in SPLITS.items()})
     monkeypatch.setattr(sysu, "OFFICIAL_TEST_IDENTITIES", {camera: 1 if camera == 1 else 2 for camera in range(1, 7)})
 
 
@@ -74,24 +74,28 @@ def official_llcm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_sysu_is_read(small_sysu: Path) -> None:
     people = sysu.load_sysu(small_sysu)
     assert len(people) == sum(SIZES.values())
-    assert {part: len(members) for part, members in people.parts.items()} == {"train": 36, "validation": 18, "test": 33}
-    test = people.part("test")
+    assert {split: len(members) for split, members in people.splits.items()} == {
+        "train": 36,
+        "validation": 18,
+        "test": 33,
+    }
+    test = people.split("test")
     assert set(people.identity[test]) == {4, 6}
     assert set(people.camera[people.modality == 1]) == {3, 6}
     for path, identity, camera in zip(people.path, people.identity, people.camera, strict=True):
         assert path.startswith(f"cam{camera}/{identity:04d}/")
         assert (people.root / path).is_file()
-    with pytest.raises(InputError, match="no part 'gallery'"):
-        people.part("gallery")
+    with pytest.raises(InputError, match="no split 'gallery'"):
+        people.split("gallery")
 
 
 def test_official_sysu_is_in_order(official_sysu: Path) -> None:
     assert sysu.check_sysu(sysu.load_sysu(official_sysu)) == []
     people = sysu.load_sysu(official_sysu)
     visible = people.modality == 0
-    used = np.concatenate([people.part("train"), people.part("validation")])
+    used = np.concatenate([people.split("train"), people.split("validation")])
     assert (visible[used].sum(), (~visible[used]).sum()) == (22258, 11909)  # what everybody trains on
-    assert ((~visible)[people.part("test")].sum(), visible[people.part("test")].sum()) == (3803, 6775)
+    assert ((~visible)[people.split("test")].sum(), visible[people.split("test")].sum()) == (3803, 6775)
     assert (
         check_set("sysu", official_sysu, decode=False) == f"{official_sysu}: 44745 pictures as in the official counts"
     )
@@ -182,27 +186,27 @@ def test_a_picture_with_a_strange_name_is_refused(small_sysu: Path) -> None:
 # -- RegDB ------------------------------------------------------------------------------------------------------------
 
 
-def test_regdb_is_read_split_by_split(tmp_path: Path) -> None:
+def test_regdb_is_read_fold_by_fold(tmp_path: Path) -> None:
     make_regdb(tmp_path, 6, 4)
     halves = []
-    for split in (1, 2, 10):
-        people = regdb.load_regdb(tmp_path, split=split)
-        train, test = (set(people.identity[people.part(part)].tolist()) for part in ("train", "test"))
+    for fold in (1, 2, 10):
+        people = regdb.load_regdb(tmp_path, fold=fold)
+        train, test = (set(people.identity[people.split(split)].tolist()) for split in ("train", "test"))
         assert train | test == set(range(1, 7))
         assert not train & test
         assert len(people) == 6 * 2 * 4
         assert set(people.camera[people.modality == 1]) == {2}
         halves.append(frozenset(train))
     assert len(set(halves)) > 1
-    for split in (0, 11):
-        with pytest.raises(InputError, match="split must be from 1 to 10"):
-            regdb.load_regdb(tmp_path, split=split)
+    for fold in (0, 11):
+        with pytest.raises(InputError, match="fold must be from 1 to 10"):
+            regdb.load_regdb(tmp_path, fold=fold)
 
 
 def test_official_regdb_is_in_order(official_regdb: Path) -> None:
     assert regdb.check_regdb(official_regdb) == []
     people = regdb.load_regdb(official_regdb)
-    test = people.part("test")
+    test = people.split("test")
     assert ((people.modality[test] == 0).sum(), (people.modality[test] == 1).sum()) == (2060, 2060)
 
 
@@ -236,10 +240,10 @@ def test_regdb_lists_that_do_not_fit_are_named(tmp_path: Path) -> None:
     ):
         file.write_text(text)
         with pytest.raises(InputError, match=words):
-            regdb.load_regdb(tmp_path, split=3)
+            regdb.load_regdb(tmp_path, fold=3)
     file.unlink()
     with pytest.raises(InputError, match="cannot be read"):
-        regdb.load_regdb(tmp_path, split=3)
+        regdb.load_regdb(tmp_path, fold=3)
     with pytest.raises(InputError, match="Visible"):
         regdb.check_regdb(tmp_path / "nowhere")
 
@@ -251,8 +255,8 @@ def test_official_llcm_is_in_order(official_llcm: Path) -> None:
     assert llcm.check_llcm(llcm.load_llcm(official_llcm)) == []
     people = llcm.load_llcm(official_llcm)
     assert len(people) == 46767
-    assert (len(people.part("train")), len(people.part("test"))) == (30921, 15846)
-    assert set(people.camera[people.part("train")]) == set(range(1, 10))
+    assert (len(people.split("train")), len(people.split("test"))) == (30921, 15846)
+    assert set(people.camera[people.split("train")]) == set(range(1, 10))
 
 
 @pytest.mark.parametrize(
@@ -368,7 +372,7 @@ def test_sets_by_name(small_sysu: Path, tmp_path: Path) -> None:
     make_regdb(tmp_path / "regdb", 4, 2)
     file = write_table(tmp_path / "own", GOOD)
     assert len(load_people("sysu", small_sysu)) == sum(SIZES.values())
-    assert len(load_people("regdb", tmp_path / "regdb", split=3)) == 16
+    assert len(load_people("regdb", tmp_path / "regdb", fold=3)) == 16
     assert len(load_people("csv", file)) == 4
     with pytest.raises(InputError, match=r"there is no set 'market'.*sysu"):
         load_people("market", small_sysu)

@@ -101,16 +101,19 @@ def test_sysu_layout(made) -> None:
 def test_regdb_layout(made) -> None:
     folder = made["regdb"]
     names = {
-        f"{part}_{word}_{k}.txt" for part in ("train", "test") for word in ("visible", "thermal") for k in range(1, 11)
+        f"{split}_{word}_{k}.txt"
+        for split in ("train", "test")
+        for word in ("visible", "thermal")
+        for k in range(1, 11)
     }
     assert {path.name for path in (folder / "idx").iterdir()} == names
     halves = set()
-    for split in range(1, 11):
+    for fold in range(1, 11):
         people = {}
-        for part in ("train", "test"):
+        for split in ("train", "test"):
             labels: dict[str, dict[str, int]] = {}
             for word, top in (("visible", "Visible"), ("thermal", "Thermal")):
-                lines = (folder / "idx" / f"{part}_{word}_{split}.txt").read_text().splitlines()
+                lines = (folder / "idx" / f"{split}_{word}_{fold}.txt").read_text().splitlines()
                 assert len(lines) == 4 * 2
                 for line in lines:
                     path, label = line.split(" ")
@@ -119,7 +122,7 @@ def test_regdb_layout(made) -> None:
                     labels.setdefault(word, {})[path.split("/")[1]] = int(label)
             assert labels["visible"] == labels["thermal"]
             assert sorted(labels["visible"].values()) == [0, 1, 2, 3]
-            people[part] = frozenset(labels["visible"])
+            people[split] = frozenset(labels["visible"])
         assert people["train"] | people["test"] == {str(k) for k in range(1, 9)}
         assert not people["train"] & people["test"]
         halves.add(people["train"])

@@ -27,7 +27,7 @@ _CAMERA = re.compile(r"_c(\d+)_")
 
 
 def load_llcm(root: Path) -> ReidDataset:
-    """Read the set's lists and folders; the parts are "train" and "test".
+    """Read the set's lists and folders; the splits are "train" and "test".
 
     The camera of a train picture is read from its name, 0 where the name does not say.
 
@@ -63,7 +63,7 @@ def _test_pictures(root: Path, word: str, members: list[int]) -> Iterator[Pictur
 def check_llcm(people: ReidDataset) -> list[str]:
     """What is wrong with a copy of the set, a line each; empty where its counts are the official ones.
 
-    Looked for: identities and pictures of each part and modality; test folders that the list does not name and
+    Looked for: identities and pictures of each split and modality; test folders that the list does not name and
     identities of the list without a folder; files that are no pictures; pictures that no list names.
 
     Args:
@@ -71,14 +71,14 @@ def check_llcm(people: ReidDataset) -> list[str]:
     """
     root = people.root
     wrong = []
-    for part, count in OFFICIAL_IDENTITIES.items():
-        known = len(np.unique(people.identity[people.part(part)]))
+    for split, count in OFFICIAL_IDENTITIES.items():
+        known = len(np.unique(people.identity[people.split(split)]))
         if known != count:
-            wrong.append(f"{part}: {known} identities, expected {count}")
-    for (part, word), count in OFFICIAL_IMAGES.items():
-        found = int((people.modality[people.part(part)] == WORDS[word]).sum())
+            wrong.append(f"{split}: {known} identities, expected {count}")
+    for (split, word), count in OFFICIAL_IMAGES.items():
+        found = int((people.modality[people.split(split)] == WORDS[word]).sum())
         if found != count:
-            wrong.append(f"{part}, {word}: {found} images, expected {count}")
+            wrong.append(f"{split}, {word}: {found} images, expected {count}")
     members = set(read_identities(root / "idx" / "test_id.txt"))
     with_folder = set()
     known_paths = set(people.path)

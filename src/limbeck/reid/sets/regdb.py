@@ -1,10 +1,10 @@
 """RegDB: its folders, lists and official counts.
 
 Layout: `idx/{train,test}_{visible,thermal}_{1..10}.txt`, a picture a line as `Visible/1/name.bmp 0`; ten pictures of
-each of 412 people in either modality, ten splits into halves. Labels of the two halves both begin at 0, so identities
+each of 412 people in either modality, ten folds into halves. Labels of the two halves both begin at 0, so identities
 are taken from the folders.
 
-Source: Nguyen et al. 2017; the ten splits: Ye et al. 2018.
+Source: Nguyen et al. 2017; the ten folds: Ye et al. 2018.
 """
 
 from __future__ import annotations
@@ -17,41 +17,42 @@ from limbeck.errors import InputError
 from limbeck.reid.dataset import Picture, ReidDataset, assemble, listed, read_list, strays
 from limbeck.retrieval.features import INFRARED, VISIBLE
 
-SPLITS = 10
+SPLITS = ("train", "test")
+FOLDS = 10
 MODALITY_WORDS = {"visible": VISIBLE, "thermal": INFRARED}
 FOLDERS = {"visible": "Visible", "thermal": "Thermal"}
 OFFICIAL_IDENTITIES = 412
 OFFICIAL_IMAGES = 10  # of an identity and modality
 
 
-def load_regdb(root: Path, *, split: int = 1) -> ReidDataset:
-    """Read one split; the parts are "train" and "test". Camera 1 is the visible one, 2 the thermal one.
+def load_regdb(root: Path, *, fold: int = 1) -> ReidDataset:
+    """Read one fold; the splits are "train" and "test". Camera 1 is the visible one, 2 the thermal one.
 
     Args:
         root: the folder of the set.
-        split: 1 to 10.
+        fold: 1 to 10.
 
     Raises:
-        InputError: there is no such split, or a list is missing, damaged or names a picture that is not there.
+        InputError: there is no such fold, or a list is missing, damaged or names a picture that is not there.
     """
-    if not 1 <= split <= SPLITS:
-        raise InputError(f"split must be from 1 to {SPLITS}, not {split}")
-    parts = {
-        part: [picture for word in MODALITY_WORDS for picture in _listed_pictures(root, part, word, split)]
-        for part in ("train", "test")
+    if not 1 <= fold <= FOLDS:
+        raise InputError(f"fold must be from 1 to {FOLDS}, not {fold}")
+    splits = {
+        split: [picture for word in MODALITY_WORDS for picture in _listed_pictures(root, split, word, fold)]
+        for split in SPLITS
     }
-    people = assemble("regdb", root, parts)
+    people = assemble("regdb", root, splits)
     for path in people.path:
         if not (root / path).is_file():
             raise InputError(f"{root / path}: is listed in idx, but there is no such file")
-    both = {p.identity for p in parts["train"]} & {p.identity for p in parts["test"]}
+    both = {p.identity for p in splits["train"]} & {p.identity for p in splits["test"]}
     if both:
-        raise InputError(f"{root}: identity {min(both)} is in both the train and the test list of split {split}")
+        raise InputError(f"{root}: identity {min(both)} is in both the train and the test list of fold {fold}")
     return people
 
 
-def _listed_pictures(root: Path, part: str, word: str, split: int) -> Iterator[Picture]:
-    file = root / "idx" / f"{part}_{word}_{split}.txt"
+def _listed_pictures(root: Path, split: str, word: str, fold: int) -> Iterator[Picture]:
+    file = root / "idx" / f"{split}_{word}_{fold}.txt"
     for path, identity in read_list(file, FOLDERS[word], f"{FOLDERS[word]}/1/name.bmp 0"):
         yield Picture(path, identity, 1 + MODALITY_WORDS[word], MODALITY_WORDS[word])
 
@@ -60,7 +61,7 @@ def check_regdb(root: Path, identities: int = OFFICIAL_IDENTITIES, images: int =
     """What is wrong with a copy of the set, a line each; empty where its counts are the expected ones.
 
     Looked for: people without `images` pictures in a modality; files that are no pictures; another number of people;
-    splits that are no halves, or whose lists do not hold all pictures of their people.
+    folds that are no halves, or whose lists do not hold all pictures of their people.
 
     Args:
         root: the folder of the set.
@@ -86,11 +87,11 @@ def check_regdb(root: Path, identities: int = OFFICIAL_IDENTITIES, images: int =
                 wrong.append(f"identity {cell.name}, {word}: {len(listed(cell))} images, expected {images}")
         if people != identities:
             wrong.append(f"{word}: {people} identities, expected {identities}")
-    for split in range(1, SPLITS + 1):
-        for part in ("train", "test"):
+    for fold in range(1, FOLDS + 1):
+        for split in SPLITS:
             for word in MODALITY_WORDS:
-                counts = Counter(picture.identity for picture in _listed_pictures(root, part, word, split))
-                name = f"{part}_{word}_{split}.txt"
+                counts = Counter(picture.identity for picture in _listed_pictures(root, split, word, fold))
+                name = f"{split}_{word}_{fold}.txt"
                 if len(counts) != identities // 2:
                     wrong.append(f"{name}: {len(counts)} identities, expected {identities // 2}")
                 wrong += [
@@ -99,5 +100,5 @@ def check_regdb(root: Path, identities: int = OFFICIAL_IDENTITIES, images: int =
                     if count != images
                 ]
         if not wrong:
-            load_regdb(root, split=split)
+            load_regdb(root, fold=fold)
     return wrong

@@ -23,7 +23,7 @@ from limbeck.retrieval.features import INFRARED, VISIBLE
 
 CAMERAS = (1, 2, 3, 4, 5, 6)
 INFRARED_CAMERAS = (3, 6)
-PARTS = {"train": "train_id.txt", "validation": "val_id.txt", "test": "test_id.txt"}
+SPLITS = {"train": "train_id.txt", "validation": "val_id.txt", "test": "test_id.txt"}
 
 # Of the official set, and of the pictures of each camera.
 OFFICIAL_IDENTITIES = {"train": 296, "validation": 99, "test": 96}
@@ -36,30 +36,30 @@ OFFICIAL_TEST_IDENTITIES = {1: 56, 2: 56, 3: 93, 4: 94, 5: 95, 6: 96}
 
 
 def load_sysu(root: Path) -> ReidDataset:
-    """Read the set's lists and folders; the parts are "train", "validation" and "test".
+    """Read the set's lists and folders; the splits are "train", "validation" and "test".
 
     Raises:
         InputError: a list or folder is missing, or a picture has a name that the layout does not know.
     """
-    return assemble("sysu", root, {part: list(_pictures(root, ids)) for part, ids in identities(root).items()})
+    return assemble("sysu", root, {split: list(_pictures(root, ids)) for split, ids in identities(root).items()})
 
 
 def identities(root: Path) -> dict[str, list[int]]:
-    """The identities of each part.
+    """The identities of each split.
 
     Raises:
         InputError: a list is missing or damaged, or an identity stands in two of them.
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; give the one that holds cam1 to cam6 and exp")
-    parts = {part: read_identities(root / "exp" / file) for part, file in PARTS.items()}
+    splits = {split: read_identities(root / "exp" / file) for split, file in SPLITS.items()}
     owner: dict[int, str] = {}
-    for part, members in parts.items():
+    for split, members in splits.items():
         for identity in members:
             if identity in owner:
-                raise InputError(f"{root}: identity {identity} is listed in {owner[identity]} and in {part}")
-            owner[identity] = part
-    return parts
+                raise InputError(f"{root}: identity {identity} is listed in {owner[identity]} and in {split}")
+            owner[identity] = split
+    return splits
 
 
 def _pictures(root: Path, members: list[int]) -> Iterator[Picture]:
@@ -79,7 +79,7 @@ def check_sysu(people: ReidDataset) -> list[str]:
     """What is wrong with a copy of the set, a line each; empty where its counts are the official ones.
 
     Looked for: identities listed without a folder; files that are no pictures; gaps in a folder's numbers; where
-    `exp/rand_perm_cam.mat` is there, folders of another size than it says; identities a part and images a part and
+    `exp/rand_perm_cam.mat` is there, folders of another size than it says; identities a split and images a split and
     camera.
 
     Args:
@@ -88,34 +88,34 @@ def check_sysu(people: ReidDataset) -> list[str]:
     Raises:
         InputError: `exp/rand_perm_cam.mat` is there but damaged.
     """
-    root, parts = people.root, identities(people.root)
-    wrong = list(_wrong_folders(root, parts))
+    root, splits = people.root, identities(people.root)
+    wrong = list(_wrong_folders(root, splits))
     assert people.camera is not None
-    for part, cameras in OFFICIAL_IMAGES.items():
-        members = people.part(part)
-        if len(parts[part]) != OFFICIAL_IDENTITIES[part]:
-            wrong.append(f"{part}: {len(parts[part])} identities are listed, expected {OFFICIAL_IDENTITIES[part]}")
+    for split, cameras in OFFICIAL_IMAGES.items():
+        members = people.split(split)
+        if len(splits[split]) != OFFICIAL_IDENTITIES[split]:
+            wrong.append(f"{split}: {len(splits[split])} identities are listed, expected {OFFICIAL_IDENTITIES[split]}")
         for camera, count in cameras.items():
             chosen = members[people.camera[members] == camera]
             if len(chosen) != count:
-                wrong.append(f"{part}, camera {camera}: {len(chosen)} images, expected {count}")
+                wrong.append(f"{split}, camera {camera}: {len(chosen)} images, expected {count}")
             known = len(np.unique(people.identity[chosen]))
-            if part == "test" and known != OFFICIAL_TEST_IDENTITIES[camera]:
+            if split == "test" and known != OFFICIAL_TEST_IDENTITIES[camera]:
                 wrong.append(f"test, camera {camera}: {known} identities, expected {OFFICIAL_TEST_IDENTITIES[camera]}")
     # The official set holds some people whom no list names. Where counts are wrong, a renamed folder may be among them.
-    return [*_unlisted(root, parts), *wrong] if wrong else []
+    return [*_unlisted(root, splits), *wrong] if wrong else []
 
 
-def _unlisted(root: Path, parts: Mapping[str, list[int]]) -> Iterator[str]:
+def _unlisted(root: Path, splits: Mapping[str, list[int]]) -> Iterator[str]:
     """Lines about folders of people whom no list names."""
-    known = {identity for members in parts.values() for identity in members}
+    known = {identity for members in splits.values() for identity in members}
     for camera in CAMERAS:
         for cell in sorted((root / f"cam{camera}").glob("*")):
             if cell.name.isdigit() and int(cell.name) not in known:
                 yield f"identity {int(cell.name)}, camera {camera}: no list in exp names this identity"
 
 
-def _wrong_folders(root: Path, parts: Mapping[str, list[int]]) -> Iterator[str]:
+def _wrong_folders(root: Path, splits: Mapping[str, list[int]]) -> Iterator[str]:
     """Lines about single folders: they name the identity and the camera."""
     seen: set[int] = set()
     permutations = root / "exp" / "rand_perm_cam.mat"
@@ -137,10 +137,10 @@ def _wrong_folders(root: Path, parts: Mapping[str, list[int]]) -> Iterator[str]:
     for cell_camera, cell_identity in sorted(set(sizes)):
         if sizes[cell_camera, cell_identity] and not (root / f"cam{cell_camera}" / f"{cell_identity:04d}").is_dir():
             yield f"identity {cell_identity}, camera {cell_camera}: the folder is missing"
-    for part, members in parts.items():
+    for split, members in splits.items():
         for identity in members:
             if identity not in seen:
-                yield f"identity {identity}: listed in {part}, but no camera has a folder of it"
+                yield f"identity {identity}: listed in {split}, but no camera has a folder of it"
 
 
 def _wrong_cell(cell: Path, identity: int, camera: int, size: int | None) -> Iterator[str]:

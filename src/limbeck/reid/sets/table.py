@@ -18,7 +18,7 @@ def load_table(file: Path) -> ReidDataset:
     """Read a CSV with a header and the columns `path`, `identity`, `modality` (visible or infrared) and maybe `camera`.
 
     Paths are relative to the file's folder and may not leave it. Identities may be any words; they are numbered in
-    alphabetical order. The one part is "all".
+    alphabetical order. The one split is "all".
 
     Raises:
         InputError: the file or a picture is missing, a path leaves the folder or stands twice, a value is not
@@ -39,7 +39,7 @@ def load_table(file: Path) -> ReidDataset:
         {"all": np.arange(len(rows))},
         tuple(names),
     )
-    for identity, modality in one_sided(people, people.part("all")):
+    for identity, modality in one_sided(people, people.split("all")):
         raise InputError(
             f"{file}: identity {names[identity]!r} is seen in {modality} pictures only; add others or leave it out"
         )

@@ -36,16 +36,16 @@ class IdentitySplit:
 
 
 def split_identities(people: ReidDataset, settings: DataSettings, seed: int) -> IdentitySplit:
-    """Take `settings.held_out` people, drawn by the seed, out of the chosen parts of a set.
+    """Take `settings.held_out` people, drawn by the seed, out of the chosen splits of a set.
 
     Raises:
-        InputError: the set has none of the parts, or too few people.
+        InputError: the set has none of the splits, or too few people.
     """
-    chosen = [name for name in settings.parts if name in people.parts]
+    chosen = [name for name in settings.splits if name in people.splits]
     if not chosen or "test" in chosen:
-        wrong = "names test, which is for the end" if chosen else f"names {', '.join(settings.parts)}"
-        raise InputError(f"data.parts {wrong}; {people.name} has {', '.join(people.parts)}: name others of these")
-    members = np.concatenate([people.part(name) for name in chosen])
+        wrong = "names test, which is for the end" if chosen else f"names {', '.join(settings.splits)}"
+        raise InputError(f"data.splits {wrong}; {people.name} has {', '.join(people.splits)}: name others of these")
+    members = np.concatenate([people.split(name) for name in chosen])
     identities = np.unique(people.identity[members])
     if settings.held_out >= len(identities):
         raise InputError(f"data.held_out must be below the {len(identities)} people there are, not {settings.held_out}")
@@ -94,8 +94,8 @@ class ReidTask:
         self._pin = device is not None and device.type == "cuda"
         self.recipe, self.people, self.images = recipe, people, images
         row = rows_of(len(people), np.arange(len(people)) if readable is None else readable)
-        division = split_identities(people, recipe.data, recipe.training.seed)
-        training, self._held_out = (part[row[part] >= 0] for part in (division.training, division.held_out))
+        split = split_identities(people, recipe.data, recipe.training.seed)
+        training, self._held_out = (members[row[members] >= 0] for members in (split.training, split.held_out))
         if recipe.training.information_epochs and recipe.data.held_out < 2:
             raise InputError(
                 "training.information_epochs needs people whom nobody learns from: set data.held_out to at least 2, "

@@ -20,7 +20,7 @@ from limbeck.errors import InputError
 from limbeck.information.diagnosis import Diagnosis, ViewDiagnosis, ViewFeatures, diagnose_view_features
 from limbeck.information.diagnosis.resampling import Interval
 from limbeck.information.probes import Probe
-from limbeck.multiview.data import MultiViewData, load, stratified_splits
+from limbeck.multiview.data import MultiViewData, load, stratified_folds
 from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.tensors import TensorViews
 from limbeck.multiview.training import Trained, gather, predict
@@ -211,7 +211,7 @@ def place_name(name: str) -> str:
 def _splits(data: MultiViewData, settings: DiagnosisSettings) -> NDArray[np.int8]:
     if len(data.views) < 2:
         raise InputError(f"{data.name}: has one view; this study compares what several know")
-    splits = data.splits if len(data.splits) else stratified_splits(data.labels, seed=settings.seed)
+    splits = data.folds if len(data.folds) else stratified_folds(data.labels, seed=settings.seed)
     if settings.splits > len(splits):
         raise InputError(f"splits must be at most the {len(splits)} of {data.name}, not {settings.splits}")
     return splits[: settings.splits or None]

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from limbeck.errors import InputError
 from limbeck.information import cross_fitted_information, quantile_classes
 from limbeck.information.probes import Probe
-from limbeck.reid.evaluation import embed_part
+from limbeck.reid.evaluation import embed_split
 from limbeck.reid.recipe import ReidRecipe
 from limbeck.reid.runs import load_run, recipe_of
 from limbeck.retrieval.features import MODALITIES
@@ -339,7 +339,7 @@ def _read_run(
     **options: Any,
 ) -> list[FactorRow]:
     model = load_run(run)
-    embedded = embed_part(model, run, root=root, part=part)
+    embedded = embed_split(model, run, root=root, split=part)
     held = {name: found for name, found in embedded.representations.items() if name in representations}
     if not held:
         known = ", ".join(embedded.representations)

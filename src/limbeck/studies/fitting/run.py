@@ -17,10 +17,10 @@ import numpy as np
 from limbeck.errors import InputError
 from limbeck.information.curve import TABLE, InformationRow, pairs_of, read_information
 from limbeck.information.probes import Probe
-from limbeck.multiview.data import load, stratified_splits
+from limbeck.multiview.data import load, stratified_folds
 from limbeck.multiview.information import ALL, InformationCallback
 from limbeck.multiview.recipe import Objective, Recipe
-from limbeck.multiview.training import Part
+from limbeck.multiview.training import Fold
 from limbeck.multiview.views import read_views
 from limbeck.reid.recipe import Objective as PeopleObjective
 from limbeck.reid.recipe import ReidRecipe
@@ -181,12 +181,12 @@ def run_fitting(settings: FittingSettings, folder: Path, *, say: Say) -> list[Fi
 
 def _multiview_runs(settings: FittingSettings, source: str, say: Say) -> Iterator[FittedRun]:
     data = load(source)
-    splits = data.splits if len(data.splits) else stratified_splits(data.labels, settings.splits, seed=settings.seed)
+    splits = data.folds if len(data.folds) else stratified_folds(data.labels, settings.splits, seed=settings.seed)
     if len(splits) < settings.splits:
         raise InputError(f"splits must be at most the {len(splits)} that {data.name} stores, not {settings.splits}")
     views = read_views(data.views)
     # No validation part: nothing may look at what is measured on.
-    parts = [Part(np.flatnonzero(codes == 0), np.empty(0, np.int64)) for codes in splits[: settings.splits]]
+    parts = [Fold(np.flatnonzero(codes == 0), np.empty(0, np.int64)) for codes in splits[: settings.splits]]
     held_out = [np.flatnonzero(codes > 0) for codes in splits[: settings.splits]]
     for objective in settings.objectives:
         for width in settings.widths:

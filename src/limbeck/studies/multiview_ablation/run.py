@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.multiview.data import MultiViewData, stratified_splits
+from limbeck.multiview.data import MultiViewData, stratified_folds
 from limbeck.multiview.evaluation import Scores, probabilities, score
 from limbeck.multiview.progress import epoch_progress
 from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.tensors import TensorViews
-from limbeck.multiview.training import Callback, Part, Trained, gather, predict, train
+from limbeck.multiview.training import Callback, Fold, Trained, gather, predict, train
 from limbeck.multiview.views import Views, read_views
 from limbeck.reporting.statistics import Difference, estimate, paired_difference
 from limbeck.studies.baselines import BaselineName, run_baseline
@@ -126,10 +126,10 @@ def run_ablation(data: MultiViewData, settings: AblationSettings, *, say: Say | 
     """
     if settings.splits < 0:
         raise InputError(f"splits must be 0 (the stored ones) or a number to draw, not {settings.splits}")
-    if settings.splits == 0 and len(data.splits):
-        splits = data.splits
+    if settings.splits == 0 and len(data.folds):
+        splits = data.folds
     else:
-        splits = stratified_splits(data.labels, settings.splits or 5, seed=settings.seed)
+        splits = stratified_folds(data.labels, settings.splits or 5, seed=settings.seed)
     result = AblationResult(data, settings, splits, [])
     study = _Study(data, settings, splits, say)
     for name in settings.rows:
@@ -230,15 +230,15 @@ class _Study:
             self.say(line)
 
 
-def parts_of(splits: NDArray[np.int8]) -> list[Part]:
+def parts_of(splits: NDArray[np.int8]) -> list[Fold]:
     """What the model of each split learns from, and what it is stopped and calibrated by."""
-    return [Part(np.flatnonzero(split == 0), np.flatnonzero(split == 1)) for split in splits]
+    return [Fold(np.flatnonzero(split == 0), np.flatnonzero(split == 1)) for split in splits]
 
 
 def train_splits(
     data: MultiViewData,
     views: Views,
-    parts: Sequence[Part],
+    parts: Sequence[Fold],
     recipe: Recipe,
     *,
     seed: int,

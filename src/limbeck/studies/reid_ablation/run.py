@@ -22,7 +22,7 @@ import torch
 from limbeck.errors import InputError
 from limbeck.files import write_json
 from limbeck.reid.embedding import Feature, search_feature
-from limbeck.reid.evaluation import embed_part
+from limbeck.reid.evaluation import embed_split
 from limbeck.reid.recipe import AugmentationSettings, DataSettings, LossSettings, NetworkSettings, ReidRecipe
 from limbeck.reid.runs import decoded, load_run, train_run
 from limbeck.reid.sets.sysu import load_sysu
@@ -225,7 +225,7 @@ def _one(job: tuple[Table4Settings, Path, str, int]) -> Trained:
     if fitted.stopped:
         raise KeyboardInterrupt
     model = load_run(run)
-    embedded = embed_part(model, run, part="test")
+    embedded = embed_split(model, run, split="test")
     scores: dict[str, Score] = {}
     kinds: tuple[Feature, ...] = ("v", "z") if recipe.network.bottleneck else ("v",)
     for kind in kinds:

@@ -17,8 +17,8 @@ CAMERAS: dict[Layout, dict[int, Modality]] = {
     "regdb": {1: "visible", 2: "infrared"},
     "csv": {1: "visible", 2: "visible", 3: "infrared", 4: "visible", 5: "visible", 6: "infrared"},
 }
-_SPLITS = 10
-_SPLIT_KEY = 99
+_FOLDS = 10
+_FOLD_KEY = 99
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,11 @@ def index_files(settings: PeopleSettings, layout: Layout, taken: list[Shot]) -> 
 
 def _sysu(settings: PeopleSettings) -> dict[str, str]:
     """`exp/*_id.txt`, each one line of numbers, as SYSU-MM01 has them."""
-    parts = settings.parts()
+    splits = settings.splits()
     lists = {
-        "train": parts["train"],
-        "val": parts["validation"],
-        "test": parts["test"],
+        "train": splits["train"],
+        "val": splits["validation"],
+        "test": splits["test"],
         "available": range(1, settings.identities + 1),
     }
     return {f"exp/{name}_id.txt": _text([",".join(map(str, chosen))]) for name, chosen in lists.items()}
@@ -94,8 +94,8 @@ def _regdb(settings: PeopleSettings, taken: list[Shot]) -> dict[str, str]:
     """`idx/*.txt`: ten random halvings; the labels count from 0 in either half, as RegDB has them."""
     files = {}
     half = settings.identities // 2
-    for split in range(1, _SPLITS + 1):
-        key = np.random.SeedSequence(settings.seed, spawn_key=(_SPLIT_KEY, split))
+    for fold in range(1, _FOLDS + 1):
+        key = np.random.SeedSequence(settings.seed, spawn_key=(_FOLD_KEY, fold))
         order = np.random.Generator(np.random.Philox(key)).permutation(settings.identities) + 1
         for name, chosen in (("train", order[:half]), ("test", order[half:])):
             labels = {int(identity): label for label, identity in enumerate(np.sort(chosen))}
@@ -105,7 +105,7 @@ def _regdb(settings: PeopleSettings, taken: list[Shot]) -> dict[str, str]:
                     for shot in taken
                     if shot.modality == modality and shot.identity in labels
                 ]
-                files[f"idx/{name}_{word}_{split}.txt"] = _text(lines)
+                files[f"idx/{name}_{word}_{fold}.txt"] = _text(lines)
     return files
 
 

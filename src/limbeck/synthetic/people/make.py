@@ -167,7 +167,7 @@ def _description(settings: PeopleSettings, layout: Layout, taken: list[Shot]) ->
         "layout": layout,
         "settings": asdict(settings),
         "images_per_identity_and_camera": settings.images(layout),
-        "parts": {name: list(chosen) for name, chosen in settings.parts().items()},
+        "parts": {name: list(chosen) for name, chosen in settings.splits().items()},
         "cameras": [
             {"camera": camera, "modality": modality, "images": counts[camera]}
             for camera, modality in CAMERAS[layout].items()

@@ -163,7 +163,7 @@ class PeopleSettings:
         """Pictures of one identity at one camera of a layout."""
         return IMAGES_PER_CAMERA[layout] if self.images_per_camera is None else self.images_per_camera
 
-    def parts(self) -> dict[str, range]:
+    def splits(self) -> dict[str, range]:
         """The identities of `train`, `validation` and `test`."""
         first, second = 1 + self.train_identities, 1 + self.train_identities + self.validation_identities
         return {
