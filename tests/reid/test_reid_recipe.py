@@ -55,6 +55,16 @@ def test_a_recipe_survives_json() -> None:
     assert ReidRecipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
 
 
+def test_a_recipe_under_the_names_of_earlier_versions_is_read() -> None:
+    values = json.loads(json.dumps(ReidRecipe(DataSettings(set="regdb")).to_dict()))
+    del values["data"]["fold"], values["data"]["splits"]
+    values["data"] |= {"split": 3, "parts": ["train"]}
+    assert ReidRecipe.from_dict(values).data == DataSettings(set="regdb", fold=3, splits=("train",))
+    values["training"]["split"] = 3  # of the data alone
+    with pytest.raises(InputError, match="not of this version"):
+        ReidRecipe.from_dict(values)
+
+
 def test_an_unknown_key_is_refused() -> None:
     values = ReidRecipe().to_dict()
     values["network"]["depth"] = 3

@@ -15,12 +15,12 @@ from limbeck.errors import InputError
 from limbeck.reid.commands import load_people
 from limbeck.reid.evaluation import embed_split, evaluate_runs
 from limbeck.reid.recipe import ReidRecipe
-from limbeck.reid.runs import decoded, load_run, make_task, train_run
+from limbeck.reid.runs import decoded, load_run, make_task, recipe_of, train_run
 from limbeck.reid.supervised.task import ReidTask, split_identities
 from limbeck.retrieval import SYSU, Features, evaluate
 from limbeck.synthetic.people import PeopleSettings, make_people
-from limbeck.tensorfiles import read_tensors
-from limbeck.training import Diverged
+from limbeck.tensorfiles import read_tensors, write_tensors
+from limbeck.training import Diverged, checkpoints
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -61,6 +61,34 @@ def test_a_training_that_breaks_off_goes_on_exactly(
             train_run(small_recipe, tmp_path, progress=False)
     other_workers = replace(small_recipe, training=replace(small_recipe.training, workers=2))
     train_run(other_workers, tmp_path, progress=False)
+    ended, uninterrupted = weights(tmp_path), weights(small_run)
+    assert all(torch.equal(ended[name], uninterrupted[name]) for name in uninterrupted)
+
+
+def test_a_model_file_under_the_names_of_earlier_versions_is_read(
+    small_recipe: ReidRecipe, small_run: Path, tmp_path: Path
+) -> None:
+    description, tensors = read_tensors(small_run / "model.safetensors", format="limbeck-reid-1", what="model")
+    data = description["recipe"]["data"]
+    data |= {"split": data.pop("fold"), "parts": data.pop("splits")}
+    write_tensors(tmp_path / "model.safetensors", tensors, description, format="limbeck-reid-1")
+    assert load_run(tmp_path).recipe == recipe_of(tmp_path) == small_recipe
+
+
+def test_a_training_begun_under_the_names_of_earlier_versions_goes_on(
+    small_recipe: ReidRecipe, small_run: Path, tmp_path: Path
+) -> None:
+    begun = checkpoints.read(checkpoints.path_of(small_run / "checkpoints", 5))
+    earlier = dict(begun.fingerprint)
+    earlier |= {"data.split": earlier.pop("data.fold"), "data.parts": earlier.pop("data.splits")}
+    assert (earlier["data.split"], earlier["data.parts"]) == (1, ["train", "validation", "all"])
+    checkpoints.write(tmp_path / "checkpoints", begun.step, begun.state, earlier, keep=1)
+    other = replace(small_recipe, data=replace(small_recipe.data, fold=2))
+    with pytest.raises(InputError, match=r"data\.fold is 1 there and 2 here; use"):
+        train_run(other, tmp_path, progress=False)
+    told: list[str] = []
+    train_run(small_recipe, tmp_path, progress=False, say=told.append)
+    assert any("going on from step 5 of 6" in line for line in told)
     ended, uninterrupted = weights(tmp_path), weights(small_run)
     assert all(torch.equal(ended[name], uninterrupted[name]) for name in uninterrupted)
 

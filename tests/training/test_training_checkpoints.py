@@ -144,6 +144,15 @@ def test_a_fingerprint_is_compared_by_dotted_names() -> None:
     )
 
 
+def test_settings_that_were_renamed_are_compared_by_their_current_names() -> None:
+    there, here, renamed = {"size": 3, "seed": 1}, {"width": 3, "seed": 1}, {"size": "width"}
+    checkpoints.check_fingerprint("RUN", there, here, renamed=renamed)
+    with pytest.raises(InputError, match="width is 3 there and 4 here; use"):
+        checkpoints.check_fingerprint("RUN", there, {**here, "width": 4}, renamed=renamed)
+    with pytest.raises(InputError, match="width is absent there and 3 here, size is 3 there and absent here"):
+        checkpoints.check_fingerprint("RUN", there, here)
+
+
 @pytest.mark.parametrize(
     ("network", "words"),
     [

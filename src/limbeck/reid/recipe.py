@@ -13,6 +13,8 @@ Branch = Literal["visible", "infrared", "shared"]
 Routing = Literal["modality", "grey"]
 Objective = Literal["vd", "released-2021", "cib", "none"]
 SETS = ("sysu", "regdb", "llcm", "csv")
+# Names of settings in files of earlier versions -> their current names.
+RENAMED = {"data.split": "data.fold", "data.parts": "data.splits"}
 
 
 @dataclass(frozen=True)
@@ -274,7 +276,7 @@ class ReidRecipe:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The recipe of `to_dict`'s values; lists become tuples.
+        """The recipe of `to_dict`'s values, of this version or an earlier one (`RENAMED`); lists become tuples.
 
         Raises:
             InputError: a value is unknown or does not fit.
@@ -287,13 +289,16 @@ class ReidRecipe:
                 "augmentation": AugmentationSettings,
                 "training": TrainingSettings,
             }
-            return cls(**{name: _read(groups[name], held) for name, held in values.items()})
+            return cls(**{name: _read(groups[name], name, held) for name, held in values.items()})
         except (TypeError, KeyError) as error:
             raise InputError(f"the recipe is not of this version ({error})") from None
 
 
-def _read(kind: Callable[..., Any], values: Mapping[str, Any]) -> Any:
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+def _read(kind: Callable[..., Any], group: str, values: Mapping[str, Any]) -> Any:
+    def current(name: str) -> str:
+        return RENAMED.get(f"{group}.{name}", f"{group}.{name}").removeprefix(f"{group}.")
+
+    return kind(**{current(name): tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 def _choice(name: str, value: object, options: tuple[str, ...]) -> None:

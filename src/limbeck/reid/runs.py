@@ -19,7 +19,7 @@ from limbeck.reid.commands import load_people
 from limbeck.reid.dataset import ReidDataset
 from limbeck.reid.embedding import represent
 from limbeck.reid.network import ReidNetwork
-from limbeck.reid.recipe import DataSettings, ReidRecipe
+from limbeck.reid.recipe import RENAMED, DataSettings, ReidRecipe
 from limbeck.reid.supervised.task import ReidTask, digest
 from limbeck.reporting.progress import Bar, Progress, no_bar
 from limbeck.tensorfiles import read_description, read_tensors
@@ -85,7 +85,7 @@ def train_run(
     recipe = replace(recipe, data=replace(recipe.data, root=where))
     with process_group(device) as place:
         known = {**_fingerprint(recipe), "training": resume_fingerprint(recipe.training)}
-        resuming = refuse_other(folder, folder / CHECKPOINTS, known)
+        resuming = refuse_other(folder, folder / CHECKPOINTS, known, renamed=RENAMED)
         task = _task_of_all(recipe, folder, place, resuming=resuming, bar=bar)
         if is_main() and say is not None:
             for line in [*task.told, *_counted(task)]:
@@ -96,6 +96,7 @@ def train_run(
             folder,
             device=place,
             fingerprint={**_fingerprint(recipe), "people": digest(task.people)},
+            renamed=RENAMED,
             description={"format": FORMAT, "recipe": recipe.to_dict(), "identities": task.identities.tolist()},
             texts={"recipe.yaml": resolved} if resolved else {},
             say=say,

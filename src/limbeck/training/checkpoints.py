@@ -114,13 +114,14 @@ def remove_leftovers(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def refuse_other(run: Path, folder: Path, here: Mapping[str, Any]) -> bool:
+def refuse_other(run: Path, folder: Path, here: Mapping[str, Any], *, renamed: Mapping[str, str] | None = None) -> bool:
     """Whether a run has checkpoints, and whether its newest was made with these settings; quick, tensors are not read.
 
     Args:
         run: its folder, for the message.
         folder: of the checkpoints.
         here: what is known of the settings at hand; other settings of the checkpoint are not compared.
+        renamed: of `check_fingerprint`.
 
     Raises:
         InputError: they differ.
@@ -130,10 +131,10 @@ def refuse_other(run: Path, folder: Path, here: Mapping[str, Any]) -> bool:
         return False
     try:
         there = read_description(listed[-1][0])["fingerprint"]
-        held = {name: there.get(name, _ABSENT) for name in here}
+        held = {name: value for name, value in _with_current_names(there, renamed).items() if name in here}
     except (InputError, LookupError, AttributeError):
         return True  # damaged: `latest` goes into it
-    check_fingerprint(str(run), {name: value for name, value in held.items() if value is not _ABSENT}, here)
+    check_fingerprint(str(run), held, here)
     return True
 
 
@@ -145,18 +146,21 @@ def _listed(folder: Path) -> list[tuple[Path, int]]:
     return sorted(((path, int(match[1])) for path, match in found if match), key=lambda pair: pair[1])
 
 
-def check_fingerprint(origin: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+def check_fingerprint(
+    origin: str, there: Mapping[str, Any], here: Mapping[str, Any], *, renamed: Mapping[str, str] | None = None
+) -> None:
     """Compare the recipe of a run with the one at hand.
 
     Args:
         origin: names the run, for the message.
         there: the run's recipe; nested mappings of plain values.
         here: the recipe at hand.
+        renamed: keys of `there` as earlier versions wrote them -> the keys of `here` that they are compared with.
 
     Raises:
         InputError: they differ; the line names what differs.
     """
-    old, new = _dotted(there), _dotted(here)
+    old, new = _dotted(_with_current_names(there, renamed)), _dotted(here)
     differing = [name for name in {**new, **old} if old.get(name, _ABSENT) != new.get(name, _ABSENT)]
     if not differing:
         return
@@ -169,6 +173,11 @@ def check_fingerprint(origin: str, there: Mapping[str, Any], here: Mapping[str, 
 
 
 _ABSENT = object()
+
+
+def _with_current_names(fingerprint: Mapping[str, Any], renamed: Mapping[str, str] | None) -> dict[str, Any]:
+    names = renamed or {}
+    return {names.get(name, name): value for name, value in fingerprint.items()}
 
 
 def _dotted(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

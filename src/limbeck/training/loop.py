@@ -128,6 +128,7 @@ def fit(
     *,
     device: str | torch.device = "cpu",
     fingerprint: Mapping[str, Any] | None = None,
+    renamed: Mapping[str, str] | None = None,
     description: Mapping[str, Any] | None = None,
     texts: Mapping[str, str] | None = None,
     say: Callable[[str], None] | None = None,
@@ -157,6 +158,7 @@ def fit(
         device: where; the network is moved there.
         fingerprint: whatever else decides the result, as nested mappings of plain values. Going on with others is
             refused. `settings` and the steps per epoch are compared anyway.
+        renamed: keys of `fingerprint` as checkpoints of earlier versions hold them -> the current keys.
         description: goes with the weights in `model.safetensors`; its "format", if any, becomes the file's format.
         texts: name -> content of files to be kept with the run, such as its recipe; written once it is known that the
             folder's checkpoints, if any, are of these settings.
@@ -168,7 +170,9 @@ def fit(
         Diverged: a term of the loss or its gradient became infinite or NaN; no checkpoint is written of that.
         OSError: a file cannot be written; the last checkpoint stands.
     """
-    run = _Run(task, settings, Path(folder), check_device(device), fingerprint or {}, description or {}, say)
+    run = _Run(
+        task, settings, Path(folder), check_device(device), fingerprint or {}, renamed or {}, description or {}, say
+    )
     with stop_signals(run.standing) as stop, ExitStack() as stack:
         run.begin()
         if is_main():
@@ -195,6 +199,7 @@ class _Run:
         folder: Path,
         device: torch.device,
         fingerprint: Mapping[str, Any],
+        renamed: Mapping[str, str],
         description: Mapping[str, Any],
         say: Callable[[str], None] | None,
     ) -> None:
@@ -210,6 +215,7 @@ class _Run:
             raise InputError("WORLD_SIZE asks for several processes; call fit inside limbeck.training.process_group")
         self.task, self.settings, self.folder = task, settings, folder
         self.device = device
+        self.renamed = renamed
         self.description, self._say = dict(description), say
         self.total = self.per_epoch * settings.epochs
         self.fingerprint = {
@@ -247,7 +253,8 @@ class _Run:
                 self._prepare()
                 found = checkpoints.latest(self.folder / CHECKPOINTS)
                 if found is not None:
-                    checkpoints.check_fingerprint(str(self.folder), found.fingerprint, self.fingerprint)
+                    origin = str(self.folder)
+                    checkpoints.check_fingerprint(origin, found.fingerprint, self.fingerprint, renamed=self.renamed)
             except InputError as caught:
                 error = str(caught)
         # All processes fail alike, and all go on from the same file.
