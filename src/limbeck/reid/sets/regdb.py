@@ -1,8 +1,8 @@
 """RegDB: its folders, lists and official counts.
 
 Layout: `idx/{train,test}_{visible,thermal}_{1..10}.txt`, a picture a line as `Visible/1/name.bmp 0`; ten pictures of
-each of 412 people in either modality, ten folds into halves. Labels of the two halves both begin at 0, so identities
-are taken from the folders.
+each of 412 people in either modality. Each of ten folds halves the people. Labels of the two halves both begin at 0, so
+identities are taken from the folders.
 
 Source: Nguyen et al. 2017; the ten folds: Ye et al. 2018.
 """
