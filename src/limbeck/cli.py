@@ -606,14 +606,14 @@ def _study_table5(parser: ArgumentParser, config: Namespace) -> None:
 
 def _study_ablation(parser: ArgumentParser, config: Namespace) -> None:
     from limbeck.multiview.data import load  # noqa: PLC0415
-    from limbeck.studies.multiview_ablation.report import format_table, write_report  # noqa: PLC0415
+    from limbeck.studies.multiview_ablation.report import format_report, write_report  # noqa: PLC0415
     from limbeck.studies.multiview_ablation.run import AblationSettings, run_ablation  # noqa: PLC0415
 
     data = load(config.data)
     settings, folder = _study(parser, config, AblationSettings)
     result = run_ablation(data, settings, say=_tell)
     files = write_report(result, folder)
-    _print(format_table(result))
+    _print(format_report(result))
     _print_written(files)
 
 

@@ -6,20 +6,28 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from limbeck.reporting.statistics import estimate, paired_difference
+from limbeck.reporting.statistics import Estimate, difference_as_json, estimate_as_json, paired_difference
 
 RNG = np.random.default_rng(0)
 FIRST, SECOND = RNG.normal(1.0, 1.0, 9), RNG.normal(0.5, 1.0, 9)
 
 
 def test_an_estimate_is_mean_and_sample_deviation() -> None:
-    value = estimate([1.0, 2.0, 6.0])
+    value = Estimate.from_values([1.0, 2.0, 3.0, 6.0])
     assert value.mean == 3
-    assert value.deviation == pytest.approx(math.sqrt((4 + 1 + 9) / 2))
+    assert value.deviation == pytest.approx(math.sqrt(14 / 3))
+    assert value.standard_error == pytest.approx(value.deviation / 2)
+    assert estimate_as_json(value) == {"mean": 3, "deviation": value.deviation}
 
 
-def test_one_split_has_no_deviation() -> None:
-    assert estimate([0.7]).deviation == 0
+def test_one_trial_says_nothing_about_the_deviation() -> None:
+    value = Estimate.from_values([0.7])
+    assert value.mean == 0.7
+    assert math.isnan(value.deviation)
+    assert math.isnan(value.standard_error)
+    assert estimate_as_json(value) == {"mean": 0.7, "deviation": None}
+    with pytest.raises(ValueError, match="at least one value"):
+        Estimate.from_values([])
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.95, 0.99])
@@ -55,6 +63,8 @@ def test_equal_differences_leave_no_width() -> None:
 def test_one_split_says_nothing_about_the_width() -> None:
     result = paired_difference([2.0], [1.0], test_to_train=0.3)
     assert (result.low, result.mean, result.high) == (-math.inf, 1, math.inf)
+    assert difference_as_json(result) == {"mean": 1, "low": None, "high": None}
+    assert difference_as_json(None) is None
 
 
 @pytest.mark.parametrize(("first", "second"), [([], []), ([1.0], [1.0, 2.0])])

@@ -11,7 +11,7 @@ from tests.retrieval.references import dense_k_reciprocal, rank_all
 from tests.retrieval.test_protocols import sysu_like
 
 from limbeck.errors import InputError
-from limbeck.retrieval.evaluation import Spread, evaluate
+from limbeck.retrieval.evaluation import evaluate
 from limbeck.retrieval.features import Features
 from limbeck.retrieval.metrics import summarise
 from limbeck.retrieval.protocols import Market, Protocol, RegDB, named_protocols
@@ -129,14 +129,6 @@ def test_progress_ends_at_all() -> None:
     assert [done for done, _ in heard] == sorted(done for done, _ in heard)
 
 
-def test_spread_over_trials() -> None:
-    spread = Spread.of([1.0, 2.0, 3.0, 6.0])
-    assert spread.mean == 3
-    assert spread.deviation == pytest.approx(math.sqrt(14 / 3))
-    assert spread.error == pytest.approx(spread.deviation / 2)
-    assert math.isnan(Spread.of([1.0]).deviation)
-
-
 def test_cmc_by_hand() -> None:
     ranks = Ranks(np.array([1, 2, 2, 0, 70]), np.full(5, 0.5), np.full(5, 0.25), np.array([1, 1, 1, 0, 1]))
     figures = summarise(ranks)
@@ -155,7 +147,7 @@ def test_the_report_names_protocols_rules_and_spreads() -> None:
         assert one.protocol in text
         assert one.rules in text
         assert f"{100 * one.cmc(1).mean:.2f} ± {100 * one.cmc(1).deviation:.2f}" in text
-        assert f"({100 * one.mean_average_precision.error:.2f})" in text
+        assert f"({100 * one.mean_average_precision.standard_error:.2f})" in text
     values = json.loads(json.dumps(evaluations_as_json(together), allow_nan=False))
     assert values[0]["cmc"]["1"]["mean"] == together[0].cmc(1).mean
     assert len(values[0]["mean_average_precision"]["values"]) == 10

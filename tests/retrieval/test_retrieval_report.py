@@ -152,7 +152,7 @@ def test_the_page_is_whole_and_says_what_it_shows(report: Path) -> None:
     for one in evaluate(people(), named_protocols("sysu-all")):
         assert f"{one.protocol}: {one.rules}" in words
         assert f"{100 * one.cmc(1).mean:.2f} ± {100 * one.cmc(1).deviation:.2f}" in words
-        assert f"({100 * one.mean_average_precision.error:.2f})" in words
+        assert f"({100 * one.mean_average_precision.standard_error:.2f})" in words
     assert "one query of each group was drawn at random (seed 0)" in words
     assert "count identities" in words
     assert not re.search(r"https?://", text)

@@ -82,9 +82,9 @@ def row(nats, low, high, *, bound="lower", stated=None, saturates=None):
 
 def test_a_row_counts_what_it_says():
     one = row((0.9, 1.1, 1.3, 0.5), (0.8, 1.0, 1.2, 0.4), (1.0, 1.2, 1.4, 0.6))
-    assert one.mean == pytest.approx(0.95)
+    assert one.estimate.mean == pytest.approx(0.95)
     assert one.bias == pytest.approx(0.95 - 1.02165, abs=1e-4)
-    assert one.deviation == pytest.approx(np.std([0.9, 1.1, 1.3, 0.5], ddof=1))
+    assert one.estimate.deviation == pytest.approx(np.std([0.9, 1.1, 1.3, 0.5], ddof=1))
     assert (one.within, one.holds, one.right) == (0.5, False, 0.75)
     assert row(one.nats, one.low, one.high, bound="upper").right == 0.5
     assert row(one.nats, one.low, one.high, bound="neither").right is None
@@ -93,7 +93,7 @@ def test_a_row_counts_what_it_says():
     assert not row((0.9,) * 18 + (2.0, 2.0), (0.8,) * 20, (1.0,) * 20).holds
     assert row(one.nats, one.low, one.high, saturates=1.0).saturated
     assert not row(one.nats, one.low, one.high, saturates=1.1).saturated
-    assert row((1.0,), (0.9,), (1.1,)).deviation == 0.0
+    assert math.isnan(row((1.0,), (0.9,), (1.1,)).estimate.deviation)
 
 
 def test_a_stated_failure_excludes_the_truth():

@@ -14,7 +14,7 @@ from limbeck.errors import InputError
 from limbeck.information.curve import InformationRow, read_information
 from limbeck.multiview.data import assemble, save
 from limbeck.multiview.recipe import Recipe
-from limbeck.reporting.statistics import estimate
+from limbeck.reporting.statistics import Estimate
 from limbeck.studies.fitting.report import fitting_figure, format_fitting, summaries, write_fitting
 from limbeck.studies.fitting.run import MEAN, FittedRun, FittingSettings, PeopleFitting, run_fitting, series_of
 from limbeck.synthetic.people import PeopleSettings
@@ -136,7 +136,9 @@ def test_the_summary_by_hand() -> None:
     assert of_views.v.mean == pytest.approx(0.9)
     assert of_views.gap.mean == pytest.approx(0.3)
     assert of_views.gap.deviation == pytest.approx(math.sqrt(0.02))
-    assert of_views.fitted_after == estimate([4.0, 8.0])  # 0.55 is above 0.54; the other is there at the end
+    assert of_views.fitted_after == Estimate.from_values(
+        [4.0, 8.0]
+    )  # 0.55 is above 0.54; the other is there at the end
     assert of_all.v.mean == pytest.approx(1.1)
     table = format_fitting(runs)
     assert "0.900 ± 0.141" in table

@@ -10,7 +10,7 @@ from PIL import Image
 from limbeck.multiview.data import assemble, stratified_folds
 from limbeck.multiview.evaluation import Scores
 from limbeck.multiview.recipe import Recipe
-from limbeck.studies.multiview_ablation.report import format_table, write_report
+from limbeck.studies.multiview_ablation.report import format_report, write_report
 from limbeck.studies.multiview_ablation.run import BASELINES, ROWS, AblationResult, AblationSettings, RowResult
 
 
@@ -56,7 +56,7 @@ def test_a_report_is_text_json_and_pictures_that_open(tmp_path: Path) -> None:
         "dimension.png",
     ]
     assert json.loads(files[0].read_text())["study"] == "ablation"
-    assert files[1].read_text() == format_table(_result())
+    assert files[1].read_text() == format_report(_result())
     for file in files[2:]:
         with Image.open(file) as picture:
             picture.verify()
@@ -74,7 +74,7 @@ def test_without_a_sweep_or_a_network_their_pictures_are_left_out(tmp_path: Path
 
 def test_the_table_names_every_row_view_and_width() -> None:
     result = _result()
-    table = format_table(result)
+    table = format_report(result)
     for row in result.rows:
         lines = [line for line in table.splitlines() if line.split()[:1] == [row.name]]
         assert len(lines) == 2, row.name  # accuracy, and accuracy without each view
@@ -87,24 +87,24 @@ def test_the_table_names_every_row_view_and_width() -> None:
 
 
 def test_the_table_has_no_control_characters_and_keeps_its_width() -> None:
-    table = format_table(_result())
+    table = format_report(_result())
     assert "\x1b" not in table
     assert max(map(len, table.splitlines())) <= 150
 
 
 def test_many_views_with_long_names_are_still_all_named() -> None:
     result = _result(views=12)
-    table = format_table(result, width=300)
+    table = format_report(result, width=300)
     for view in result.data.view_names:
         assert f"no {view}" in table
 
 
 def test_published_figures_stand_beside_a_set_of_the_paper_and_no_other() -> None:
-    table = format_table(_result("handwritten"))
+    table = format_report(_result("handwritten"))
     for figure in ("99.20", "87.53", "99.29", "99.40", "97.67"):
         assert figure in table
     assert "Tian et al. 2022, Tables 6 and 7" in table
-    assert "Tables 6 and 7" not in format_table(_result("digits"))
+    assert "Tables 6 and 7" not in format_report(_result("digits"))
 
 
 def test_the_reference_row_is_not_compared_with_itself() -> None:
@@ -137,7 +137,14 @@ def test_one_split_has_no_interval_in_the_json(tmp_path: Path) -> None:
     write_report(_result(splits=1), tmp_path)
     row = json.loads((tmp_path / "ablation.json").read_text())["rows"][0]
     assert row["reference_minus_this"]["accuracy"]["low"] is None
-    assert row["accuracy"]["deviation"] == 0
+    assert row["accuracy"]["deviation"] is None
+
+
+def test_one_split_has_no_deviation_in_the_table() -> None:
+    result = _result(splits=1)
+    table = format_report(result)
+    assert "±" not in table.split("mean ± sd")[0]
+    assert f" {100 * result.rows[0].accuracy[0]:.2f} " in table
 
 
 def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from scipy.special import logsumexp, ndtri
 from torch import Tensor, nn
 
 from limbeck.errors import InputError
-from limbeck.information.estimates import Bound, Estimate, estimate_of
+from limbeck.information.estimates import Bound, InformationEstimate, estimate_of
 from limbeck.information.folds import assign_folds
 from limbeck.information.inputs import label_codes, real_matrix, whole_number
 from limbeck.nn.stacked import StackedLinear
@@ -157,7 +157,7 @@ def info_nce(scores: Tensor) -> Tensor:
 
 def critic_information(
     x: ArrayLike, y: ArrayLike, *, estimator: CriticEstimator = "infonce", folds: int = 5, seed: int = 0
-) -> Estimate:
+) -> InformationEstimate:
     r"""Mutual information by a trained critic, on samples it was not trained on.
 
     The critic is separable, :math:`T(x, y) = f(x)^T g(y)` with two networks of two hidden layers (64 units each, the
@@ -183,8 +183,8 @@ def critic_information(
 
     `infonce` came nearest on most truth tasks (docs/estimators.md), but cannot exceed the logarithm of its block (a
     fold, at most 1024 samples). The others can; their variance grows like :math:`e^I`. `dv` and `mine` are biased
-    upwards at finitely many samples. The interval is that of the linearised figure (see `Estimate`), with the critics
-    as they are.
+    upwards at finitely many samples. The interval is that of the linearised figure (see `InformationEstimate`), with
+    the critics as they are.
 
     Args:
         x: `(samples, features)` finite real numbers.

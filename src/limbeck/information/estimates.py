@@ -13,7 +13,7 @@ Bound = Literal["lower", "upper", "neither"]
 
 
 @dataclass(frozen=True)
-class Estimate:
+class InformationEstimate:
     """A figure for mutual information. Nothing is clamped: a figure may be negative, or above any entropy.
 
     Attributes:
@@ -38,7 +38,7 @@ class Estimate:
 
 def estimate_of(
     contributions: NDArray[np.float64], *, bound: Bound, saturates: float | None, estimator: str
-) -> Estimate:
+) -> InformationEstimate:
     r"""The mean of one contribution a sample, with the interval of a mean.
 
     .. math:: \bar c \pm t_{n-1} \, s / \sqrt n
@@ -60,4 +60,4 @@ def estimate_of(
     samples = len(contributions)
     nats = float(contributions.mean())
     half = float(student_t.ppf(0.975, samples - 1) * contributions.std(ddof=1) / np.sqrt(samples))
-    return Estimate(nats, nats - half, nats + half, bound, saturates, samples, estimator)
+    return InformationEstimate(nats, nats - half, nats + half, bound, saturates, samples, estimator)

@@ -11,14 +11,14 @@ from scipy.special import digamma
 from scipy.stats import t as student_t
 
 from limbeck.errors import InputError
-from limbeck.information.estimates import Estimate
+from limbeck.information.estimates import InformationEstimate
 from limbeck.information.folds import assign_folds
 from limbeck.information.inputs import label_codes, real_matrix, whole_number
 
 _PARTS, _SHUFFLES = 10, 5
 
 
-def ksg_information(x: ArrayLike, y: ArrayLike, neighbours: int = 3, *, seed: int = 0) -> Estimate:
+def ksg_information(x: ArrayLike, y: ArrayLike, neighbours: int = 3, *, seed: int = 0) -> InformationEstimate:
     r"""Mutual information of two continuous variables by nearest neighbours (Kraskov, Stögbauer and Grassberger).
 
     .. math:: I(x; y) \approx \psi(k) + \psi(n) - \frac1n \sum_i [\psi(a_i + 1) + \psi(b_i + 1)]
@@ -73,7 +73,7 @@ def ksg_information(x: ArrayLike, y: ArrayLike, neighbours: int = 3, *, seed: in
     return _with_interval(figure, classes, parts, whole_number(seed, "seed", least=0), "ksg")
 
 
-def ross_information(x: ArrayLike, labels: ArrayLike, neighbours: int = 3, *, seed: int = 0) -> Estimate:
+def ross_information(x: ArrayLike, labels: ArrayLike, neighbours: int = 3, *, seed: int = 0) -> InformationEstimate:
     r"""Mutual information of a continuous vector and a discrete label by nearest neighbours (Ross).
 
     .. math:: I(x; y) \approx \psi(n) + \psi(k) - \frac1n \sum_i [\psi(n_{y_i}) + \psi(m_i)]
@@ -143,7 +143,7 @@ def _nearer(tree: cKDTree, points: NDArray[np.float64], radius: NDArray[np.float
 
 def _with_interval(
     figure: Callable[[NDArray[np.int64]], float], classes: NDArray[np.int64], parts: int, seed: int, name: str
-) -> Estimate:
+) -> InformationEstimate:
     """The figure of all samples, with the spread of the figures of parts that hold the classes alike."""
     generator = np.random.default_rng(seed)
     variances = []
@@ -152,7 +152,7 @@ def _with_interval(
         variances.append(np.var([figure(np.flatnonzero(part == number)) for number in range(parts)], ddof=1))
     nats = figure(np.arange(len(classes)))
     half = float(student_t.ppf(0.975, parts - 1) * np.sqrt(np.mean(variances) / parts))
-    return Estimate(nats, nats - half, nats + half, "neither", None, len(classes), name)
+    return InformationEstimate(nats, nats - half, nats + half, "neither", None, len(classes), name)
 
 
 def _parts(samples: int, neighbours: int, what: str) -> int:

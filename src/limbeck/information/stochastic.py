@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
 from limbeck.errors import InputError
-from limbeck.information.estimates import Estimate, estimate_of
+from limbeck.information.estimates import InformationEstimate, estimate_of
 from limbeck.information.inputs import real_matrix, whole_number
 from limbeck.objectives.bottleneck import gaussian_kl_to_prior
 
@@ -32,11 +32,11 @@ class InformationBracket:
         upper: "standard prior", "fitted prior" and "leave-one-out".
     """
 
-    lower: Estimate
-    upper: tuple[Estimate, ...]
+    lower: InformationEstimate
+    upper: tuple[InformationEstimate, ...]
 
     @property
-    def tightest(self) -> Estimate:
+    def tightest(self) -> InformationEstimate:
         """The least of the upper bounds. Choosing it by its figure makes it a little too low."""
         return min(self.upper, key=lambda estimate: estimate.nats)
 

@@ -1,4 +1,4 @@
-"""Means, spreads and paired differences over folds."""
+"""Means, deviations and paired differences over trials: folds of a set, or seeds."""
 
 from __future__ import annotations
 
@@ -12,30 +12,51 @@ from scipy.stats import t as student_t
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over folds and the standard deviation between them (n - 1 in the denominator; 0 for one fold)."""
+    r"""A mean over n trials, and how sure it is.
+
+    Attributes:
+        mean: of the trials.
+        deviation: standard deviation s between them, with n - 1 in the denominator; NaN for one trial.
+        standard_error: of the mean, :math:`s / \sqrt n`; NaN for one trial.
+    """
 
     mean: float
     deviation: float
+    standard_error: float
+
+    @staticmethod
+    def from_values(values: Sequence[float]) -> Estimate:
+        """The estimate of one figure a trial.
+
+        Raises:
+            ValueError: there are no values.
+
+        Example:
+            >>> Estimate.from_values([1.0, 3.0])
+            Estimate(mean=2.0, deviation=1.414..., standard_error=1.0)
+        """
+        known = np.asarray(values, np.float64)
+        if len(known) == 0:
+            raise ValueError("an estimate needs at least one value")
+        if len(known) == 1:
+            return Estimate(float(known[0]), math.nan, math.nan)
+        deviation = float(known.std(ddof=1))
+        return Estimate(float(known.mean()), deviation, deviation / math.sqrt(len(known)))
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean paired difference with its confidence interval; the interval is infinite for a single fold."""
+    """A mean paired difference with its confidence interval; the interval is infinite for a single trial."""
 
     mean: float
     low: float
     high: float
 
 
-def estimate(values: Sequence[float]) -> Estimate:
-    """Mean and standard deviation."""
-    return Estimate(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0)
-
-
 def paired_difference(
     first: Sequence[float], second: Sequence[float], *, test_to_train: float, confidence: float = 0.95
 ) -> Difference:
-    r"""Mean of first - second over the same folds, with the corrected resampled t interval.
+    r"""Mean of first - second over the same trials, with the corrected resampled t interval.
 
     .. math:: \bar d \pm t_{n-1} s \sqrt{\frac1n + \frac{n_{test}}{n_{train}}}
 
@@ -44,9 +65,9 @@ def paired_difference(
     correction.
 
     Args:
-        first: one figure a fold.
-        second: the same folds.
-        test_to_train: test samples over training samples of a fold.
+        first: one figure a trial.
+        second: the same trials.
+        test_to_train: test samples over training samples of a fold; 0 where trials share no samples.
         confidence: of the interval.
 
     Raises:
@@ -67,3 +88,20 @@ def paired_difference(
     quantile = float(student_t.ppf((1 + confidence) / 2, n - 1))
     half = quantile * float(difference.std(ddof=1)) * math.sqrt(1 / n + test_to_train)
     return Difference(mean, mean - half, mean + half)
+
+
+def finite_or_none(value: float) -> float | None:
+    """The value, or None, which is JSON's null, where it is NaN or infinite."""
+    return value if math.isfinite(value) else None
+
+
+def estimate_as_json(estimate: Estimate) -> dict[str, float | None]:
+    """Mean and deviation as plain values; None for the deviation of one trial."""
+    return {"mean": finite_or_none(estimate.mean), "deviation": finite_or_none(estimate.deviation)}
+
+
+def difference_as_json(difference: Difference | None) -> dict[str, float | None] | None:
+    """Mean and ends of the interval as plain values; None for the ends of an infinite one, and for no difference."""
+    if difference is None:
+        return None
+    return {name: finite_or_none(value) for name, value in vars(difference).items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,29 +12,13 @@ from numpy.typing import NDArray
 from limbeck.devices import check_device
 from limbeck.errors import InputError
 from limbeck.reporting.progress import Progress
+from limbeck.reporting.statistics import Estimate
 from limbeck.retrieval.features import Features
 from limbeck.retrieval.metrics import Metrics, summarise
 from limbeck.retrieval.protocols import Protocol, Trial
 from limbeck.retrieval.ranking import Labels, Ranker, Ranks
 from limbeck.retrieval.reranking import KReciprocal, k_reciprocal
 from limbeck.retrieval.similarity import MEMORY, Similarity, similarities
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A mean over trials, their standard deviation (n - 1) and the standard error of the mean; NaN for one trial."""
-
-    mean: float
-    deviation: float
-    error: float
-
-    @staticmethod
-    def of(values: Sequence[float]) -> Spread:
-        known = np.asarray(values, np.float64)
-        if len(known) < 2:
-            return Spread(float(known.mean()), math.nan, math.nan)
-        deviation = float(known.std(ddof=1))
-        return Spread(float(known.mean()), deviation, deviation / math.sqrt(len(known)))
 
 
 @dataclass(frozen=True)
@@ -58,17 +41,17 @@ class Evaluation:
     queries: list[NDArray[np.int64]]
     gallery: list[int]
 
-    def cmc(self, k: int) -> Spread:
+    def cmc(self, k: int) -> Estimate:
         """CMC at rank k over the trials."""
-        return Spread.of([trial.rank(k) for trial in self.trials])
+        return Estimate.from_values([trial.rank(k) for trial in self.trials])
 
     @property
-    def mean_average_precision(self) -> Spread:
-        return Spread.of([trial.mean_average_precision for trial in self.trials])
+    def mean_average_precision(self) -> Estimate:
+        return Estimate.from_values([trial.mean_average_precision for trial in self.trials])
 
     @property
-    def mean_inverse_negative_penalty(self) -> Spread:
-        return Spread.of([trial.mean_inverse_negative_penalty for trial in self.trials])
+    def mean_inverse_negative_penalty(self) -> Estimate:
+        return Estimate.from_values([trial.mean_inverse_negative_penalty for trial in self.trials])
 
 
 def evaluate(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
-from rich.box import SIMPLE
-from rich.table import Table
-
-from limbeck.reporting.tables import rendered
-from limbeck.retrieval.evaluation import Evaluation, Spread
+from limbeck.reporting.formatting import format_estimate
+from limbeck.reporting.statistics import Estimate, estimate_as_json, finite_or_none
+from limbeck.reporting.tables import format_table
+from limbeck.retrieval.evaluation import Evaluation
 
 SHOWN_RANKS = (1, 5, 10, 20)
 HEADINGS = ("protocol", *(f"R{k}" for k in SHOWN_RANKS), "mAP", "mINP", "trials", "queries", "unmatched", "gallery")
@@ -18,13 +16,8 @@ HEADINGS = ("protocol", *(f"R{k}" for k in SHOWN_RANKS), "mAP", "mINP", "trials"
 
 def format_evaluations(evaluations: Sequence[Evaluation], *, width: int = 150) -> str:
     """Mean ± sd and, below it, the standard error over the trials in per cent; then each protocol's rules."""
-    table = Table(box=SIMPLE)
-    table.add_column(HEADINGS[0], no_wrap=True)
-    for heading in HEADINGS[1:]:
-        table.add_column(heading, justify="right")
-    for one in evaluations:
-        table.add_row(*table_row(one))
-    lines = [line for line in rendered(table, width=width).splitlines() if line]
+    table = format_table(HEADINGS, map(table_row, evaluations), no_wrap=HEADINGS[:1], width=width)
+    lines = [line for line in table.splitlines() if line]
     lines.append("Per cent: mean ± sd (standard error of the mean) over the trials; one trial has no spread.")
     lines += [f"{one.protocol}: {one.rules}" for one in evaluations]
     return "\n".join(lines) + "\n"
@@ -36,7 +29,7 @@ def table_row(one: Evaluation) -> list[str]:
     figures += [one.mean_average_precision, one.mean_inverse_negative_penalty]
     return [
         one.protocol,
-        *(_spread(figure) for figure in figures),
+        *(format_estimate(figure, scale=100, standard_error=True) for figure in figures),
         str(len(one.trials)),
         _range([trial.queries for trial in one.trials]),
         _range([trial.unmatched for trial in one.trials]),
@@ -66,23 +59,13 @@ def evaluations_as_json(evaluations: Sequence[Evaluation]) -> list[dict[str, Any
     ]
 
 
-def _spread(figure: Spread) -> str:
-    if math.isnan(figure.deviation):
-        return f"{100 * figure.mean:.2f}"
-    return f"{100 * figure.mean:.2f} ± {100 * figure.deviation:.2f}\n({100 * figure.error:.2f})"
-
-
 def _range(counts: Sequence[int]) -> str:
     return str(counts[0]) if min(counts) == max(counts) else f"{min(counts)}-{max(counts)}"
 
 
-def _values(figure: Spread, trials: Sequence[float]) -> dict[str, Any]:
-    def plain(value: float) -> float | None:
-        return value if math.isfinite(value) else None
-
+def _values(figure: Estimate, trials: Sequence[float]) -> dict[str, Any]:
     return {
-        "mean": plain(figure.mean),
-        "deviation": plain(figure.deviation),
-        "standard_error": plain(figure.error),
-        "values": [plain(value) for value in trials],
+        **estimate_as_json(figure),
+        "standard_error": finite_or_none(figure.standard_error),
+        "values": [finite_or_none(value) for value in trials],
     }

@@ -11,17 +11,15 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
-from rich.box import SIMPLE
-from rich.table import Table
 
 from limbeck.files import write_json, write_text
 from limbeck.information.diagnosis import diagnosis_as_json, write_diagnosis
+from limbeck.reporting.formatting import format_difference, format_estimate
 from limbeck.reporting.html import Page
 from limbeck.reporting.plots import save_plot
-from limbeck.reporting.statistics import Difference, estimate
-from limbeck.reporting.tables import rendered
+from limbeck.reporting.statistics import difference_as_json, estimate_as_json
+from limbeck.reporting.tables import format_table
 from limbeck.studies.diagnosis.run import DiagnosisResult, Figure, SetResult, place_name
-from limbeck.studies.multiview_ablation.run import difference_as_json
 
 _PANELS = 4  # side by side
 
@@ -36,12 +34,7 @@ def format_diagnoses(result: DiagnosisResult, *, width: int = 150) -> str:
     text = ""
     for one in result.sets:
         for title, headings, lines in _tables(one):
-            table = Table(box=SIMPLE, title=title, title_justify="left")
-            for place, heading in enumerate(headings):
-                table.add_column(heading, justify="right" if place else "left", no_wrap=True)
-            for line in lines:
-                table.add_row(*line)
-            text += rendered(table, width=width)
+            text += format_table(headings, lines, title=title, title_left=True, no_wrap=headings, width=width)
         text += f"{one.name}: {one.protocol}.\n{_warned(one)}; see the page.\n"
     return text + "\n".join(_notes(result)) + "\n"
 
@@ -51,29 +44,18 @@ def _tables(one: SetResult) -> Iterator[tuple[str, list[str], list[list[str]]]]:
     runs = f"{len(one.runs)} {one.runs[0].split()[0]}{'s' * (len(one.runs) > 1)}"
     names = list(one.rows)
     lines = [
-        [figure.name, *(_spread(one.values(row, figure), figure.digits) for row in names)] for figure in one.figures
+        [figure.name, *(format_estimate(one.estimate(row, figure), figure.digits) for row in names)]
+        for figure in one.figures
     ]
     entropy = np.mean([found.entropy.nats for own in one.rows.values() for found in own])
     yield f"{one.name}, {runs}: nats, of H(y) = {entropy:.3f}", ["", *names], lines
     others = [row for row in names if one.against(row, one.figures[0]) is not None]
     if others:
         lines = [
-            [figure.name, *(_interval(one.against(row, figure), figure) for row in others)] for figure in one.figures
+            [figure.name, *(format_difference(one.against(row, figure), figure.digits) for row in others)]
+            for figure in one.figures
         ]
         yield f"{one.name}, {runs}: {one.reference} less the row [95 %]", ["", *others], lines
-
-
-def _spread(values: list[float], digits: int) -> str:
-    found = estimate(values)
-    mean = f"{found.mean:z.{digits}f}"
-    return f"{mean} ± {found.deviation:.{digits}f}" if len(values) > 1 else mean
-
-
-def _interval(difference: Difference | None, figure: Figure) -> str:
-    if difference is None:
-        return ""
-    mean, *ends = (f"{value:+z.{figure.digits}f}" for value in (difference.mean, difference.low, difference.high))
-    return f"{mean} [{', '.join(ends)}]" if np.isfinite(difference.low) else mean
 
 
 def _warned(one: SetResult) -> str:
@@ -120,10 +102,12 @@ def diagnoses_as_json(result: DiagnosisResult) -> dict[str, Any]:
 
 
 def _row_as_json(one: SetResult, row: str) -> dict[str, Any]:
-    values = {figure.name: one.values(row, figure) for figure in one.figures}
     return {
         "name": row,
-        "figures": {name: asdict(estimate(own)) | {"runs": own} for name, own in values.items()},
+        "figures": {
+            figure.name: estimate_as_json(one.estimate(row, figure)) | {"runs": one.values(row, figure)}
+            for figure in one.figures
+        },
         "reference_minus_this": {figure.name: difference_as_json(one.against(row, figure)) for figure in one.figures},
         "diagnoses": [diagnosis_as_json(found) for found in one.rows[row]],
     }
@@ -146,7 +130,7 @@ def _panel(axes: Axes, one: SetResult, figure: Figure) -> None:
     colours = mpl.colormaps["tab10"]
     for place, row in enumerate(one.rows):
         values, colour = one.values(row, figure), colours(place % 10)
-        found = estimate(values)
+        found = one.estimate(row, figure)
         axes.plot(values, [place + 0.22] * len(values), ".", color=colour, alpha=0.5, markersize=6)
         axes.errorbar(found.mean, place, xerr=found.deviation, fmt="o", color=colour, capsize=4, markersize=6)
     axes.set_yticks(range(len(one.rows)), list(one.rows))

@@ -26,7 +26,7 @@ from limbeck.multiview.tensors import TensorViews
 from limbeck.multiview.training import Trained, gather, predict
 from limbeck.multiview.views import Views, read_views
 from limbeck.reid.diagnosis import view_features_of_run
-from limbeck.reporting.statistics import Difference, paired_difference
+from limbeck.reporting.statistics import Difference, Estimate, paired_difference
 from limbeck.studies.multiview_ablation.run import REFERENCE, ROWS, RowName, parts_of, row_recipe, train_splits
 from limbeck.studies.reid_ablation.run import Table4Settings, run_folder, run_table4, small_recipe
 
@@ -161,6 +161,10 @@ class SetResult:
     def values(self, row: str, figure: Figure) -> list[float]:
         """One figure of a row, a number a run."""
         return [figure.of(found) for found in self.rows[row]]
+
+    def estimate(self, row: str, figure: Figure) -> Estimate:
+        """One figure of a row over the runs."""
+        return Estimate.from_values(self.values(row, figure))
 
     def against(self, row: str, figure: Figure) -> Difference | None:
         """Paired difference of the reference less a row; None for the reference, or where it was not trained."""

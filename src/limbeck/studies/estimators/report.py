@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
-from rich.box import SIMPLE
-from rich.table import Table
 
 from limbeck.files import atomic_writer, write_json, write_text
+from limbeck.reporting.formatting import format_estimate
 from limbeck.reporting.html import Page
 from limbeck.reporting.plots import png
-from limbeck.reporting.tables import rendered
+from limbeck.reporting.tables import format_table
 from limbeck.studies.estimators.run import EstimatorRow, EstimatorsResult, as_json
 
 _HEADINGS = ("task", "truth", "estimator", "bound", "mean ± sd", "bias", "stated error", "within", "right side")
@@ -26,19 +25,14 @@ def format_estimators(result: EstimatorsResult, *, width: int = 150) -> str:
         result: of `run_estimators`.
         width: of the text.
     """
-    table = Table(title=_title(result), box=SIMPLE)
-    for heading in _HEADINGS:
-        table.add_column(
-            heading, justify="left" if heading in ("task", "estimator", "bound") else "right", no_wrap=True
-        )
-    last = None
+    lines, last = [], None
     for row in result.rows:
         cells = _cells(row)
-        if row.task.name == last:
-            cells = ("", "", *cells[2:])
-        table.add_row(*cells)
+        lines.append(("", "", *cells[2:]) if row.task.name == last else cells)
         last = row.task.name
-    return rendered(table, width=width) + "\n".join((*_verdicts(result), *_NOTES)) + "\n"
+    left = ("task", "estimator", "bound")
+    table = format_table(_HEADINGS, lines, title=_title(result), left=left, no_wrap=_HEADINGS, width=width)
+    return table + "\n".join((*_verdicts(result), *_NOTES)) + "\n"
 
 
 _NOTES = (
@@ -60,7 +54,7 @@ def _cells(row: EstimatorRow) -> tuple[str, ...]:
         f"{row.task.truth:.3f}",
         row.estimator,
         row.bound + (" sat." if row.saturated else ""),
-        f"{row.mean:.3f} ± {row.deviation:.3f}",
+        format_estimate(row.estimate, 3),
         f"{row.bias:+.3f}",
         stated,
         f"{100 * row.within:.0f} %" + ("" if row.holds else " !"),

@@ -13,10 +13,11 @@ import numpy as np
 from limbeck.errors import InputError
 from limbeck.information.benchmark_tasks import BenchmarkTask, TaskSample, benchmark_task, benchmark_tasks
 from limbeck.information.critics import BOUNDS, LEAST_SAMPLES, critic_information
-from limbeck.information.estimates import Estimate
+from limbeck.information.estimates import InformationEstimate
 from limbeck.information.neighbours import ksg_information, ross_information
 from limbeck.information.probes import cross_fitted_information
 from limbeck.information.stochastic import encoder_information
+from limbeck.reporting.statistics import Estimate, estimate_as_json
 
 CRITICS = tuple(BOUNDS)
 PROBES = ("linear", "mlp")
@@ -94,19 +95,14 @@ class EstimatorRow:
     seconds: float
 
     @property
-    def mean(self) -> float:
-        """Over seeds."""
-        return float(np.mean(self.nats))
-
-    @property
-    def deviation(self) -> float:
-        """Between seeds; 0 for one."""
-        return float(np.std(self.nats, ddof=1)) if len(self.nats) > 1 else 0.0
+    def estimate(self) -> Estimate:
+        """Of the nats, over seeds."""
+        return Estimate.from_values(self.nats)
 
     @property
     def bias(self) -> float:
         """Mean less truth."""
-        return self.mean - self.task.truth
+        return self.estimate.mean - self.task.truth
 
     @property
     def within(self) -> float:
@@ -185,7 +181,7 @@ def suits(estimator: str, task: BenchmarkTask) -> bool:
 
 
 def _measure(task: BenchmarkTask, estimator: str, settings: EstimatorsSettings) -> list[EstimatorRow]:
-    found: dict[str, list[Estimate]] = {}
+    found: dict[str, list[InformationEstimate]] = {}
     begun = time.perf_counter()
     for seed in range(settings.first_seed, settings.first_seed + settings.seeds):
         for estimate in _estimates(task.sample(settings.samples, seed), estimator, seed):
@@ -207,20 +203,20 @@ def _measure(task: BenchmarkTask, estimator: str, settings: EstimatorsSettings) 
     ]
 
 
-def _estimates(drawn: TaskSample, estimator: str, seed: int) -> list[Estimate]:
+def _estimates(drawn: TaskSample, estimator: str, seed: int) -> list[InformationEstimate]:
     if estimator == "ksg":
         return [ksg_information(drawn.x, drawn.y, seed=seed)]
     if estimator == "ross":
         return [ross_information(drawn.x, drawn.y, seed=seed)]
     if estimator in PROBES:
         read = cross_fitted_information(drawn.x, drawn.y, probe=estimator, seed=seed)  # type: ignore[arg-type]
-        return [Estimate(read.nats, read.low, read.high, "lower", None, read.samples, estimator)]
+        return [InformationEstimate(read.nats, read.low, read.high, "lower", None, read.samples, estimator)]
     if estimator == BRACKET:
         assert drawn.mean is not None
         assert drawn.log_variance is not None
         bracket = encoder_information(drawn.mean, drawn.log_variance, seed=seed)
         known = [bracket.lower, *bracket.upper]
-        return [Estimate(**(vars(one) | {"estimator": f"known {one.estimator}"})) for one in known]
+        return [InformationEstimate(**(vars(one) | {"estimator": f"known {one.estimator}"})) for one in known]
     return [critic_information(drawn.x, drawn.y, estimator=estimator, folds=FOLDS, seed=seed)]  # type: ignore[arg-type]
 
 
@@ -313,8 +309,7 @@ def as_json(result: EstimatorsResult) -> dict[str, Any]:
                 "nats": list(row.nats),
                 "low": list(row.low),
                 "high": list(row.high),
-                "mean": row.mean,
-                "deviation": row.deviation,
+                **estimate_as_json(row.estimate),
                 "bias": row.bias,
                 "stated": {
                     "low": row.stated.low,

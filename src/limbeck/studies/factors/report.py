@@ -12,14 +12,13 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from rich.box import SIMPLE
-from rich.table import Table
 
 from limbeck.errors import InputError
 from limbeck.files import write_json, write_text
+from limbeck.reporting.formatting import format_estimate
 from limbeck.reporting.plots import save_plot
-from limbeck.reporting.statistics import Estimate, estimate
-from limbeck.reporting.tables import rendered
+from limbeck.reporting.statistics import Estimate
+from limbeck.reporting.tables import format_table
 from limbeck.retrieval.features import MODALITIES
 from limbeck.studies.factors.run import FactorRow
 
@@ -31,8 +30,8 @@ class _Cell:
     rows: tuple[FactorRow, ...]
 
     @property
-    def spread(self) -> Estimate:
-        return estimate([row.nats for row in self.rows])
+    def nats(self) -> Estimate:
+        return Estimate.from_values([row.nats for row in self.rows])
 
     @property
     def entropy(self) -> float:
@@ -43,12 +42,11 @@ class _Cell:
         """Of one run its interval; of several one standard deviation to each side."""
         if len(self.rows) == 1:
             return self.rows[0].low, self.rows[0].high
-        return self.spread.mean - self.spread.deviation, self.spread.mean + self.spread.deviation
+        return self.nats.mean - self.nats.deviation, self.nats.mean + self.nats.deviation
 
     def text(self) -> str:
-        if len(self.rows) == 1:
-            return f"{self.spread.mean:z.2f} [{self.ends[0]:z.2f}, {self.ends[1]:z.2f}]"
-        return f"{self.spread.mean:z.2f} ± {self.spread.deviation:.2f}"
+        shown = format_estimate(self.nats)
+        return f"{shown} [{self.ends[0]:z.2f}, {self.ends[1]:z.2f}]" if len(self.rows) == 1 else shown
 
 
 _Group = tuple[str, dict[str, _Cell]]  # a factor, and representation -> cell
@@ -104,19 +102,10 @@ def format_factors(rows: Sequence[FactorRow], *, width: int = 150) -> str:
     summary = _summary(rows)
     text = io.StringIO()
     for modality in summary.modalities:
-        table = Table(box=SIMPLE, title=f"{modality} pictures: nats read of each factor", title_justify="left")
-        table.add_column("factor", no_wrap=True)
-        table.add_column("entropy", justify="right")
-        for name in summary.representations:
-            table.add_column(name, justify="right")
-        for factor, cells in summary.of(modality):
-            first = next(iter(cells.values()))
-            table.add_row(
-                f"{factor} *" if first.rows[0].control else factor,
-                f"{first.entropy:.2f}",
-                *(cells[name].text() if name in cells else "" for name in summary.representations),
-            )
-        text.write(rendered(table, width=width))
+        title = f"{modality} pictures: nats read of each factor"
+        lines = (_line(factor, cells, summary.representations) for factor, cells in summary.of(modality))
+        headings = ("factor", "entropy", *summary.representations)
+        text.write(format_table(headings, lines, title=title, title_left=True, no_wrap=headings[:1], width=width))
     text.write(f"{summary.note()[0].upper()}{summary.note()[1:]}.\n")
     text.write(
         "Nats are a lower bound on mutual information: what a probe reads of pictures it was not fitted to; of\n"
@@ -125,6 +114,15 @@ def format_factors(rows: Sequence[FactorRow], *, width: int = 150) -> str:
         "people it was not fitted to, except for the identity. * not visible in these pictures: must be near 0.\n"
     )
     return text.getvalue()
+
+
+def _line(factor: str, cells: dict[str, _Cell], representations: Sequence[str]) -> list[str]:
+    first = next(iter(cells.values()))
+    return [
+        f"{factor} *" if first.rows[0].control else factor,
+        f"{first.entropy:.2f}",
+        *(cells[name].text() if name in cells else "" for name in representations),
+    ]
 
 
 def factors_as_json(rows: Sequence[FactorRow]) -> list[dict[str, Any]]:
@@ -185,7 +183,7 @@ def _draw_panel(axes: Axes, groups: Sequence[_Group], names: Sequence[str]) -> N
     for place, name in enumerate(names):
         shown = [(position, cells[name]) for position, (_, cells) in enumerate(groups) if name in cells]
         places = [position + (place - (len(names) - 1) / 2) * bar for position, _ in shown]
-        axes.bar(places, [cell.spread.mean for _, cell in shown], 0.92 * bar, color=colors(place % 10), label=name)
+        axes.bar(places, [cell.nats.mean for _, cell in shown], 0.92 * bar, color=colors(place % 10), label=name)
         ends = np.array([cell.ends for _, cell in shown]).reshape(-1, 2)
         axes.vlines(places, ends[:, 0], ends[:, 1], color="black", linewidth=1)
     texts = []

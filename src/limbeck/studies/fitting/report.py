@@ -13,16 +13,15 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from rich.box import SIMPLE
-from rich.table import Table
 
 from limbeck.errors import InputError
 from limbeck.files import write_json, write_text
 from limbeck.information.curve import draw_band, finish_axes
+from limbeck.reporting.formatting import format_estimate
 from limbeck.reporting.html import Page
 from limbeck.reporting.plots import ACCENT, PLAIN, save_plot
-from limbeck.reporting.statistics import Estimate, estimate
-from limbeck.reporting.tables import rendered
+from limbeck.reporting.statistics import Estimate, estimate_as_json
+from limbeck.reporting.tables import format_table
 from limbeck.studies.fitting.run import FittedRun, FittingSettings, Series, series_of
 
 _HEADINGS = ("of", "objective", "width", "I(v;y)", "I(z;y)", "gap", "H(y)", "epochs to 90 %")
@@ -89,11 +88,11 @@ def _summary(data: str, scope: str, objective: str, width: int, own: Sequence[Se
         scope,
         objective,
         width,
-        estimate([float(series.v[-1]) for series in own]),
-        estimate([float(series.z[-1]) for series in own]),
-        estimate([series.gap for series in own]),
+        Estimate.from_values([float(series.v[-1]) for series in own]),
+        Estimate.from_values([float(series.z[-1]) for series in own]),
+        Estimate.from_values([series.gap for series in own]),
         float(np.mean([series.entropy for series in own])),
-        None if any(map(math.isnan, after)) else estimate(after),
+        None if any(map(math.isnan, after)) else Estimate.from_values(after),
         len(own),
     )
 
@@ -111,13 +110,15 @@ def format_fitting(runs: Sequence[FittedRun], *, width: int = 120) -> str:
     lines = summaries(runs)
     text = ""
     for name, own in _by_set(runs):
-        table = Table(box=SIMPLE, title=_title(name, own), title_justify="left")
-        for heading in _HEADINGS:
-            table.add_column(heading, justify="left" if heading in _HEADINGS[:2] else "right", no_wrap=True)
-        for line in lines:
-            if line.data == name:
-                table.add_row(*_cells(line))
-        text += rendered(table, width=width)
+        text += format_table(
+            _HEADINGS,
+            [_cells(line) for line in lines if line.data == name],
+            title=_title(name, own),
+            title_left=True,
+            left=_HEADINGS[:2],
+            no_wrap=_HEADINGS,
+            width=width,
+        )
     return text + "".join(f"{note}\n" for note in _notes(runs))
 
 
@@ -126,15 +127,10 @@ def _cells(line: Summary) -> list[str]:
         line.scope,
         line.objective,
         str(line.width),
-        *(_spread(one, line.runs, digits=3) for one in (line.v, line.z, line.gap)),
+        *(format_estimate(one, 3) for one in (line.v, line.z, line.gap)),
         f"{line.entropy:.3f}",
-        "never" if line.fitted_after is None else _spread(line.fitted_after, line.runs, digits=1),
+        "never" if line.fitted_after is None else format_estimate(line.fitted_after, 1),
     ]
-
-
-def _spread(value: Estimate, runs: int, *, digits: int) -> str:
-    shown = f"{value.mean:z.{digits}f}"
-    return f"{shown} ± {value.deviation:.{digits}f}" if runs > 1 else shown
 
 
 def _by_set(runs: Sequence[FittedRun]) -> Iterator[tuple[str, list[FittedRun]]]:
@@ -176,8 +172,14 @@ def fitting_as_json(runs: Sequence[FittedRun], settings: FittingSettings) -> dic
         "study": "fitting",
         "source": "Tian et al. 2021, Fig. 7, which prints no figures in nats",
         "settings": asdict(settings),
-        "summary": [asdict(line) for line in summaries(runs)],
+        "summary": [_summary_as_json(line) for line in summaries(runs)],
         "runs": [asdict(run) for run in runs],
+    }
+
+
+def _summary_as_json(line: Summary) -> dict[str, Any]:
+    return {
+        name: estimate_as_json(value) if isinstance(value, Estimate) else value for name, value in vars(line).items()
     }
 
 

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
 from sklearn.manifold import TSNE
 
 from limbeck.files import write_json, write_text
+from limbeck.reporting.formatting import format_difference, format_estimate
 from limbeck.reporting.plots import ACCENT, PAPER, PLAIN, save_plot
-from limbeck.reporting.statistics import Difference, Estimate, estimate
+from limbeck.reporting.statistics import Estimate
+from limbeck.reporting.tables import format_table
 from limbeck.studies.multiview_ablation.run import AblationResult, RowResult, as_json, published
 
 # Classes shown in the t-SNE: more colours than this cannot be told apart.
 SHOWN_CLASSES = 10
+_HEADINGS = (
+    "row",
+    "accuracy %",
+    "MV2D less this [95 %]",
+    "paper %",
+    "one view missing: loses",
+    "MV2D less this [95 %]",
+    "calibration error %",
+    "seconds",
+)
 
 
 def write_report(result: AblationResult, folder: Path) -> list[Path]:
@@ -31,7 +40,7 @@ def write_report(result: AblationResult, folder: Path) -> list[Path]:
     """
     files = [folder / "ablation.json", folder / "ablation.txt", folder / "comparison.png"]
     write_json(files[0], as_json(result))
-    write_text(files[1], format_table(result))
+    write_text(files[1], format_report(result))
     save_plot(_comparison(result), files[2])
     if any(row.embedding is not None for row in result.rows):
         files.append(folder / "tsne.png")
@@ -42,51 +51,39 @@ def write_report(result: AblationResult, folder: Path) -> list[Path]:
     return files
 
 
-def format_table(result: AblationResult, *, width: int = 150) -> str:
-    """The comparison as text: a line a row, spreads, paired differences to MV2D, published figures."""
-    text = io.StringIO()
-    console = Console(width=width, file=text)
-    for table in (_main_table(result), _missing_table(result)):
-        console.print(table)
-    return text.getvalue() + _footnotes(result) + "\n"
+def format_report(result: AblationResult, *, width: int = 150) -> str:
+    """The comparison as text: a line a row, mean ± sd, paired differences to MV2D, published figures."""
+    compared = format_table(
+        _HEADINGS,
+        [_cells(result, row) for row in result.rows],
+        title=f"{result.data.name}: {_protocol(result)}",
+        width=width,
+    )
+    missing = format_table(
+        ("row", *(f"no {name}" for name in result.data.view_names)),
+        [[row.name, *(f"{100 * accuracy:.2f}" for accuracy in row.without.mean(axis=0))] for row in result.rows],
+        title="Test accuracy % with one view missing",
+        width=width,
+    )
+    return compared + missing + _footnotes(result) + "\n"
 
 
-def _main_table(result: AblationResult) -> Table:
-    table = Table(title=f"{result.data.name}: {_protocol(result)}", box=SIMPLE)
-    table.add_column("row")
-    for heading in (
-        "accuracy %",
-        "MV2D less this [95 %]",
-        "paper %",
-        "one view missing: loses",
-        "MV2D less this [95 %]",
-        "calibration error %",
-        "seconds",
-    ):
-        table.add_column(heading, justify="right")
-    for row in result.rows:
-        paper = published(result.data.name, row.name)
-        table.add_row(
-            row.name,
-            _spread(estimate(row.accuracy)),
-            _interval(result.against(row.name, lambda r: r.accuracy)),
-            "" if paper is None else f"{paper:.2f}",
-            _spread(estimate(row.missing_loss)),
-            _interval(result.against(row.name, lambda r: r.missing_loss)),
-            _spread(estimate([one.calibration_error for one in row.scores])),
-            f"{row.seconds:.0f}",
-        )
-    return table
+def _cells(result: AblationResult, row: RowResult) -> list[str]:
+    paper = published(result.data.name, row.name)
+    return [
+        row.name,
+        _per_cent(row.accuracy),
+        format_difference(result.against(row.name, lambda r: r.accuracy), scale=100),
+        "" if paper is None else f"{paper:.2f}",
+        _per_cent(row.missing_loss),
+        format_difference(result.against(row.name, lambda r: r.missing_loss), scale=100),
+        _per_cent([one.calibration_error for one in row.scores]),
+        f"{row.seconds:.0f}",
+    ]
 
 
-def _missing_table(result: AblationResult) -> Table:
-    table = Table(title="Test accuracy % with one view missing", box=SIMPLE)
-    table.add_column("row")
-    for name in result.data.view_names:
-        table.add_column(f"no {name}", justify="right")
-    for row in result.rows:
-        table.add_row(row.name, *(f"{100 * accuracy:.2f}" for accuracy in row.without.mean(axis=0)))
-    return table
+def _per_cent(values: Sequence[float]) -> str:
+    return format_estimate(Estimate.from_values(values), scale=100)
 
 
 def _footnotes(result: AblationResult) -> str:
@@ -98,27 +95,13 @@ def _footnotes(result: AblationResult) -> str:
         lines.append(
             "paper: Tian et al. 2022, Tables 6 and 7, mean of five runs; for Caltech its features are not ours."
         )
-    lines += [
-        f"Representation width {width}: {_spread(estimate(row.accuracy))} %" for width, row in result.sweep.items()
-    ]
+    lines += [f"Representation width {width}: {_per_cent(row.accuracy)} %" for width, row in result.sweep.items()]
     return "\n".join(lines)
 
 
 def _protocol(result: AblationResult) -> str:
     parts = [int((result.splits[0] == code).sum()) for code in range(3)]
     return f"{len(result.splits)} splits of {parts[0]} train, {parts[1]} validation, {parts[2]} test samples"
-
-
-def _spread(value: Estimate) -> str:
-    return f"{100 * value.mean:.2f} ± {100 * value.deviation:.2f}"
-
-
-def _interval(difference: Difference | None) -> str:
-    if difference is None:
-        return ""
-    if not np.isfinite(difference.low):
-        return f"{100 * difference.mean:+.2f}"
-    return f"{100 * difference.mean:+.2f} [{100 * difference.low:+.2f}, {100 * difference.high:+.2f}]"
 
 
 def _comparison(result: AblationResult) -> Figure:
@@ -150,8 +133,8 @@ def _comparison(result: AblationResult) -> Figure:
 def _dots(axes: Axes, values: np.ndarray, height: int, *, highlighted: bool) -> None:
     color = ACCENT if highlighted else PLAIN
     axes.plot(values, np.full(len(values), height), ".", color=color, alpha=0.35, markersize=5)
-    deviation = values.std(ddof=1) if len(values) > 1 else 0.0
-    axes.errorbar(values.mean(), height, xerr=deviation, fmt="o", color=color, capsize=4, markersize=6)
+    found = Estimate.from_values(values.tolist())
+    axes.errorbar(found.mean, height, xerr=found.deviation, fmt="o", color=color, capsize=4, markersize=6)
 
 
 def _embeddings(result: AblationResult) -> Figure:
@@ -193,7 +176,7 @@ def _sweep(result: AblationResult) -> Figure:
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     widths = sorted(result.sweep)
-    values = [estimate(result.sweep[width].accuracy) for width in widths]
+    values = [Estimate.from_values(result.sweep[width].accuracy) for width in widths]
     axes.errorbar(
         widths,
         [100 * value.mean for value in values],

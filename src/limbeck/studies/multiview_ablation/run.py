@@ -19,7 +19,7 @@ from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.tensors import TensorViews
 from limbeck.multiview.training import Callback, Fold, Trained, gather, predict, train
 from limbeck.multiview.views import Views, read_views
-from limbeck.reporting.statistics import Difference, estimate, paired_difference
+from limbeck.reporting.statistics import Difference, Estimate, difference_as_json, estimate_as_json, paired_difference
 from limbeck.studies.baselines import BaselineName, run_baseline
 from limbeck.studies.published import TABLE_6_SVM, TABLE_7
 
@@ -325,11 +325,11 @@ def _row_as_json(result: AblationResult, row: RowResult) -> dict[str, Any]:
     }
     return {
         "name": row.name,
-        "accuracy": dataclasses.asdict(estimate(row.accuracy)) | {"splits": row.accuracy},
-        "cross_entropy": dataclasses.asdict(estimate([s.cross_entropy for s in row.scores])),
-        "calibration_error": dataclasses.asdict(estimate([s.calibration_error for s in row.scores])),
+        "accuracy": _estimate(row.accuracy) | {"splits": row.accuracy},
+        "cross_entropy": _estimate([one.cross_entropy for one in row.scores]),
+        "calibration_error": _estimate([one.calibration_error for one in row.scores]),
         "accuracy_without_view": dict(zip(result.data.view_names, row.without.mean(axis=0).tolist(), strict=True)),
-        "missing_loss": dataclasses.asdict(estimate(row.missing_loss)) | {"splits": row.missing_loss},
+        "missing_loss": _estimate(row.missing_loss) | {"splits": row.missing_loss},
         "reference_minus_this": against,
         "published_accuracy": published(result.data.name, row.name),
         "seconds": row.seconds,
@@ -344,11 +344,8 @@ def published(data_name: str, row_name: str) -> float | None:
     return TABLE_7.get(data_name, {}).get(row_name)
 
 
-def difference_as_json(difference: Difference | None) -> dict[str, float | None] | None:
-    """Plain values; None for the ends of an infinite interval."""
-    if difference is None:
-        return None
-    return {name: value if np.isfinite(value) else None for name, value in dataclasses.asdict(difference).items()}
+def _estimate(values: Sequence[float]) -> dict[str, Any]:
+    return estimate_as_json(Estimate.from_values(values))
 
 
 def _training_summary(model: Trained) -> dict[str, float]:

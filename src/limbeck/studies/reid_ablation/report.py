@@ -9,13 +9,12 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from rich.box import SIMPLE
-from rich.table import Table
 
 from limbeck.files import write_json, write_text
+from limbeck.reporting.formatting import format_difference, format_estimate
 from limbeck.reporting.plots import ACCENT, PAPER, PLAIN, save_plot
-from limbeck.reporting.statistics import Difference, estimate, paired_difference
-from limbeck.reporting.tables import rendered
+from limbeck.reporting.statistics import Difference, Estimate, paired_difference
+from limbeck.reporting.tables import format_table
 from limbeck.studies.published import TABLE_4
 from limbeck.studies.reid_ablation.run import MEANING, Table4Settings, Trained, figures_of
 
@@ -35,34 +34,37 @@ def write_table4(trained: Sequence[Trained], settings: Table4Settings, folder: P
 
 def format_table4(trained: Sequence[Trained], settings: Table4Settings, *, width: int = 150) -> str:
     """Mean ± sd over the seeds of rank-1 and mAP from v and z, paired differences, the paper's figures."""
-    table = Table(title=_protocol(settings), box=SIMPLE)
-    table.add_column("row", no_wrap=True)
-    table.add_column("of")
-    for heading in ("rank-1", "mAP", *(f"mAP: {row} less this [95 %]" for row in REFERENCES), "paper: rank-1 / mAP"):
-        table.add_column(heading, justify="right")
-    table.add_column("parameters", justify="right")
-    for row in settings.rows:
-        for kind in _FEATURES:
-            values = figures_of(trained, row, kind, "mean_average_precision")
-            if not values:
-                continue
-            # The paper does not say which feature its Table 4 compares; its Table 3 of 2021 has v ahead.
-            paper = TABLE_4.get(row) if kind == "v" else None
-            table.add_row(
-                row if kind == "v" else "",
-                kind,
-                *(_spread(figures_of(trained, row, kind, figure)) for figure in _SHOWN),
-                *(_interval(against(trained, reference, row, kind)) for reference in REFERENCES),
-                "" if paper is None else f"{paper[0]:.2f} / {paper[1]:.2f}",
-                f"{_parameters(trained, row):,}" if kind == "v" else "",
-            )
+    differences = (f"mAP: {row} less this [95 %]" for row in REFERENCES)
+    headings = ("row", "of", "rank-1", "mAP", *differences, "paper: rank-1 / mAP", "parameters")
+    lines = [
+        _cells(trained, row, kind)
+        for row in settings.rows
+        for kind in _FEATURES
+        if figures_of(trained, row, kind, "mean_average_precision")
+    ]
+    table = format_table(
+        headings, lines, title=_protocol(settings), left=headings[:2], no_wrap=headings[:1], width=width
+    )
     notes = [f"{row}: {MEANING[row]}." for row in settings.rows]
     notes += [
         "Per cent; mean ± sd over seeds, each with people, weights and batches of its own; differences are paired by "
         "seed, with Student's t interval.",
         "paper: Tian et al. 2022, Table 4, one training on SYSU-MM01 with ResNet-50: comparable in kind only.",
     ]
-    return rendered(table, width=width) + "\n".join(notes) + "\n"
+    return table + "\n".join(notes) + "\n"
+
+
+def _cells(trained: Sequence[Trained], row: str, kind: str) -> list[str]:
+    # The paper does not say which feature its Table 4 compares; its Table 3 of 2021 has v ahead.
+    paper = TABLE_4.get(row) if kind == "v" else None
+    return [
+        row if kind == "v" else "",
+        kind,
+        *(format_estimate(Estimate.from_values(figures_of(trained, row, kind, figure))) for figure in _SHOWN),
+        *(format_difference(against(trained, reference, row, kind)) for reference in REFERENCES),
+        "" if paper is None else f"{paper[0]:.2f} / {paper[1]:.2f}",
+        f"{_parameters(trained, row):,}" if kind == "v" else "",
+    ]
 
 
 def as_json(trained: Sequence[Trained], settings: Table4Settings) -> dict[str, Any]:
@@ -108,17 +110,6 @@ def _protocol(settings: Table4Settings) -> str:
     )
 
 
-def _spread(values: Sequence[float]) -> str:
-    figures = estimate(values)
-    return f"{figures.mean:.2f} ± {figures.deviation:.2f}" if len(values) > 1 else f"{figures.mean:.2f}"
-
-
-def _interval(difference: Difference | None) -> str:
-    if difference is None:
-        return ""
-    return f"{difference.mean:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}]"
-
-
 def _picture(trained: Sequence[Trained], settings: Table4Settings) -> Figure:
     """A dot a training, a line a seed, so that pairs can be followed; v on the left, z on the right."""
     figure = Figure(figsize=(11, 4.6), layout="constrained")
@@ -138,7 +129,7 @@ def _panel(axes: Axes, trained: Sequence[Trained], rows: Sequence[str], kind: st
     for place, (row, values) in enumerate(zip(rows, columns, strict=True)):
         axes.plot(
             [place - 0.25, place + 0.25],
-            [estimate(values).mean] * 2,
+            [Estimate.from_values(values).mean] * 2,
             color=ACCENT if row == "VD" else PLAIN,
             linewidth=3,
             solid_capstyle="butt",

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.box import SIMPLE
-from rich.table import Table
 
 from limbeck.devices import check_device
 from limbeck.errors import InputError
@@ -19,7 +17,7 @@ from limbeck.reid.network import Outputs, ReidNetwork
 from limbeck.reid.recipe import DataSettings, LossSettings, NetworkSettings, ReidRecipe
 from limbeck.reid.supervised.batches import Batch
 from limbeck.reid.supervised.loss import training_terms
-from limbeck.reporting.tables import rendered
+from limbeck.reporting.tables import format_table
 from limbeck.studies.published import TABLE_5
 from limbeck.studies.reid_ablation.run import ROWS
 from limbeck.studies.timing import in_turns
@@ -180,22 +178,22 @@ def format_table5(costs: Sequence[Cost], settings: Table5Settings) -> str:
         f"{network.encoder}, branches {', '.join(network.branches)}, {2 * data.identities * data.pictures} pictures of "
         f"{data.height} x {data.width}, {settings.device}, {settings.precision}"
     )
-    table = Table(title=title, box=SIMPLE)
-    for heading in ("row", "seconds a step", "time", "paper", "parameters", "paper "):
-        table.add_column(heading, justify="left" if heading == "row" else "right")
-    for cost in costs:
-        paper = TABLE_5.get(cost.row)
-        table.add_row(
-            cost.row,
-            f"{cost.seconds:.3f}",
-            f"{cost.ratio:.3f}",
-            "" if paper is None else f"{paper[0]:.2f}",
-            f"{cost.parameters:,}",
-            "" if paper is None else f"{paper[1] / 1e6:.2f} M",
-        )
+    headings = ("row", "seconds a step", "time", "paper", "parameters", "paper ")
     note = (
         "time: over the first row's, median of the rounds' ratios. The paper's parameters hold ImageNet's "
         "classification layer (2,049,000), which nothing uses; its conventional bottleneck has 589,824 more, because "
         "head and critic read all 512 numbers there, and the 256 means here."
     )
-    return rendered(table) + note + "\n"
+    return format_table(headings, map(_cells, costs), title=title) + note + "\n"
+
+
+def _cells(cost: Cost) -> list[str]:
+    paper = TABLE_5.get(cost.row)
+    return [
+        cost.row,
+        f"{cost.seconds:.3f}",
+        f"{cost.ratio:.3f}",
+        "" if paper is None else f"{paper[0]:.2f}",
+        f"{cost.parameters:,}",
+        "" if paper is None else f"{paper[1] / 1e6:.2f} M",
+    ]
