@@ -1,6 +1,8 @@
 """What all tests share: where the real data is, when it is there."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,31 @@ def shared_set(shared_data: Path) -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@contextmanager
+def _messages() -> Iterator[list[str]]:
+    heard: list[str] = []
+
+    class Hear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            heard.append(record.getMessage())
+
+    logger, handler = logging.getLogger("limbeck"), Hear()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield heard
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+@pytest.fixture(scope="session")
+def messages() -> Callable[[], AbstractContextManager[list[str]]]:
+    """`with messages() as heard`: what the logger `limbeck` and its children say inside the block."""
+    return _messages
 
 
 @pytest.fixture

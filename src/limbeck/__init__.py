@@ -1,5 +1,6 @@
 """Learn representations from several views of the same thing, and keep in them what predicts the label."""
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -8,6 +9,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = ["MultiViewClassifier", "__version__"]
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # a library shows nothing unless it is asked to
 
 
 def __getattr__(name: str) -> Any:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +13,8 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 from jsonargparse import ArgumentParser, Namespace
 
 from limbeck.errors import InputError
+from limbeck.reporting.console import console_output
+from limbeck.reporting.progress import progress_bar
 
 if TYPE_CHECKING:
     from limbeck.information.diagnosis import ViewFeatures
@@ -72,8 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verb.arguments(parser)
     try:
         config = parser.parse_args([_underscored(word) for word in rest])
-        with warnings.catch_warnings():
-            warnings.showwarning = _warn  # type: ignore[assignment]
+        with console_output():
             verb.run(parser, config)
     except (InputError, OSError) as error:
         _fail(_one_line(error))
@@ -327,8 +326,6 @@ def _train_reid(parser: ArgumentParser, config: Namespace) -> None:
         folder,
         device=config.device,
         resolved=parser.dump(config, skip_unset=False),
-        say=_tell,
-        bar=_progress,
     )
     if fitted.stopped:
         raise SystemExit(TERMINATED)
@@ -345,7 +342,7 @@ def _reid_rank(parser: ArgumentParser, config: Namespace) -> None:
     _among("gallery_modality", config.gallery_modality, ("auto", "visible", "infrared"))
     _among("feature", config.feature, ("v", "z", "v+z"))
     model = load_run(Path(config.model), device=config.device)
-    with _progress("pictures") as progress:
+    with progress_bar("pictures") as progress:
         found = rank_folder(
             model,
             Path(config.query),
@@ -356,8 +353,6 @@ def _reid_rank(parser: ArgumentParser, config: Namespace) -> None:
             feature=config.feature,
             progress=progress,
         )
-    for line in found.skipped:
-        _tell(f"warning: left out: {line}")
     _print(format_found(found))
     if config.out is not None:
         _print(f"Written: {write_found(found, Path(config.out))}")
@@ -422,7 +417,6 @@ def _evaluate_reid(config: Namespace) -> None:
             similarity=config.similarity,
             rerank=config.rerank,
             seed=config.seed,
-            bar=_progress,
         )
     )
 
@@ -446,7 +440,7 @@ def _evaluate_features(config: Namespace) -> None:
     if config.protocol is None:
         raise InputError(f"{config.inputs[0]}: features are scored under a protocol: add --protocol")
     protocols = named_protocols(config.protocol, permutations=_permutations(config))
-    with _progress("queries") as progress:
+    with progress_bar("queries") as progress:
         evaluations = evaluate(
             [load_features(path) for path in config.inputs],
             protocols,
@@ -469,7 +463,7 @@ def _diagnose(parser: ArgumentParser, config: Namespace) -> None:
     features = _sources(config)
     if config.out is not None:  # rather now than after the work
         Path(config.out).mkdir(parents=True, exist_ok=True)
-    with _progress("probes") as progress:
+    with progress_bar("probes") as progress:
         found = diagnose_view_features(
             features,
             probe=config.probe,
@@ -510,7 +504,7 @@ def _sources(config: Namespace) -> ViewFeatures:
             _among("branch", config.branch, ("shared", "specific"))
             part = config.part or "test"
             return view_features_of_reid(
-                given, root=config.data, split=part, branch=config.branch, device=config.device, bar=_progress
+                given, root=config.data, split=part, branch=config.branch, device=config.device
             )
         case _:
             from limbeck.multiview.diagnosis import view_features_of_run  # noqa: PLC0415
@@ -533,7 +527,7 @@ def _study_estimators(parser: ArgumentParser, config: Namespace) -> None:
     from limbeck.studies.estimators.run import EstimatorsSettings, run_estimators  # noqa: PLC0415
 
     settings, folder = _study(parser, config, EstimatorsSettings)
-    result = run_estimators(settings, say=_tell)
+    result = run_estimators(settings)
     files = write_estimators(result, folder)
     _print(format_estimators(result))
     _print_written(files)
@@ -544,7 +538,7 @@ def _study_fitting(parser: ArgumentParser, config: Namespace) -> None:
     from limbeck.studies.fitting.run import FittingSettings, run_fitting  # noqa: PLC0415
 
     settings, folder = _study(parser, config, FittingSettings)
-    result = run_fitting(settings, folder, say=_tell)
+    result = run_fitting(settings, folder)
     files = write_fitting(result, settings, folder)
     _print(format_fitting(result))
     _print_written(files)
@@ -555,7 +549,7 @@ def _study_diagnosis(parser: ArgumentParser, config: Namespace) -> None:
     from limbeck.studies.diagnosis.run import DiagnosisSettings, run_diagnosis  # noqa: PLC0415
 
     settings, folder = _study(parser, config, DiagnosisSettings)
-    result = run_diagnosis(settings, folder, say=_tell)
+    result = run_diagnosis(settings, folder)
     files = write_diagnoses(result, folder)
     _print(format_diagnoses(result))
     _print_written(files)
@@ -566,7 +560,7 @@ def _study_table4(parser: ArgumentParser, config: Namespace) -> None:
     from limbeck.studies.reid_ablation.run import Table4Settings, run_table4  # noqa: PLC0415
 
     settings, folder = _study(parser, config, Table4Settings)
-    trained = run_table4(settings, folder, say=_tell)
+    trained = run_table4(settings, folder)
     files = write_table4(trained, settings, folder)
     _print(format_table4(trained, settings))
     _print_written(files)
@@ -587,7 +581,6 @@ def _study_factors(parser: ArgumentParser, config: Namespace) -> None:
         probe=config.probe,
         folds=config.folds,
         seed=config.seed,
-        say=_tell,
     )
     files = write_factors(rows, Path(config.out))
     _print(format_factors(rows))
@@ -598,7 +591,7 @@ def _study_table5(parser: ArgumentParser, config: Namespace) -> None:
     from limbeck.studies.reid_cost.run import Table5Settings, format_table5, run_table5, write_table5  # noqa: PLC0415
 
     settings, folder = _study(parser, config, Table5Settings)
-    costs = run_table5(settings, say=_tell)
+    costs = run_table5(settings)
     files = write_table5(costs, settings, folder)
     _print(format_table5(costs, settings))
     _print_written(files)
@@ -611,7 +604,7 @@ def _study_ablation(parser: ArgumentParser, config: Namespace) -> None:
 
     data = load(config.data)
     settings, folder = _study(parser, config, AblationSettings)
-    result = run_ablation(data, settings, say=_tell)
+    result = run_ablation(data, settings)
     files = write_report(result, folder)
     _print(format_report(result))
     _print_written(files)
@@ -642,7 +635,7 @@ def _data_check(parser: ArgumentParser, config: Namespace) -> None:
     if config.place is not None:
         from limbeck.reid.commands import check_set  # noqa: PLC0415
 
-        with _progress("pictures") as progress:
+        with progress_bar("pictures") as progress:
             _print(check_set(config.data, Path(config.place), decode=config.decode, progress=progress))
         return
     from limbeck.multiview.commands import check  # noqa: PLC0415
@@ -657,7 +650,7 @@ def _data_make_people(parser: ArgumentParser, config: Namespace) -> None:
     from limbeck.synthetic.people import PeopleSettings, make_people  # noqa: PLC0415
 
     settings = _settings(parser, config, PeopleSettings)
-    with _progress("pictures") as progress:
+    with progress_bar("pictures") as progress:
         made = make_people(config.directory, settings, config.layout, workers=config.workers, progress=progress)
     _print(f"Written: {made.directory}, {made.images} pictures of {made.identities} people")
 
@@ -725,31 +718,6 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return " ".join(str(error).split())
-
-
-def _warn(message: Warning | str, *_: object) -> None:
-    """A warning as one line, without the source line that raised it."""
-    _tell(f"warning: {' '.join(str(message).split())}")
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr, fed with (done, in all); nothing where stderr is no terminal."""
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import Progress  # noqa: PLC0415
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-
-        def advance(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        yield advance
-
-
-def _tell(line: str) -> None:
-    sys.stderr.write(f"limbeck: {line}\n")
 
 
 def _print(text: str) -> None:

@@ -46,5 +46,5 @@ def small_recipe(small_people: Path) -> ReidRecipe:
 def small_run(small_recipe: ReidRecipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished training."""
     folder = tmp_path_factory.mktemp("runs") / "vd"
-    train_run(replace(small_recipe), folder, progress=False)
+    train_run(replace(small_recipe), folder)
     return folder

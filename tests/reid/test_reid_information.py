@@ -25,7 +25,7 @@ def watched(small_recipe: ReidRecipe, tmp_path_factory: pytest.TempPathFactory) 
     """The small training, measured before the first step and after the last."""
     folder = tmp_path_factory.mktemp("watched")
     recipe = replace(small_recipe, training=replace(small_recipe.training, information_epochs=3))
-    train_run(recipe, folder, progress=False)
+    train_run(recipe, folder)
     return folder
 
 
@@ -75,5 +75,5 @@ def test_without_people_held_out_one_line_says_what_to_set(
         training=replace(small_recipe.training, information_epochs=1),
     )
     with pytest.raises(InputError, match=r"set data\.held_out to at least 2") as caught:
-        train_run(recipe, tmp_path, progress=False)
+        train_run(recipe, tmp_path)
     assert len(str(caught.value).splitlines()) == 1

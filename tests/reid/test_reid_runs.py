@@ -58,9 +58,9 @@ def test_a_training_that_breaks_off_goes_on_exactly(
     with monkeypatch.context() as patch:
         patch.setattr(ReidTask, "terms", broken)
         with pytest.raises(PowerCutError):
-            train_run(small_recipe, tmp_path, progress=False)
+            train_run(small_recipe, tmp_path)
     other_workers = replace(small_recipe, training=replace(small_recipe.training, workers=2))
-    train_run(other_workers, tmp_path, progress=False)
+    train_run(other_workers, tmp_path)
     ended, uninterrupted = weights(tmp_path), weights(small_run)
     assert all(torch.equal(ended[name], uninterrupted[name]) for name in uninterrupted)
 
@@ -76,7 +76,7 @@ def test_a_model_file_under_the_names_of_earlier_versions_is_read(
 
 
 def test_a_training_begun_under_the_names_of_earlier_versions_goes_on(
-    small_recipe: ReidRecipe, small_run: Path, tmp_path: Path
+    small_recipe: ReidRecipe, small_run: Path, tmp_path: Path, messages: Any
 ) -> None:
     begun = checkpoints.read(checkpoints.path_of(small_run / "checkpoints", 5))
     earlier = dict(begun.fingerprint)
@@ -85,10 +85,10 @@ def test_a_training_begun_under_the_names_of_earlier_versions_goes_on(
     checkpoints.write(tmp_path / "checkpoints", begun.step, begun.state, earlier, keep=1)
     other = replace(small_recipe, data=replace(small_recipe.data, fold=2))
     with pytest.raises(InputError, match=r"data\.fold is 1 there and 2 here; use"):
-        train_run(other, tmp_path, progress=False)
-    told: list[str] = []
-    train_run(small_recipe, tmp_path, progress=False, say=told.append)
-    assert any("going on from step 5 of 6" in line for line in told)
+        train_run(other, tmp_path)
+    with messages() as heard:
+        train_run(small_recipe, tmp_path)
+    assert any("going on from step 5 of 6" in line for line in heard)
     ended, uninterrupted = weights(tmp_path), weights(small_run)
     assert all(torch.equal(ended[name], uninterrupted[name]) for name in uninterrupted)
 
@@ -101,7 +101,7 @@ def test_another_recipe_or_architecture_is_refused(small_recipe: ReidRecipe, sma
     ):
         other = replace(small_recipe, **{group: replace(getattr(small_recipe, group), **change)})
         with pytest.raises(InputError, match=words) as caught:
-            train_run(other, small_run, progress=False)
+            train_run(other, small_run)
         assert len(str(caught.value).splitlines()) == 1
 
 
@@ -158,14 +158,14 @@ def test_features_differ_and_join(small_run: Path) -> None:
 
 def test_several_runs_are_trials(small_recipe: ReidRecipe, small_run: Path, tmp_path: Path) -> None:
     other = replace(small_recipe, training=replace(small_recipe.training, seed=1))
-    train_run(other, tmp_path / "other", progress=False)
+    train_run(other, tmp_path / "other")
     table = evaluate_runs([small_run, tmp_path / "other"], out=tmp_path / "report")
     assert " 20 " in table.splitlines()[2]
     assert "seeds 0, 1" in table
     with pytest.raises(InputError, match="same fold and seed"):
         evaluate_runs([small_run, small_run], out=tmp_path / "report")
     shorter = replace(small_recipe, training=replace(small_recipe.training, epochs=1))
-    train_run(shorter, tmp_path / "shorter", progress=False)
+    train_run(shorter, tmp_path / "shorter")
     with pytest.raises(InputError, match="another recipe"):
         evaluate_runs([small_run, tmp_path / "shorter"], out=tmp_path / "report")
 
@@ -181,7 +181,7 @@ def test_a_report_says_whom_the_model_knows(small_recipe: ReidRecipe, small_run:
     assert unseen in evaluate_runs([small_run], split="held_out", **options)  # type: ignore[arg-type]
     assert known in evaluate_runs([small_run], split="train", **options)  # type: ignore[arg-type]
     best = replace(small_recipe, training=replace(small_recipe.training, select="best"))
-    train_run(best, tmp_path / "best", progress=False)
+    train_run(best, tmp_path / "best")
     assert chosen in evaluate_runs([tmp_path / "best"], split="held_out", **options)  # type: ignore[arg-type]
     assert unseen in evaluate_runs([tmp_path / "best"], **options)  # type: ignore[arg-type]
 
@@ -204,7 +204,7 @@ def table(tmp_path: Path) -> Path:
 
 def test_ones_own_table_is_scored_on_the_people_held_out(small_recipe: ReidRecipe, table: Path, tmp_path: Path) -> None:
     recipe = replace(small_recipe, data=replace(small_recipe.data, set="csv", root=str(table)))
-    train_run(recipe, tmp_path / "run", progress=False)
+    train_run(recipe, tmp_path / "run")
     report = evaluate_runs([tmp_path / "run"])
     assert "cross-v2i" in report
     assert "Split of the set: held_out" in report
@@ -214,11 +214,13 @@ def test_ones_own_table_is_scored_on_the_people_held_out(small_recipe: ReidRecip
         evaluate_runs([tmp_path / "run"])
 
 
-def test_a_table_without_held_out_people_says_so(small_recipe: ReidRecipe, table: Path, tmp_path: Path) -> None:
+def test_a_table_without_held_out_people_says_so(
+    small_recipe: ReidRecipe, table: Path, tmp_path: Path, messages: Any
+) -> None:
     recipe = replace(small_recipe, data=replace(small_recipe.data, set="csv", root=str(table), held_out=0))
-    told: list[str] = []
-    train_run(recipe, tmp_path / "run", progress=False, say=told.append)
-    assert any("nobody is held out" in line for line in told)
+    with messages() as heard:
+        train_run(recipe, tmp_path / "run")
+    assert any("nobody is held out" in line for line in heard)
     with pytest.raises(InputError, match="held out nobody"):
         evaluate_runs([tmp_path / "run"])
 
@@ -232,7 +234,7 @@ def test_folds_of_regdb_are_trials(small_recipe: ReidRecipe, tmp_path: Path) -> 
     for fold in (1, 2):
         data = replace(small_recipe.data, set="regdb", root=str(tmp_path / "people"), fold=fold, held_out=0)
         runs.append(tmp_path / f"fold-{fold}")
-        train_run(replace(small_recipe, data=data), runs[-1], progress=False)
+        train_run(replace(small_recipe, data=data), runs[-1])
     report = evaluate_runs(runs, out=tmp_path / "report")
     assert "regdb-v2i" in report
     assert "regdb-i2v" in report
@@ -243,7 +245,7 @@ def test_other_pictures_do_not_go_on_with_a_training(small_recipe: ReidRecipe, s
     make_people(tmp_path / "others", replace(PEOPLE, seed=9))
     other = replace(small_recipe, data=replace(small_recipe.data, root=str(tmp_path / "others")))
     with pytest.raises(InputError, match="people is"):
-        train_run(other, small_run, progress=False)
+        train_run(other, small_run)
 
 
 def test_held_out_people_can_be_scored(small_run: Path, tmp_path: Path) -> None:
@@ -254,7 +256,7 @@ def test_held_out_people_can_be_scored(small_run: Path, tmp_path: Path) -> None:
 def test_fewer_people_than_a_batch_asks_for(small_recipe: ReidRecipe, tmp_path: Path) -> None:
     greedy = replace(small_recipe, data=replace(small_recipe.data, identities=7))
     with pytest.raises(InputError, match="asks for 7 people in a batch, but there are 6"):
-        train_run(greedy, tmp_path, progress=False)
+        train_run(greedy, tmp_path)
 
 
 def test_weights_with_missing_keys(small_recipe: ReidRecipe, tmp_path: Path) -> None:
@@ -264,7 +266,7 @@ def test_weights_with_missing_keys(small_recipe: ReidRecipe, tmp_path: Path) -> 
     torch.save(state, tmp_path / "encoder.pth")
     network = replace(small_recipe.network, weights=str(tmp_path / "encoder.pth"))
     with pytest.raises(InputError, match=r"encoder\.pth.*missing"):
-        train_run(replace(small_recipe, network=network), tmp_path / "run", progress=False)
+        train_run(replace(small_recipe, network=network), tmp_path / "run")
 
 
 def test_weights_from_a_file_are_where_all_encoders_start(small_recipe: ReidRecipe, tmp_path: Path) -> None:
@@ -272,7 +274,7 @@ def test_weights_from_a_file_are_where_all_encoders_start(small_recipe: ReidReci
     torch.save(state, tmp_path / "encoder.pth")
     network = replace(small_recipe.network, weights=str(tmp_path / "encoder.pth"))
     task = make_task(replace(small_recipe, network=network), tmp_path)
-    assert len(task.told) == 3
+    assert len(task.initialization) == 3
     for branch in task.network.branches.values():
         assert all(torch.equal(value, branch.encoder.state_dict()[name]) for name, value in state.items())
 
@@ -280,7 +282,7 @@ def test_weights_from_a_file_are_where_all_encoders_start(small_recipe: ReidReci
 def test_a_diverging_loss_names_step_and_term(small_recipe: ReidRecipe, tmp_path: Path) -> None:
     wild = replace(small_recipe, training=replace(small_recipe.training, learning_rate=1e25))
     with pytest.raises(Diverged, match=r"step \d+") as caught:
-        train_run(wild, tmp_path, progress=False)
+        train_run(wild, tmp_path)
     assert len(str(caught.value).splitlines()) == 1
 
 
@@ -310,7 +312,7 @@ def test_every_objective_trains_and_loads(small_recipe: ReidRecipe, tmp_path: Pa
     groups = {name: replace(getattr(small_recipe, name), **values) for name, values in change.items()}
     recipe = replace(small_recipe, **groups)
     short = replace(recipe, training=replace(recipe.training, epochs=1))
-    fitted = train_run(short, tmp_path, progress=False)
+    fitted = train_run(short, tmp_path)
     assert fitted.step == 2
     model = load_run(tmp_path)
     found = embed_split(model, tmp_path).features.feature

@@ -60,10 +60,10 @@ def _figure(name: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[DiagnosisResult, list[str], Path]:
+def done(tmp_path_factory: pytest.TempPathFactory, messages: Any) -> tuple[DiagnosisResult, list[str], Path]:
     folder = tmp_path_factory.mktemp("diagnosis")
-    told: list[str] = []
-    return run_diagnosis(_tiny(_set(folder)), folder, say=told.append), told, folder
+    with messages() as told:
+        return run_diagnosis(_tiny(_set(folder)), folder), told, folder
 
 
 def test_every_row_and_split_is_diagnosed(done: Any) -> None:
@@ -135,7 +135,7 @@ def test_samples_that_lack_a_view_are_left_out(tmp_path: Path) -> None:
     def change(views: dict[str, Any], labels: Any, splits: Any) -> None:
         views["view 4"][np.flatnonzero(splits[0] == 2)[:5]] = np.nan
 
-    (one,) = run_diagnosis(_tiny(_set(tmp_path, change), rows=("E+B",), splits=1), tmp_path, say=lambda _: None).sets
+    (one,) = run_diagnosis(_tiny(_set(tmp_path, change), rows=("E+B",), splits=1), tmp_path).sets
     assert [found.samples for found in one.rows["E+B"]] == [43]
 
 
@@ -221,7 +221,7 @@ def test_people_are_trained_by_the_study_of_table_4(tmp_path: Path) -> None:
         ),
     )
     settings = _tiny(PEOPLE, people=study)
-    (one,) = run_diagnosis(settings, tmp_path, say=lambda _: None).sets
+    (one,) = run_diagnosis(settings, tmp_path).sets
     assert (one.name, one.reference, one.runs, one.test_to_train) == (PEOPLE, "VD", ("seed 3",), 0.0)
     assert tuple(one.rows) == ("E+B", "VD")
     (found,) = one.rows["VD"]
@@ -251,7 +251,7 @@ def test_unusable_settings_are_refused(change: dict[str, Any], words: str) -> No
     assert "\n" not in str(caught.value)
 
 
-def test_unusable_sets_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
+def test_unusable_sets_are_refused_before_anything_is_trained(tmp_path: Path, messages: Any) -> None:
     good = _set(tmp_path)
     (tmp_path / "other").mkdir()
     for data, changes, words in (
@@ -260,9 +260,8 @@ def test_unusable_sets_are_refused_before_anything_is_trained(tmp_path: Path) ->
         ((_set(tmp_path, name="one", views=1),), {}, "one: has one view"),
         ((good,), {"splits": 3}, "splits must be at most the 2 of toys, not 3"),
     ):
-        told: list[str] = []
-        with pytest.raises(InputError, match=words):
-            run_diagnosis(replace(_tiny(good), data=data, **changes), tmp_path, say=told.append)
+        with messages() as told, pytest.raises(InputError, match=words):
+            run_diagnosis(replace(_tiny(good), data=data, **changes), tmp_path)
         assert told == []
 
 

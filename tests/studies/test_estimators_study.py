@@ -34,13 +34,13 @@ def one_thread():
 
 
 @pytest.fixture(scope="module")
-def result():
+def result(messages):
     torch.set_num_threads(1)
     settings = EstimatorsSettings(
         samples=200, seeds=2, estimators=("infonce", "ksg", "ross", "linear", "bracket"), tasks=TASKS
     )
-    told = []
-    found = run_estimators(settings, say=told.append)
+    with messages() as told:
+        found = run_estimators(settings)
     assert [line.split(":")[0] for line in told] == list(TASKS)
     return found
 

@@ -62,11 +62,13 @@ def _people(**changes: Any) -> PeopleFitting:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[FittingSettings, list[FittedRun], list[str], Path]:
+def done(
+    tmp_path_factory: pytest.TempPathFactory, messages: Any
+) -> tuple[FittingSettings, list[FittedRun], list[str], Path]:
     folder = tmp_path_factory.mktemp("fitting")
     settings = replace(_tiny(_set(folder)), data=(str(folder / "toys.npz"), "people"), people=_people(), widths=(2,))
-    told: list[str] = []
-    return settings, run_fitting(settings, folder, say=told.append), told, folder
+    with messages() as told:
+        return settings, run_fitting(settings, folder), told, folder
 
 
 def test_every_set_and_run_is_measured(done: Any) -> None:
@@ -89,7 +91,7 @@ def test_every_set_and_run_is_measured(done: Any) -> None:
 def test_a_second_call_does_not_train_people_again(done: Any) -> None:
     settings, runs, _, folder = done
     times = {file: file.stat().st_mtime_ns for file in folder.rglob("checkpoints/*")}
-    again = run_fitting(replace(settings, data=("people",)), folder, say=lambda _: None)
+    again = run_fitting(replace(settings, data=("people",)), folder)
     assert again == runs[2:]
     assert times == {file: file.stat().st_mtime_ns for file in folder.rglob("checkpoints/*")}
 
@@ -101,7 +103,7 @@ def test_nothing_is_learned_from_what_is_measured_on(tmp_path: Path, monkeypatch
         "limbeck.information.curve.InformationCurve.record",
         lambda curve, step, representations: seen.append(np.hstack(list(representations.values()))),
     )
-    monkeypatch.setattr("limbeck.studies.fitting.run._told", lambda _: "")
+    monkeypatch.setattr("limbeck.studies.fitting.run._figures", lambda _: "")
     for name, held_out in (("plain", None), ("held out", True), ("training", False)):
 
         def change(views: Any, labels: np.ndarray, splits: np.ndarray, held_out: bool | None = held_out) -> None:
@@ -110,7 +112,7 @@ def test_nothing_is_learned_from_what_is_measured_on(tmp_path: Path, monkeypatch
                 labels[chosen] = (labels[chosen] + 1) % 3
 
         (tmp_path / name).mkdir()
-        run_fitting(_tiny(_set(tmp_path / name, change), widths=(2,), splits=1), tmp_path, say=lambda _: None)
+        run_fitting(_tiny(_set(tmp_path / name, change), widths=(2,), splits=1), tmp_path)
     (first, last), (same_first, same_last), (other_first, other_last) = seen[:2], seen[2:4], seen[4:]
     assert np.array_equal(first, same_first)
     assert np.array_equal(last, same_last)
@@ -227,7 +229,7 @@ def test_bad_settings_of_people_are_one_clear_line(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=words):
             PeopleFitting(**changes)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="splits must be at most the 2"):
-        run_fitting(_tiny(_set(tmp_path), splits=3), tmp_path, say=lambda _: None)
+        run_fitting(_tiny(_set(tmp_path), splits=3), tmp_path)
 
 
 def test_the_defaults_hold_people_out_and_draw_hardly_any_to_search() -> None:

@@ -11,6 +11,7 @@ from limbeck.errors import InputError
 from limbeck.multiview.data import MultiViewData, assemble, stratified_folds
 from limbeck.multiview.digits import digits
 from limbeck.multiview.recipe import Recipe
+from limbeck.reporting.console import console_output
 from limbeck.studies.multiview_ablation.run import (
     BASELINES,
     ROWS,
@@ -169,12 +170,13 @@ def test_views_with_missing_rows_and_sparse_views_can_be_studied() -> None:
 
 
 def test_progress_is_told_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
-    told: list[str] = []
     settings = AblationSettings(recipe=replace(RECIPE, epochs=1), rows=("E",), baselines=("logistic",))
-    run_ablation(small(), settings, say=told.append)
-    assert told[0] == "E: 2 splits side by side"
-    assert any(line.startswith("logistic: test accuracy") for line in told)
-    assert "E: epoch 1/1" in capsys.readouterr().err
+    with console_output():
+        run_ablation(small(), settings)
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == "limbeck: E: 2 splits side by side"
+    assert any(line.startswith("limbeck: logistic: test accuracy") for line in told)
+    assert any(line.startswith("E: epoch 1/1, loss") for line in told)
     run_ablation(small(), settings)
     assert capsys.readouterr() == ("", "")
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,10 +44,10 @@ def tiny() -> Table4Settings:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Trained], list[str]]:
+def done(tmp_path_factory: pytest.TempPathFactory, messages: Any) -> tuple[Path, list[Trained], list[str]]:
     folder = tmp_path_factory.mktemp("table4")
-    told: list[str] = []
-    return folder, run_table4(tiny(), folder, say=told.append), told
+    with messages() as told:
+        return folder, run_table4(tiny(), folder), told
 
 
 def test_every_row_and_seed_is_trained_and_scored(done: tuple[Path, list[Trained], list[str]]) -> None:
@@ -63,7 +64,7 @@ def test_every_row_and_seed_is_trained_and_scored(done: tuple[Path, list[Trained
 def test_what_is_done_is_not_done_again(done: tuple[Path, list[Trained], list[str]]) -> None:
     folder, trained, _ = done
     times = {file: file.stat().st_mtime_ns for file in folder.rglob("model.safetensors")}
-    assert run_table4(tiny(), folder, say=lambda _: None) == trained
+    assert run_table4(tiny(), folder) == trained
     assert times == {file: file.stat().st_mtime_ns for file in folder.rglob("model.safetensors")}
 
 
@@ -71,9 +72,9 @@ def test_another_recipe_or_other_people_need_another_folder(done: tuple[Path, li
     folder = done[0]
     longer = replace(tiny(), recipe=replace(tiny().recipe, training=replace(tiny().recipe.training, epochs=2)))
     with pytest.raises(InputError, match="another recipe"):
-        run_table4(longer, folder, say=lambda _: None)
+        run_table4(longer, folder)
     with pytest.raises(InputError, match="other settings"):
-        run_table4(replace(tiny(), people=replace(tiny().people, difficulty="easy")), folder, say=lambda _: None)
+        run_table4(replace(tiny(), people=replace(tiny().people, difficulty="easy")), folder)
 
 
 def test_the_report_holds_every_figure(done: tuple[Path, list[Trained], list[str]], tmp_path: Path) -> None:

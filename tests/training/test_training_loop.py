@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from limbeck.errors import InputError
 from limbeck.information import cross_fitted_information
 from limbeck.information.curve import PICTURE, TABLE, read_information
+from limbeck.reporting.progress import progress_shown
 from limbeck.tensorfiles import read_tensors
 from limbeck.training import Diverged, Fitted, TrainingSettings, fit, latest, learning_rate, to_device
 from limbeck.training.guard import MOST_OVERFLOWS, leaves
@@ -58,7 +59,7 @@ def test_logs_say_what_happened(uninterrupted: Path) -> None:
     assert [bool(row["validation_accuracy"]) for row in rows] == [False, True, True]
 
 
-def test_the_best_network_is_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_best_network_is_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: Any) -> None:
     figures = iter([0.1, 0.3, 0.7, 0.7, float("nan")])  # the first: whether there are any
     seen: list[dict[str, Tensor]] = []
 
@@ -70,8 +71,9 @@ def test_the_best_network_is_the_result(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(ToyTask, "validate", validate)
     settings = TrainingSettings(**(SETTINGS | {"epochs": 4, "validate_epochs": 1, "select": "best"}))
-    task, news = ToyTask(settings), []
-    result = fit(task, settings, tmp_path, say=news.append)
+    task = ToyTask(settings)
+    with messages() as news:
+        result = fit(task, settings, tmp_path)
     assert (result.best_step, result.best) == (2 * STEPS, {"accuracy": 0.7})
     assert [entry["epoch"] for entry in result.history] == [1, 2, 3, 4]
     assert news[1] == "epoch 2: accuracy 0.7"
@@ -245,7 +247,8 @@ def test_batches_of_any_build_are_moved() -> None:
 
 def test_progress_without_a_terminal_is_ten_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = TrainingSettings(**SETTINGS)
-    fit(ToyTask(settings), settings, tmp_path, progress=True)
+    with progress_shown(True):
+        fit(ToyTask(settings), settings, tmp_path)
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines()[0].startswith("training: step 2/21, epoch 1/3, loss 0.")

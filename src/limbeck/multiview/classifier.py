@@ -247,7 +247,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         views = _without_untrained(views, fold.training)
         callback = _watcher(views, labels, fold, information_epochs)
         _warn_of_constant_columns(views, fold.training)
-        with epoch_progress(recipe.epochs, enabled=self.verbose) as progress:
+        with epoch_progress(recipe.epochs, show=self.verbose) as progress:
             (trained,) = train(
                 views,
                 labels,

@@ -1,4 +1,4 @@
-"""A progress bar over epochs."""
+"""How far a training has come, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -13,16 +13,10 @@ from limbeck.reporting.progress import progress_bar
 
 
 @contextmanager
-def epoch_progress(epochs: int, *, enabled: bool, label: str = "training") -> Iterator[Callback | None]:
-    """Yield the callback that `train` calls after every epoch; it draws a bar on stderr. None where not enabled.
-
-    Where stderr is not a terminal a line is printed every tenth of the way instead.
-    """
-    if not enabled:
-        yield None
-        return
-    with progress_bar(epochs, label=label, unit="epoch") as show:
-        yield lambda epoch, entries: show(epoch + 1, _state(entries))
+def epoch_progress(epochs: int, *, label: str = "training", show: bool | None = None) -> Iterator[Callback]:
+    """Yield the callback that `train` calls after every epoch; see `progress_bar`."""
+    with progress_bar(label, unit="epoch", total=epochs, show=show) as advance:
+        yield lambda epoch, entries: advance(epoch + 1, state=_state(entries))
 
 
 def _state(entries: Sequence[Epoch]) -> str:

@@ -12,7 +12,6 @@ from limbeck.information.diagnosis import ViewFeatures
 from limbeck.objectives import identity_pairs
 from limbeck.reid.evaluation import embed_split
 from limbeck.reid.runs import load_run
-from limbeck.reporting.progress import Bar, no_bar
 from limbeck.retrieval.features import MODALITIES
 
 
@@ -23,7 +22,6 @@ def view_features_of_run(
     split: str = "test",
     branch: str = "shared",
     device: str = "cpu",
-    bar: Bar = no_bar,
 ) -> ViewFeatures:
     """Observations and representations of the two modalities; the label is who it is.
 
@@ -36,12 +34,11 @@ def view_features_of_run(
         split: of the set; nobody whom the model learned from should be in it. "held_out": whom training left out.
         branch: "shared" or "specific".
         device: where to compute.
-        bar: makes progress bars.
 
     Raises:
         InputError: the run or the set cannot be read, or the model has no such branch.
     """
-    embedded = embed_split(load_run(run, device=device), run, root=root, split=split, bar=bar)
+    embedded = embed_split(load_run(run, device=device), run, root=root, split=split)
     found, modality = embedded.representations, embedded.features.modality
     if f"v {branch}" not in found:
         known = sorted({name.split()[1] for name in found})

@@ -17,7 +17,7 @@ from limbeck.reid.embedding import Feature, features_of, rows_of
 from limbeck.reid.recipe import DataSettings, ReidRecipe
 from limbeck.reid.runs import PICTURES, ReidModel, decoded, load_run, place_of, recipe_of
 from limbeck.reid.supervised.task import split_identities
-from limbeck.reporting.progress import Bar, no_bar
+from limbeck.reporting.progress import progress_bar
 from limbeck.retrieval import Features, evaluate, named_protocols
 from limbeck.retrieval.protocols import Permutations
 from limbeck.retrieval.report import write_report
@@ -50,7 +50,6 @@ def embed_split(
     root: str | None = None,
     split: str = "test",
     feature: Feature = "v",
-    bar: Bar = no_bar,
 ) -> Embedded:
     """Embed a split of the set that a model was trained on, or of the same kind of set elsewhere.
 
@@ -60,7 +59,6 @@ def embed_split(
         root: of the set; default: where it lay in training.
         split: of the set; "held_out" is the people that training took out of its splits.
         feature: what is compared: v, z or both.
-        bar: makes progress bars.
 
     Raises:
         InputError: the set cannot be read or has no such split.
@@ -70,12 +68,12 @@ def embed_split(
     # Another set's pictures do not take the place of those that the training reads.
     inside = run if run.is_dir() else run.parent
     cache = Path(data.cache or inside / PICTURES) if root is None else inside / f"{PICTURES}-elsewhere"
-    images, readable = decoded(people, data, cache, bar=bar)
+    images, readable = decoded(people, data, cache)
     members = _held_out(model, people, data, readable) if split == "held_out" else people.split(split)
     rows = rows_of(len(people), readable)
-    with bar("embedding") as progress:
+    with progress_bar("embedding") as advance:
         features, found = features_of(
-            model.network, people, images, rows, members, device=model.device, feature=feature, progress=progress
+            model.network, people, images, rows, members, device=model.device, feature=feature, progress=advance
         )
     return Embedded(features, found, people)
 
@@ -111,7 +109,6 @@ def evaluate_runs(
     similarity: Similarity = "cosine",
     rerank: bool = False,
     seed: int = 0,
-    bar: Bar = no_bar,
 ) -> str:
     """Score trained models and write a report folder; several models (RegDB's folds) are trials of one evaluation.
 
@@ -127,7 +124,6 @@ def evaluate_runs(
         similarity: of embeddings.
         rerank: with k-reciprocal neighbours.
         seed: of what the report's pictures show.
-        bar: makes progress bars.
 
     Returns:
         The table to print, and where the report lies.
@@ -143,8 +139,7 @@ def evaluate_runs(
     chosen = split or _default_split(data)
     # One model at a time: ten of RegDB need not fit into memory together.
     embedded = [
-        embed_split(load_run(run, device=device), run, root=root, split=chosen, feature=feature, bar=bar)
-        for run in runs
+        embed_split(load_run(run, device=device), run, root=root, split=chosen, feature=feature) for run in runs
     ]
     reranking = KReciprocal() if rerank else None
     evaluations = evaluate(

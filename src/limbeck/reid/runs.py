@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from limbeck.reid.embedding import represent
 from limbeck.reid.network import ReidNetwork
 from limbeck.reid.recipe import RENAMED, DataSettings, ReidRecipe
 from limbeck.reid.supervised.task import ReidTask, digest
-from limbeck.reporting.progress import Bar, Progress, no_bar
+from limbeck.reporting.console import quiet
+from limbeck.reporting.progress import Progress, progress_bar
 from limbeck.tensorfiles import read_description, read_tensors
 from limbeck.training import Fitted, fit, is_main, process_group, world_size
 from limbeck.training.checkpoints import refuse_other
@@ -30,6 +31,7 @@ from limbeck.training.loop import CHECKPOINTS, MODEL
 from limbeck.training.settings import resume_fingerprint
 
 FORMAT, PICTURES = "limbeck-reid-1", "pictures"
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,16 +58,7 @@ class ReidModel:
         return represent(self.network, images, rows, modality, device=self.device, progress=progress)
 
 
-def train_run(
-    recipe: ReidRecipe,
-    folder: Path,
-    *,
-    device: str = "cpu",
-    resolved: str = "",
-    say: Callable[[str], None] | None = None,
-    bar: Bar = no_bar,
-    progress: bool = True,
-) -> Fitted:
+def train_run(recipe: ReidRecipe, folder: Path, *, device: str = "cpu", resolved: str = "") -> Fitted:
     """Train, or go on with a training that was interrupted, in a folder.
 
     Args:
@@ -73,9 +66,6 @@ def train_run(
         folder: made when absent; gets `recipe.yaml`, `model.safetensors`, `checkpoints/`, `log.jsonl`, `epochs.csv`.
         device: where to train; under torchrun each process takes its own.
         resolved: the recipe and all other options as YAML, to be readable with the run.
-        say: takes one line of news at a time.
-        bar: makes a progress bar for the decoding of pictures.
-        progress: show a bar, or lines, of the training.
 
     Raises:
         InputError: the set or the weights cannot be used, a checkpoint is of another recipe, or the loss diverges.
@@ -86,10 +76,9 @@ def train_run(
     with process_group(device) as place:
         known = {**_fingerprint(recipe), "training": resume_fingerprint(recipe.training)}
         resuming = refuse_other(folder, folder / CHECKPOINTS, known, renamed=RENAMED)
-        task = _task_of_all(recipe, folder, place, resuming=resuming, bar=bar)
-        if is_main() and say is not None:
-            for line in [*task.told, *_counted(task)]:
-                say(line)
+        task = _task_of_all(recipe, folder, place, resuming=resuming)
+        if is_main():
+            _inform(task)
         return fit(
             task,
             recipe.training,
@@ -99,25 +88,26 @@ def train_run(
             renamed=RENAMED,
             description={"format": FORMAT, "recipe": recipe.to_dict(), "identities": task.identities.tolist()},
             texts={"recipe.yaml": resolved} if resolved else {},
-            say=say,
-            progress=progress,
         )
 
 
-def _task_of_all(recipe: ReidRecipe, folder: Path, device: torch.device, *, resuming: bool, bar: Bar) -> ReidTask:
+def _task_of_all(recipe: ReidRecipe, folder: Path, device: torch.device, *, resuming: bool) -> ReidTask:
     """The task, in every process; the first one decodes the pictures and fetches the weights, for all."""
     task, error = None, ""
     if is_main():
         try:
-            task = make_task(recipe, folder, resuming=resuming, device=device, bar=bar)
+            task = make_task(recipe, folder, resuming=resuming, device=device)
         except (InputError, OSError) as caught:
             if world_size() == 1:
                 raise
             error = " ".join(str(caught).split())
-    told = from_main({"error": error}, device)
-    if told["error"]:
-        raise InputError(told["error"])
-    return task or make_task(recipe, folder, resuming=resuming, device=device)
+    shared = from_main({"error": error}, device)
+    if shared["error"]:
+        raise InputError(shared["error"])
+    if task is not None:
+        return task
+    with quiet():
+        return make_task(recipe, folder, resuming=resuming, device=device)
 
 
 def make_task(
@@ -126,11 +116,10 @@ def make_task(
     *,
     resuming: bool = False,
     device: torch.device | None = None,
-    bar: Bar = no_bar,
 ) -> ReidTask:
     """The task of a recipe: its set read and decoded."""
     people = load_people(recipe.data.set, place_of(recipe.data), fold=recipe.data.fold)
-    images, readable = decoded(people, recipe.data, Path(recipe.data.cache or folder / PICTURES), bar=bar)
+    images, readable = decoded(people, recipe.data, Path(recipe.data.cache or folder / PICTURES))
     return ReidTask(recipe, people, images, readable, resuming=resuming, device=device)
 
 
@@ -145,16 +134,14 @@ def place_of(settings: DataSettings) -> Path:
     return Path(settings.root)
 
 
-def decoded(
-    people: ReidDataset, settings: DataSettings, cache: Path, *, bar: Bar = no_bar
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def decoded(people: ReidDataset, settings: DataSettings, cache: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """The pictures of a set at the recipe's size, from the cache, and their positions in the set.
 
     Unreadable pictures that the recipe lets pass are warned of.
     """
     options: dict[str, Any] = {"size": (settings.height, settings.width), "skip_corrupt": settings.skip_corrupt}
-    with bar("pictures") as progress:
-        found = decoded_images(people.root, people.path, cache, progress=progress, **options)
+    with progress_bar("pictures") as advance:
+        found = decoded_images(people.root, people.path, cache, progress=advance, **options)
     if found.corrupt:
         warnings.warn(f"{len(found.corrupt)} pictures are left out (first: {found.corrupt[0]})", stacklevel=2)
     return found.images, found.readable
@@ -209,13 +196,18 @@ def _fingerprint(recipe: ReidRecipe) -> dict[str, Any]:
     return {f"{group}.{name}": value for group, entries in values.items() for name, value in entries.items()}
 
 
-def _counted(task: ReidTask) -> Iterator[str]:
+def _inform(task: ReidTask) -> None:
+    for line in task.initialization:
+        logger.info("%s", line)
     parameters = sum(parameter.numel() for parameter in task.network.parameters())
-    yield (
-        f"{len(task.identities)} people to learn from, {task.steps_per_epoch} steps an epoch, {parameters:,} parameters"
+    logger.info(
+        "%d people to learn from, %d steps an epoch, %s parameters",
+        len(task.identities),
+        task.steps_per_epoch,
+        f"{parameters:,}",
     )
     if set(task.people.splits) == {"all"} and not task.recipe.data.held_out:
-        yield (
-            "warning: nobody is held out of training, and the table has no other split: this model cannot be scored on "
+        logger.warning(
+            "nobody is held out of training, and the table has no other split: this model cannot be scored on "
             "it; see data.held_out"
         )

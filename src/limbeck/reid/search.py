@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from limbeck.reporting.tables import rendered
 from limbeck.retrieval.features import INFRARED, MODALITIES, VISIBLE
 
 Modality = Literal["auto", "visible", "infrared"]
+logger = logging.getLogger(__name__)
 _BATCH = 256  # pictures held decoded at once
 # Mean difference between the channels, of 255, up to which a picture counts as grey: JPEG leaves a little colour.
 _COLOURLESS = 2.0
@@ -95,6 +97,8 @@ def rank_folder(
     readable, vectors, modalities, skipped = _embedded(model, files, size, gallery_modality, feature, progress)
     if not readable:
         raise InputError(f"{gallery}: none of the {len(files)} pictures can be read (first: {skipped[0]})")
+    for line in skipped:
+        logger.warning("left out: %s", line)
     similarity = vectors @ vector
     best = np.argsort(-similarity, kind="stable")[:first]
     return Found(

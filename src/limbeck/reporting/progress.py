@@ -4,47 +4,91 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Protocol
 
-from rich import progress as rich
-from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console
 
-Progress = Callable[[int, int], None]
-"""Is told (parts done, parts in all)."""
-Bar = Callable[[str], AbstractContextManager[Progress]]
-"""Given a few words on what is done, shows how far it has come, for as long as the block lasts."""
+Progress = Callable[[int, int], object]
+"""Called with (parts done, parts in all)."""
+
+_shown: ContextVar[bool] = ContextVar("shown", default=False)
+
+
+class Advance(Protocol):
+    """Says how far a job has come; it is a `Progress`, too."""
+
+    def __call__(self, done: int, total: int | None = None, state: str = "") -> None:
+        """Show it.
+
+        Args:
+            done: parts of the job.
+            total: parts in all; None: as known.
+            state: a few words on how it stands.
+        """
 
 
 @contextmanager
-def no_bar(what: str) -> Iterator[Progress]:
-    """Show nothing."""
-    del what
-    yield lambda done, total: None
+def progress_bar(
+    label: str, *, unit: str | None = None, total: int | None = None, start: int = 0, show: bool | None = None
+) -> Iterator[Advance]:
+    """Show on stderr how far a job has come, for as long as the block lasts.
 
-
-@contextmanager
-def progress_bar(total: int, *, label: str, unit: str, start: int = 0) -> Iterator[Callable[[int, str], None]]:
-    """Show on stderr how far a job has come.
+    On a terminal it is a bar, which stays there if the job has a unit. Elsewhere it is a line every tenth of the way if
+    the job has a unit, and nothing if not.
 
     Args:
-        total: parts of the job.
         label: what is being done.
-        unit: what a part is called ("epoch"), for the lines.
+        unit: what a part of a job worth a record is called ("epoch").
+        total: parts of the job, where they are known.
         start: parts done before.
+        show: whether to; None: inside `limbeck.reporting.console.console_output`, and nowhere else.
 
     Yields:
-        A function to be called after each part with (parts done, a few words on how it stands).
+        What is to be called after each part.
     """
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        stride = max(1, total // 10)
-
-        def report(done: int, state: str) -> None:
-            if done % stride == 0 or done == total:
-                sys.stderr.write(f"{label}: {unit} {done}/{total}, {state}\n")
-
-        yield report
+    if not (_shown.get() if show is None else show):
+        yield _nothing
         return
+    from rich.console import Console  # noqa: PLC0415 (help should not wait for it)
+
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with _bar(console, label, total, start, transient=unit is None) as advance:
+            yield advance
+    else:
+        yield _nothing if unit is None else _lines(label, unit, total)
+
+
+@contextmanager
+def progress_shown(shown: bool) -> Iterator[None]:
+    """Show the progress of all jobs inside the block, or of none."""
+    token = _shown.set(shown)
+    try:
+        yield
+    finally:
+        _shown.reset(token)
+
+
+def _nothing(done: int, total: int | None = None, state: str = "") -> None:
+    del done, total, state
+
+
+def _lines(label: str, unit: str, known: int | None) -> Advance:
+    def advance(done: int, total: int | None = None, state: str = "") -> None:
+        parts = known if total is None else total
+        if parts is not None and (done % max(1, parts // 10) == 0 or done == parts):
+            sys.stderr.write(f"{label}: {unit} {done}/{parts}{f', {state}' if state else ''}\n")
+
+    return advance
+
+
+@contextmanager
+def _bar(console: Console, label: str, known: int | None, start: int, *, transient: bool) -> Iterator[Advance]:
+    from rich import progress as rich  # noqa: PLC0415
+
     columns = (
         rich.TextColumn("{task.description}"),
         rich.BarColumn(),
@@ -53,10 +97,10 @@ def progress_bar(total: int, *, label: str, unit: str, start: int = 0) -> Iterat
         rich.TimeRemainingColumn(),
         rich.TextColumn("{task.fields[state]}"),
     )
-    with rich.Progress(*columns, console=console) as bar:
-        task = bar.add_task(label, total=total, completed=start, state="")
+    with rich.Progress(*columns, console=console, transient=transient) as bar:
+        task = bar.add_task(label, total=known, completed=start, state="")
 
-        def advance(done: int, state: str) -> None:
-            bar.update(task, completed=done, state=state)
+        def advance(done: int, total: int | None = None, state: str = "") -> None:
+            bar.update(task, completed=done, total=total, state=state)
 
         yield advance

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import operator
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from limbeck.devices import check_device
 from limbeck.errors import InputError
 from limbeck.files import first_line, write_text
 from limbeck.information.curve import InformationCurve, InformationRow, write_information
-from limbeck.reporting.progress import progress_bar
+from limbeck.reporting.progress import Advance, progress_bar
 from limbeck.tensorfiles import write_tensors
 from limbeck.training import checkpoints, guard
 from limbeck.training.batchnorm import synchronised
@@ -35,6 +36,7 @@ from limbeck.training.steps import autocast, make_optimizer, to_device, total_of
 
 CHECKPOINTS, MODEL, BEST = "checkpoints", "model.safetensors", "best.safetensors"
 MODEL_FORMAT = "limbeck-network-1"
+logger = logging.getLogger(__name__)
 Batch = TypeVar("Batch")
 
 
@@ -131,8 +133,6 @@ def fit(
     renamed: Mapping[str, str] | None = None,
     description: Mapping[str, Any] | None = None,
     texts: Mapping[str, str] | None = None,
-    say: Callable[[str], None] | None = None,
-    progress: bool = False,
 ) -> Fitted:
     """Train a task's network in a folder, or go on with a training that was interrupted there.
 
@@ -146,6 +146,8 @@ def fit(
     network's weights and `description`), and `best.safetensors` while the best is selected. With
     `settings.information_epochs` also `information.csv` and `information.png`: nats of the label that can be read from
     held-out data, which a `Measurable` task gives.
+
+    News goes to the logger `limbeck.training.loop`, how far the training has come to `progress_bar`.
 
     The network is trained in place. Every step runs in training mode: a network with parts that must not (frozen
     normalisation) overrides its `train`. It is left with the weights of `model.safetensors`, in evaluation mode, unless
@@ -162,17 +164,13 @@ def fit(
         description: goes with the weights in `model.safetensors`; its "format", if any, becomes the file's format.
         texts: name -> content of files to be kept with the run, such as its recipe; written once it is known that the
             folder's checkpoints, if any, are of these settings.
-        say: takes one line of news at a time.
-        progress: draw a bar on stderr, or a line every tenth of the way where that is no terminal.
 
     Raises:
         InputError: the folder or its checkpoints cannot be used, or are of other settings or of another network.
         Diverged: a term of the loss or its gradient became infinite or NaN; no checkpoint is written of that.
         OSError: a file cannot be written; the last checkpoint stands.
     """
-    run = _Run(
-        task, settings, Path(folder), check_device(device), fingerprint or {}, renamed or {}, description or {}, say
-    )
+    run = _Run(task, settings, Path(folder), check_device(device), fingerprint or {}, renamed or {}, description or {})
     with stop_signals(run.standing) as stop, ExitStack() as stack:
         run.begin()
         if is_main():
@@ -180,9 +178,9 @@ def fit(
                 write_text(run.folder / name, text)
             run.log = StepLog(run.folder, step=run.step, tensorboard=settings.tensorboard)
             stack.callback(run.log.close)
-            if progress and run.step < run.total:
-                bar = progress_bar(run.total, label="training", unit="step", start=run.step)
-                run.show = stack.enter_context(bar)
+            if run.step < run.total:
+                bar = progress_bar("training", unit="step", total=run.total, start=run.step)
+                run.advance = stack.enter_context(bar)
         stopped = run.train(stop)
         if not stopped:
             run.finish()
@@ -201,7 +199,6 @@ class _Run:
         fingerprint: Mapping[str, Any],
         renamed: Mapping[str, str],
         description: Mapping[str, Any],
-        say: Callable[[str], None] | None,
     ) -> None:
         self.per_epoch = operator.index(task.steps_per_epoch)
         if self.per_epoch < 1:
@@ -216,7 +213,7 @@ class _Run:
         self.task, self.settings, self.folder = task, settings, folder
         self.device = device
         self.renamed = renamed
-        self.description, self._say = dict(description), say
+        self.description = dict(description)
         self.total = self.per_epoch * settings.epochs
         self.fingerprint = {
             **fingerprint,
@@ -231,7 +228,7 @@ class _Run:
         self.scaler = torch.amp.GradScaler(device.type) if settings.precision == "fp16" else None
         self.module = self.network
         self.log: StepLog | None = None
-        self.show: Callable[[int, str], None] | None = None
+        self.advance: Advance | None = None
         # What a checkpoint holds beside network, optimiser and scaler.
         self.step = 0
         self.closed = 0  # epochs whose row is written and whose validation is done
@@ -258,12 +255,12 @@ class _Run:
             except InputError as caught:
                 error = str(caught)
         # All processes fail alike, and all go on from the same file.
-        told = from_main({"path": found and str(found.path), "error": error}, self.device)
-        if told["error"]:
-            raise InputError(told["error"])
-        if told["path"] is not None:
-            self._restore(found or checkpoints.read(told["path"]))
-            self.say(f"{self.folder}: going on from step {self.step} of {self.total}")
+        shared = from_main({"path": found and str(found.path), "error": error}, self.device)
+        if shared["error"]:
+            raise InputError(shared["error"])
+        if shared["path"] is not None:
+            self._restore(found or checkpoints.read(shared["path"]))
+            self.inform("%s: going on from step %d of %d", self.folder, self.step, self.total)
         if world_size() > 1:
             together = DistributedDataParallel(self.network)
             # Sent once, now. To send buffers before every call would change them between two calls in one step. (The
@@ -395,8 +392,8 @@ class _Run:
         if self.log is not None:
             seconds = round(time.perf_counter() - started, 6)
             self.log.write({"step": self.step, "epoch": epoch, **values, "seconds": seconds})
-        if self.show is not None:
-            self.show(self.step, f"epoch {epoch}/{self.settings.epochs}, loss {values['total']:.4g}")
+        if self.advance is not None:
+            self.advance(self.step, state=f"epoch {epoch}/{self.settings.epochs}, loss {values['total']:.4g}")
 
     def _after_step(self) -> None:
         every, ended = self.settings.checkpoint_steps, self.step % self.per_epoch == 0
@@ -422,7 +419,8 @@ class _Run:
         if figures:
             self.history.append({"epoch": epoch, "step": self.step, **figures})
             row |= {f"validation_{name}": value for name, value in figures.items()}
-            self.say(f"epoch {epoch}: " + ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+            shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+            self.inform("epoch %d: %s", epoch, shown)
             if self.settings.select == "best":
                 self._consider(epoch, figures)
         if self._due(self.settings.information_epochs, epoch):
@@ -463,13 +461,13 @@ class _Run:
             except InputError as caught:
                 error = str(caught)
             self.network.train()
-        told = from_main({"rows": rows, "error": error}, self.device)
-        if told["error"]:
-            raise InputError(f"information_epochs: {told['error']}")
-        nats: dict[str, float] = {row["name"]: row["nats"] for row in told["rows"]}
-        entropy = told["rows"][0]["entropy"]
+        shared = from_main({"rows": rows, "error": error}, self.device)
+        if shared["error"]:
+            raise InputError(f"information_epochs: {shared['error']}")
+        nats: dict[str, float] = {row["name"]: row["nats"] for row in shared["rows"]}
+        entropy = shared["rows"][0]["entropy"]
         shown = ", ".join(f"{name} {value:.3f}" for name, value in nats.items())
-        self.say(f"step {self.step}: of {entropy:.3f} nats of the label are read from {shown}")
+        self.inform("step %d: of %.3f nats of the label are read from %s", self.step, entropy, shown)
         if self.log is not None:
             write_information(self.information, self.folder)
             self.log.curve("information", {"step": self.step, **nats})
@@ -510,7 +508,9 @@ class _Run:
 
     def _stopped(self) -> bool:
         self._save()
-        self.say(f"stopped at step {self.step} of {self.total}; {self.standing()} stands, the same command goes on")
+        self.inform(
+            "stopped at step %d of %d; %s stands, the same command goes on", self.step, self.total, self.standing()
+        )
         return True
 
     def finish(self) -> None:
@@ -537,9 +537,9 @@ class _Run:
 
     # -- words --------------------------------------------------------------------------------------------------------
 
-    def say(self, line: str) -> None:
-        if self._say is not None and is_main():
-            self._say(line)
+    def inform(self, message: str, *values: object) -> None:
+        if is_main():
+            logger.info(message, *values)
 
     def standing(self) -> str:
         return str(self._last) if self._last is not None else "no checkpoint"

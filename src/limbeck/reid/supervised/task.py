@@ -78,7 +78,7 @@ class ReidTask:
         network: what is trained.
         steps_per_epoch: batches an epoch.
         identities: of the set, the one of class 0, 1, ...
-        told: a line for each encoder: which weights it began with.
+        initialization: a line for each encoder: which weights it began with.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class ReidTask:
         torch.manual_seed(recipe.training.seed)
         self.network = ReidNetwork(recipe, len(self.identities))
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.told = [
+        self.initialization = [
             f"{name} encoder: {load_weights(cast(Branch, branch).encoder, recipe.network.weights)}"
             for name, branch in self.network.branches.items()
             if not resuming

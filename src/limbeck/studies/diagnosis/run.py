@@ -8,6 +8,7 @@ chosen by the accuracy on their validation part, and nothing else is; on people 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,12 +27,13 @@ from limbeck.multiview.tensors import TensorViews
 from limbeck.multiview.training import Trained, gather, predict
 from limbeck.multiview.views import Views, read_views
 from limbeck.reid.diagnosis import view_features_of_run
+from limbeck.reporting.console import quiet
 from limbeck.reporting.statistics import Difference, Estimate, paired_difference
 from limbeck.studies.multiview_ablation.run import REFERENCE, ROWS, RowName, parts_of, row_recipe, train_splits
 from limbeck.studies.reid_ablation.run import Table4Settings, run_folder, run_table4, small_recipe
 
 PEOPLE, PEOPLE_REFERENCE = "people", "VD"
-Say = Callable[[str], None]
+logger = logging.getLogger(__name__)
 
 
 def people_settings() -> Table4Settings:
@@ -182,13 +184,12 @@ class DiagnosisResult:
     sets: tuple[SetResult, ...]
 
 
-def run_diagnosis(settings: DiagnosisSettings, folder: Path, *, say: Say) -> DiagnosisResult:
+def run_diagnosis(settings: DiagnosisSettings, folder: Path) -> DiagnosisResult:
     """Train every row and diagnose it: of multi-view sets a model a split, of people a model a seed.
 
     Args:
         settings: what to run.
         folder: gets people and their trainings in `trainings`; a second call goes on with those where one stopped.
-        say: takes one line of news at a time.
 
     Raises:
         InputError: a set cannot be read or diagnosed, a folder holds something else, or a training diverged.
@@ -201,7 +202,7 @@ def run_diagnosis(settings: DiagnosisSettings, folder: Path, *, say: Say) -> Dia
         raise InputError(f"data must be sets of different names, not {', '.join(places)}")
     chosen = [None if data is None else _splits(data, settings) for data in loaded]
     found = [
-        _people(settings, folder, say) if data is None or splits is None else _multiview(settings, data, splits, say)
+        _people(settings, folder) if data is None or splits is None else _multiview(settings, data, splits)
         for data, splits in zip(loaded, chosen, strict=True)
     ]
     return DiagnosisResult(settings, tuple(found))
@@ -221,7 +222,7 @@ def _splits(data: MultiViewData, settings: DiagnosisSettings) -> NDArray[np.int8
     return splits[: settings.splits or None]
 
 
-def _multiview(settings: DiagnosisSettings, data: MultiViewData, splits: NDArray[np.int8], say: Say) -> SetResult:
+def _multiview(settings: DiagnosisSettings, data: MultiViewData, splits: NDArray[np.int8]) -> SetResult:
     views, parts = read_views(data.views), parts_of(splits)
     # Every figure compares all views, so that samples which lack one say nothing.
     whole = views.present.all(axis=0)
@@ -233,7 +234,7 @@ def _multiview(settings: DiagnosisSettings, data: MultiViewData, splits: NDArray
         models = train_splits(data, views, parts, recipe, seed=settings.seed, device=settings.device, label=label)
         features = [_sources(model, data, views, own) for model, own in zip(models, held_out, strict=True)]
         rows[row] = _diagnoses(settings, features)
-        say(f"{label}: {_told(rows[row])}")
+        logger.info("%s: %s", label, _figures(rows[row]))
     train, own = len(parts[0].training), len(held_out[0])
     return SetResult(
         data.name,
@@ -258,15 +259,18 @@ def _sources(model: Trained, data: MultiViewData, views: Views, samples: NDArray
     )
 
 
-def _people(settings: DiagnosisSettings, folder: Path, say: Say) -> SetResult:
+def _people(settings: DiagnosisSettings, folder: Path) -> SetResult:
     study = settings.people
     place = folder / "trainings"
-    run_table4(study, place, say=say)
+    run_table4(study, place)
     rows: dict[str, tuple[Diagnosis, ...]] = {}
     for row in study.rows:
-        features = [view_features_of_run(run_folder(place, row, seed), device=settings.device) for seed in study.seeds]
+        with quiet():
+            features = [
+                view_features_of_run(run_folder(place, row, seed), device=settings.device) for seed in study.seeds
+            ]
         rows[row] = _diagnoses(settings, features)
-        say(f"{PEOPLE}, {row}: {_told(rows[row])}")
+        logger.info("%s, %s: %s", PEOPLE, row, _figures(rows[row]))
     people, training = study.people, study.recipe.training
     steps = training.epochs * (study.recipe.data.steps_per_epoch or 0)
     length = f"{steps} steps" if steps else f"{training.epochs} epochs"
@@ -291,7 +295,7 @@ def _diagnoses(settings: DiagnosisSettings, features: Sequence[ViewFeatures]) ->
     )
 
 
-def _told(found: Sequence[Diagnosis]) -> str:
+def _figures(found: Sequence[Diagnosis]) -> str:
     return ", ".join(
         f"{figure.name} {np.mean([figure.of(one) for one in found]):.{figure.digits}f}" for figure in FIGURES
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from limbeck.information.probes import cross_fitted_information
 from limbeck.information.stochastic import encoder_information
 from limbeck.reporting.statistics import Estimate, estimate_as_json
 
+logger = logging.getLogger(__name__)
 CRITICS = tuple(BOUNDS)
 PROBES = ("linear", "mlp")
 NEIGHBOURS = ("ksg", "ross")
@@ -147,7 +148,7 @@ class EstimatorsResult:
         return {name: float(np.mean(own)) for name, own in shares.items()}
 
 
-def run_estimators(settings: EstimatorsSettings, *, say: Callable[[str], None] | None = None) -> EstimatorsResult:
+def run_estimators(settings: EstimatorsSettings) -> EstimatorsResult:
     """Draw every task with every seed, and ask every estimator that suits its kind.
 
     Critics suit all kinds; "ksg" continuous variables and encoders, whose observation and draw it gets; "ross" and the
@@ -155,7 +156,6 @@ def run_estimators(settings: EstimatorsSettings, *, say: Callable[[str], None] |
 
     Args:
         settings: what is measured.
-        say: is told each task when it is done.
     """
     rows: list[EstimatorRow] = []
     tasks = [benchmark_task(name) for name in settings.tasks] or benchmark_tasks()
@@ -164,8 +164,7 @@ def run_estimators(settings: EstimatorsSettings, *, say: Callable[[str], None] |
         for estimator in settings.estimators:
             if suits(estimator, task):
                 rows.extend(_measure(task, estimator, settings))
-        if say is not None:
-            say(f"{task.name}: {time.perf_counter() - begun:.0f} s")
+        logger.info("%s: %.0f s", task.name, time.perf_counter() - begun)
     return EstimatorsResult(settings, tuple(rows))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,10 +17,13 @@ from limbeck.information.probes import Probe
 from limbeck.reid.evaluation import embed_split
 from limbeck.reid.recipe import ReidRecipe
 from limbeck.reid.runs import load_run, recipe_of
+from limbeck.reporting.console import quiet
+from limbeck.reporting.progress import Progress
 from limbeck.retrieval.features import MODALITIES
 from limbeck.synthetic.people import read_factors
 
 Columns = Mapping[str, NDArray[Any]]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,7 @@ def measure_factors(
     folds: int = 5,
     seed: int = 0,
     confidence: float = 0.95,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Progress | None = None,
 ) -> list[FactorRow]:
     """Read every factor from every representation, in each modality by itself.
 
@@ -264,7 +268,6 @@ def run_factors(
     probe: Probe = "linear",
     folds: int = 5,
     seed: int = 0,
-    say: Callable[[str], None] | None = None,
 ) -> list[FactorRow]:
     """Read the factors of procedural people from the representations of trained models.
 
@@ -279,7 +282,6 @@ def run_factors(
         probe: `linear` or `mlp`.
         folds: how many.
         seed: of folds and probes.
-        say: takes one line of news at a time.
 
     Raises:
         InputError: a run cannot be read, its set is not one of procedural people, or nothing is left to read.
@@ -289,18 +291,18 @@ def run_factors(
     _check_labels(runs)
     rows: list[FactorRow] = []
     for number, run in enumerate(runs, start=1):
-        rows += _read_run(
-            run,
-            root=root,
-            part=part,
-            representations=representations,
-            names=names,
-            probe=probe,
-            folds=folds,
-            seed=seed,
-        )
-        if say is not None:
-            say(f"{number}/{len(runs)}: {run}: read")
+        with quiet():
+            rows += _read_run(
+                run,
+                root=root,
+                part=part,
+                representations=representations,
+                names=names,
+                probe=probe,
+                folds=folds,
+                seed=seed,
+            )
+        logger.info("%d/%d: %s: read", number, len(runs), run)
     return rows
 
 

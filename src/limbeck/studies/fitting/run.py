@@ -7,7 +7,8 @@ nothing is learned from them, stopped, calibrated or selected on them, and the l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import get_args
@@ -27,12 +28,13 @@ from limbeck.reid.recipe import ReidRecipe
 from limbeck.reid.runs import train_run
 from limbeck.reid.sets.sysu import load_sysu
 from limbeck.reid.supervised.task import split_identities
+from limbeck.reporting.console import quiet
 from limbeck.studies.multiview_ablation.run import train_splits
 from limbeck.studies.reid_ablation.run import Table4Settings, draw_people, people_folder, row_recipe, small_recipe
 from limbeck.synthetic.people import PeopleSettings
 
 PEOPLE, MEAN = "people", "mean of the views"
-Say = Callable[[str], None]
+logger = logging.getLogger(__name__)
 
 
 def watched_recipe() -> ReidRecipe:
@@ -157,7 +159,7 @@ class FittedRun:
     rows: tuple[InformationRow, ...]
 
 
-def run_fitting(settings: FittingSettings, folder: Path, *, say: Say) -> list[FittedRun]:
+def run_fitting(settings: FittingSettings, folder: Path) -> list[FittedRun]:
     """Train every objective at every width and measure I(v; y) and I(z; y) on the way.
 
     Of a multi-view set the validation and test parts of each split are measured on, for every view by itself and for
@@ -166,7 +168,6 @@ def run_fitting(settings: FittingSettings, folder: Path, *, say: Say) -> list[Fi
     Args:
         settings: what to run.
         folder: of people and their run folders; a second call goes on with those where one stopped.
-        say: takes one line of news at a time.
 
     Raises:
         InputError: a set cannot be read or measured on, a folder holds something else, or a training diverged.
@@ -174,12 +175,12 @@ def run_fitting(settings: FittingSettings, folder: Path, *, say: Say) -> list[Fi
     """
     runs: list[FittedRun] = []
     for source in settings.data:
-        found = _people_runs(settings, folder, say) if source == PEOPLE else _multiview_runs(settings, source, say)
+        found = _people_runs(settings, folder) if source == PEOPLE else _multiview_runs(settings, source)
         runs += found
     return runs
 
 
-def _multiview_runs(settings: FittingSettings, source: str, say: Say) -> Iterator[FittedRun]:
+def _multiview_runs(settings: FittingSettings, source: str) -> Iterator[FittedRun]:
     data = load(source)
     splits = data.folds if len(data.folds) else stratified_folds(data.labels, settings.splits, seed=settings.seed)
     if len(splits) < settings.splits:
@@ -200,16 +201,17 @@ def _multiview_runs(settings: FittingSettings, source: str, say: Say) -> Iterato
                 seed=settings.seed,
             )
             recipe = replace(settings.recipe, objective=objective, representation=width)
-            train_splits(data, views, parts, recipe, seed=settings.seed, device=settings.device, callback=callback)
+            with quiet():
+                train_splits(data, views, parts, recipe, seed=settings.seed, device=settings.device, callback=callback)
             found = [
                 FittedRun(data.name, objective, width, split, recipe.epochs, len(own), tuple(curve.rows))
                 for split, (own, curve) in enumerate(zip(held_out, callback.curves, strict=True))
             ]
-            say(f"{data.name}, {objective}, width {width}: {_told(found)}")
+            logger.info("%s, %s, width %d: %s", data.name, objective, width, _figures(found))
             yield from found
 
 
-def _people_runs(settings: FittingSettings, folder: Path, say: Say) -> Iterator[FittedRun]:
+def _people_runs(settings: FittingSettings, folder: Path) -> Iterator[FittedRun]:
     for seed in settings.people.seeds:
         people = people_folder(folder, seed)
         draw_people(replace(settings.people.people, seed=seed), people, 1)
@@ -217,7 +219,9 @@ def _people_runs(settings: FittingSettings, folder: Path, say: Say) -> Iterator[
             for width in settings.widths:
                 recipe = people_recipe(settings.people, objective, width, seed, people)
                 run = folder / f"people-{objective}" / f"width-{width}" / f"seed-{seed}"
-                if train_run(recipe, run, device=settings.device, progress=False).stopped:
+                with quiet():
+                    stopped = train_run(recipe, run, device=settings.device).stopped
+                if stopped:
                     raise KeyboardInterrupt
                 found = FittedRun(
                     PEOPLE,
@@ -228,7 +232,7 @@ def _people_runs(settings: FittingSettings, folder: Path, say: Say) -> Iterator[
                     len(split_identities(load_sysu(people), recipe.data, seed).held_out),
                     tuple(read_information(run / TABLE)),
                 )
-                say(f"people, {objective}, width {width}, seed {seed}: {_told([found])}")
+                logger.info("people, %s, width %d, seed %d: %s", objective, width, seed, _figures([found]))
                 yield found
 
 
@@ -295,7 +299,7 @@ def series_of(run: FittedRun) -> dict[str, Series]:
     return {MEAN: Series(together.epochs, v, z, together.entropy), ALL: together}
 
 
-def _told(runs: list[FittedRun]) -> str:
+def _figures(runs: list[FittedRun]) -> str:
     scopes = [series_of(run) for run in runs]
     return "; ".join(
         f"{scope} I(v;y) {np.mean([one[scope].v[-1] for one in scopes]):.3f}, "

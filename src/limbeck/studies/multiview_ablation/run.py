@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ RowName = Literal["E", "E+CIB", "E+B", "E+B+MV2D", "E+B+released-2021"]
 ROWS: tuple[RowName, ...] = ("E", "E+CIB", "E+B", "E+B+MV2D", "E+B+released-2021")
 BASELINES: tuple[BaselineName, ...] = ("logistic", "svm", "boosting")
 REFERENCE: RowName = "E+B+MV2D"
-Say = Callable[[str], None]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class AblationResult:
         return paired_difference(figure(reference), figure(other), test_to_train=self.test_to_train)
 
 
-def run_ablation(data: MultiViewData, settings: AblationSettings, *, say: Say | None = None) -> AblationResult:
+def run_ablation(data: MultiViewData, settings: AblationSettings) -> AblationResult:
     """Train every row on every split and score it on the test parts.
 
     All splits of a row train side by side in one batched program. Nothing is chosen on test data: early stopping,
@@ -119,7 +120,6 @@ def run_ablation(data: MultiViewData, settings: AblationSettings, *, say: Say | 
     Args:
         data: a multi-view set.
         settings: what to do.
-        say: called with a line of progress now and then; also turns the progress bars on.
 
     Raises:
         InputError: a setting does not fit the data.
@@ -131,7 +131,7 @@ def run_ablation(data: MultiViewData, settings: AblationSettings, *, say: Say | 
     else:
         splits = stratified_folds(data.labels, settings.splits or 5, seed=settings.seed)
     result = AblationResult(data, settings, splits, [])
-    study = _Study(data, settings, splits, say)
+    study = _Study(data, settings, splits)
     for name in settings.rows:
         result.rows.append(study.network_row(name))
     for baseline in settings.baselines:
@@ -143,10 +143,8 @@ def run_ablation(data: MultiViewData, settings: AblationSettings, *, say: Say | 
 
 
 class _Study:
-    def __init__(
-        self, data: MultiViewData, settings: AblationSettings, splits: NDArray[np.int8], say: Say | None
-    ) -> None:
-        self.data, self.settings, self.say = data, settings, say
+    def __init__(self, data: MultiViewData, settings: AblationSettings, splits: NDArray[np.int8]) -> None:
+        self.data, self.settings = data, settings
         self.views: Views = read_views(data.views)
         self.parts = parts_of(splits)
         self.tests = [np.flatnonzero(split == 2) for split in splits]
@@ -173,7 +171,7 @@ class _Study:
         )
 
     def train_and_score(self, label: str, recipe: Recipe) -> RowResult:
-        self._tell(f"{label}: {len(self.parts)} splits side by side")
+        logger.info("%s: %d splits side by side", label, len(self.parts))
         start = time.perf_counter()
         models = train_splits(
             self.data,
@@ -182,7 +180,7 @@ class _Study:
             recipe,
             seed=self.settings.seed,
             device=self.settings.device,
-            label=None if self.say is None else label,
+            label=label,
         )
         seconds = time.perf_counter() - start
         tensors = TensorViews(self.views, models[0].device)
@@ -197,13 +195,13 @@ class _Study:
             if embedding is None:
                 embedding = np.moveaxis(gather(batches, "representations"), 0, 1).reshape(len(test), -1)
         row = RowResult(label, scores, np.stack(without), seconds, chosen, embedding)
-        self._tell(f"{label}: test accuracy {100 * np.mean(row.accuracy):.2f} %, {seconds:.0f} s")
+        logger.info("%s: test accuracy %.2f %%, %.0f s", label, 100 * np.mean(row.accuracy), seconds)
         return row
 
     def baseline_row(self, name: BaselineName) -> RowResult:
         results = []
         for split, (part, test) in enumerate(zip(self.parts, self.tests, strict=True)):
-            self._tell(f"{name}: split {split + 1} of {len(self.parts)}")
+            logger.info("%s: split %d of %d", name, split + 1, len(self.parts))
             results.append(
                 run_baseline(
                     name,
@@ -222,12 +220,8 @@ class _Study:
         ]
         seconds = sum(r.seconds for r in results)
         row = RowResult(name, scores, np.array(without), seconds, [r.chosen for r in results])
-        self._tell(f"{name}: test accuracy {100 * np.mean(row.accuracy):.2f} %, {seconds:.0f} s")
+        logger.info("%s: test accuracy %.2f %%, %.0f s", name, 100 * np.mean(row.accuracy), seconds)
         return row
-
-    def _tell(self, line: str) -> None:
-        if self.say is not None:
-            self.say(line)
 
 
 def parts_of(splits: NDArray[np.int8]) -> list[Fold]:
@@ -243,7 +237,7 @@ def train_splits(
     *,
     seed: int,
     device: str,
-    label: str | None = None,
+    label: str = "training",
     callback: Callback | None = None,
 ) -> list[Trained]:
     """Train a model a split, all side by side in one batched program.
@@ -255,14 +249,14 @@ def train_splits(
         recipe: of all models.
         seed: model of split s: seed + s.
         device: where to train.
-        label: of the progress bar; None: no bar.
+        label: of the progress bar.
         callback: see `limbeck.multiview.training.train`.
 
     Raises:
         InputError: there are no training samples, or the loss is not finite any more.
         KeyboardInterrupt: the training was interrupted.
     """
-    with epoch_progress(recipe.epochs, enabled=label is not None, label=label or "") as progress:
+    with epoch_progress(recipe.epochs, label=label) as progress:
         models = train(
             views,
             data.labels,

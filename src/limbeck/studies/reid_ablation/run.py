@@ -8,9 +8,10 @@ all three and are compared in pairs. The last step counts; nothing is selected.
 from __future__ import annotations
 
 import json
+import logging
 import multiprocessing
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -26,12 +27,13 @@ from limbeck.reid.evaluation import embed_split
 from limbeck.reid.recipe import AugmentationSettings, DataSettings, LossSettings, NetworkSettings, ReidRecipe
 from limbeck.reid.runs import decoded, load_run, train_run
 from limbeck.reid.sets.sysu import load_sysu
+from limbeck.reporting.console import quiet
 from limbeck.retrieval import SYSU, Features, evaluate
 from limbeck.synthetic.people import PeopleSettings, make_people
 from limbeck.training import TrainingSettings
 from limbeck.training.settings import resume_fingerprint
 
-Say = Callable[[str], None]
+logger = logging.getLogger(__name__)
 FIGURES = "figures.json"
 
 
@@ -145,13 +147,12 @@ class Trained:
     seconds: float
 
 
-def run_table4(settings: Table4Settings, folder: Path, *, say: Say) -> list[Trained]:
+def run_table4(settings: Table4Settings, folder: Path) -> list[Trained]:
     """Train and score whatever is not there yet.
 
     Args:
         settings: what to run.
         folder: gets `people/seed-S`, and a run folder `ROW/seed-S` each; a second call goes on where one stopped.
-        say: takes one line of news at a time.
 
     Returns:
         All trainings, row by row.
@@ -164,13 +165,14 @@ def run_table4(settings: Table4Settings, folder: Path, *, say: Say) -> list[Trai
         people = people_folder(folder, seed)
         draw_people(replace(settings.people, seed=seed), people, settings.jobs)
         recipe = row_recipe(settings, settings.rows[0], seed, people)
-        decoded(load_sysu(people), recipe.data, Path(recipe.data.cache or people))
+        with quiet():
+            decoded(load_sysu(people), recipe.data, Path(recipe.data.cache or people))
     # Seed by seed, so that whole comparisons are ready early.
     wanted = [(row, seed) for seed in settings.seeds for row in settings.rows]
     found: dict[tuple[str, int], Trained] = {}
     for count, one in enumerate(_all(settings, folder, wanted), start=1):
         found[one.row, one.seed] = one
-        say(f"{count}/{len(wanted)}: {one.row}, seed {one.seed}: {_told(one)}")
+        logger.info("%d/%d: %s, seed %d: %s", count, len(wanted), one.row, one.seed, _figures(one))
     return [found[row, seed] for row in settings.rows for seed in settings.seeds]
 
 
@@ -220,12 +222,14 @@ def _one(job: tuple[Table4Settings, Path, str, int]) -> Trained:
     if (run / FIGURES).is_file():
         return _read(run / FIGURES, recipe)
     started = time.perf_counter()
-    fitted = train_run(recipe, run, progress=False)
+    with quiet():
+        fitted = train_run(recipe, run)
     seconds = time.perf_counter() - started
     if fitted.stopped:
         raise KeyboardInterrupt
     model = load_run(run)
-    embedded = embed_split(model, run, split="test")
+    with quiet():
+        embedded = embed_split(model, run, split="test")
     scores: dict[str, Score] = {}
     kinds: tuple[Feature, ...] = ("v", "z") if recipe.network.bottleneck else ("v",)
     for kind in kinds:
@@ -281,7 +285,7 @@ def draw_people(settings: PeopleSettings, target: Path, workers: int) -> None:
         raise InputError(f"{target}: holds people of other settings; name another folder with --out")
 
 
-def _told(one: Trained) -> str:
+def _figures(one: Trained) -> str:
     return ", ".join(
         f"{kind} rank-1 {100 * score.rank_1:.1f} mAP {100 * score.mean_average_precision:.1f}"
         for kind, score in one.scores.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from limbeck.studies.published import TABLE_5
 from limbeck.studies.reid_ablation.run import ROWS
 from limbeck.studies.timing import in_turns
 
+logger = logging.getLogger(__name__)
 SHOWN = ("E", "E+B", "VD", "CIB")
 
 
@@ -75,7 +77,7 @@ class Cost:
     parameters: int
 
 
-def run_table5(settings: Table5Settings, *, say: Callable[[str], None] | None = None) -> list[Cost]:
+def run_table5(settings: Table5Settings) -> list[Cost]:
     """Time training steps (forward, loss, backward, Adam) of every row on the same batch.
 
     All parameters are counted; the paper counts the classification layer of ImageNet too, 2,049,000 that no forward
@@ -88,8 +90,7 @@ def run_table5(settings: Table5Settings, *, say: Callable[[str], None] | None = 
     }
     for row, step in steps.items():
         step()
-        if say is not None:
-            say(f"{row}: ready")
+        logger.info("%s: ready", row)
     seconds = in_turns(steps, repeats=settings.repeats)
     median = {row: statistics.median(values) for row, values in seconds.items()}
     # Rounds are compared with themselves: what slows the machine for a while slows all rows of a round.

@@ -9,7 +9,7 @@ import shutil
 import signal
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -19,6 +19,7 @@ from pathlib import Path
 from PIL import Image
 
 from limbeck.errors import InputError
+from limbeck.reporting.progress import Progress
 from limbeck.synthetic.people.draw import draw_camera, draw_person, draw_picture
 from limbeck.synthetic.people.factors import Camera, Person
 from limbeck.synthetic.people.layouts import CAMERAS, Shot, index_files, shots
@@ -28,8 +29,6 @@ from limbeck.synthetic.people.table import DESCRIPTION, FACTORS, FORMAT, Scenari
 
 _CHUNK = 32
 _FORMATS = {"sysu": "JPEG", "regdb": "BMP", "csv": "PNG"}
-
-Progress = Callable[[int, int], object]
 
 
 @dataclass(frozen=True)
