@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from limbeck.errors import InputError
+from limbeck.modalities import INFRARED, VISIBLE
 from limbeck.reid.network import ReidNetwork
 from limbeck.reid.recipe import DataSettings, LossSettings, NetworkSettings, ReidRecipe
 from limbeck.reid.runs import ReidModel
 from limbeck.reid.search import format_found, rank_folder, write_found
-from limbeck.retrieval.features import INFRARED, VISIBLE
 
 
 @pytest.fixture

@@ -20,9 +20,10 @@ from tests.reporting.test_html import Read
 from tests.retrieval.test_protocols import sysu_like
 
 from limbeck.errors import InputError
+from limbeck.modalities import MODALITIES
 from limbeck.reporting.plots import png
 from limbeck.retrieval.evaluation import evaluate
-from limbeck.retrieval.features import MODALITIES, Features
+from limbeck.retrieval.features import Features
 from limbeck.retrieval.protocols import SYSU, CrossModal, Market, RegDB, named_protocols
 from limbeck.retrieval.ranking import Ranks
 from limbeck.retrieval.report import write_report

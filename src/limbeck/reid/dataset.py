@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.retrieval.features import INFRARED, MODALITIES, VISIBLE
+from limbeck.modalities import INFRARED, MODALITIES, VISIBLE
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 

@@ -9,10 +9,10 @@ import torch
 
 from limbeck.errors import InputError
 from limbeck.information.diagnosis import ViewFeatures
+from limbeck.modalities import MODALITIES
 from limbeck.objectives import identity_pairs
 from limbeck.reid.evaluation import embed_split
 from limbeck.reid.runs import load_run
-from limbeck.retrieval.features import MODALITIES
 
 
 def view_features_of_run(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limbeck.images.decoding import LUMA
+from limbeck.modalities import VISIBLE
 from limbeck.nn import (
     AdditiveHead,
     BNNeck,
@@ -23,7 +24,6 @@ from limbeck.nn import (
     make_pooling,
 )
 from limbeck.reid.recipe import ReidRecipe
-from limbeck.retrieval.features import VISIBLE
 
 # Of ImageNet's pictures, for red, green and blue in [0, 1]; what published encoder weights expect.
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

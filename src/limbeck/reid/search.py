@@ -18,13 +18,13 @@ from rich.table import Table
 
 from limbeck.errors import InputError
 from limbeck.images.decoding import read_image, try_image
+from limbeck.modalities import INFRARED, MODALITIES, VISIBLE
 from limbeck.reid.dataset import IMAGE_SUFFIXES
 from limbeck.reid.embedding import Feature, search_feature
 from limbeck.reid.runs import ReidModel
 from limbeck.reporting.html import Page
 from limbeck.reporting.progress import Progress
 from limbeck.reporting.tables import rendered
-from limbeck.retrieval.features import INFRARED, MODALITIES, VISIBLE
 
 Modality = Literal["auto", "visible", "infrared"]
 logger = logging.getLogger(__name__)

@@ -13,9 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from limbeck.errors import InputError
 from limbeck.files import atomic_writer, read_arrays
-
-VISIBLE, INFRARED = 0, 1
-MODALITIES = ("visible", "infrared")
+from limbeck.modalities import INFRARED, MODALITIES, VISIBLE
 
 
 @dataclass(frozen=True, eq=False)

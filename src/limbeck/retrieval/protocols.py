@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.retrieval.features import INFRARED, MODALITIES, VISIBLE, Features
+from limbeck.modalities import INFRARED, MODALITIES, VISIBLE
+from limbeck.retrieval.features import Features
 from limbeck.retrieval.ranking import Removal
 
 Direction = Literal["v2i", "i2v"]

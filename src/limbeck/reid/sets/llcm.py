@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from limbeck.errors import InputError
+from limbeck.modalities import INFRARED, VISIBLE
 from limbeck.reid.dataset import Picture, ReidDataset, assemble, listed, read_identities, read_list, strays
-from limbeck.retrieval.features import INFRARED, VISIBLE
 
 CAMERAS = range(1, 10)
 WORDS = {"vis": VISIBLE, "nir": INFRARED}

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from limbeck.errors import InputError
+from limbeck.modalities import INFRARED, VISIBLE
 from limbeck.reid.dataset import Picture, ReidDataset, assemble, listed, read_list, strays
-from limbeck.retrieval.features import INFRARED, VISIBLE
 
 SPLITS = ("train", "test")
 FOLDS = 10

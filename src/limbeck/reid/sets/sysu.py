@@ -18,8 +18,8 @@ from scipy.io import loadmat
 
 from limbeck.errors import InputError
 from limbeck.files import first_line
+from limbeck.modalities import INFRARED, VISIBLE
 from limbeck.reid.dataset import Picture, ReidDataset, assemble, listed, read_identities, strays
-from limbeck.retrieval.features import INFRARED, VISIBLE
 
 CAMERAS = (1, 2, 3, 4, 5, 6)
 INFRARED_CAMERAS = (3, 6)

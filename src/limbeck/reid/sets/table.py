@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from limbeck.errors import InputError
+from limbeck.modalities import MODALITIES
 from limbeck.reid.dataset import ReidDataset, one_sided
-from limbeck.retrieval.features import MODALITIES
 
 COLUMNS = ("path", "identity", "modality")
 

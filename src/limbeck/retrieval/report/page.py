@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from limbeck.errors import InputError
 from limbeck.files import atomic_writer, write_json
+from limbeck.modalities import MODALITIES
 from limbeck.reporting.html import Page
 from limbeck.reporting.plots import png
 from limbeck.reporting.progress import Progress
@@ -282,12 +283,13 @@ def _show_maps(page: Page, data: bytes, maps: Sequence[Map], features: Features,
         f"own identity than to any other, 0 if between two, below if nearer to another.{mixed}",
         link="projection.png",
     )
+    parts = (*MODALITIES, "all")
     page.table(
-        ["representation", "silhouette, visible", "silhouette, infrared", "silhouette, all", "cross-modal neighbours"],
+        ["representation", *(f"silhouette, {part}" for part in parts), "cross-modal neighbours"],
         [
             [
                 one.name,
-                *(_plain(one.silhouette.get(part, math.nan)) for part in ("visible", "infrared", "all")),
+                *(_plain(one.silhouette.get(part, math.nan)) for part in parts),
                 _plain(one.mixing),
             ]
             for one in maps

@@ -15,7 +15,7 @@ from sklearn.manifold import TSNE
 from sklearn.metrics import silhouette_score
 
 from limbeck.errors import InputError
-from limbeck.retrieval.features import INFRARED, MODALITIES, VISIBLE
+from limbeck.modalities import INFRARED, MODALITIES, VISIBLE
 from limbeck.retrieval.report.style import COLOURS, INFRARED_COLOUR, MARKERS, SOFT, VISIBLE_COLOUR, plain
 from limbeck.retrieval.similarity import similarities, unit
 

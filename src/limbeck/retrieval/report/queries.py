@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from limbeck.errors import InputError
 from limbeck.files import atomic_writer
+from limbeck.modalities import MODALITIES
 from limbeck.retrieval.evaluation import Evaluation
-from limbeck.retrieval.features import MODALITIES, Features
+from limbeck.retrieval.features import Features
 from limbeck.retrieval.protocols import Protocol
 from limbeck.retrieval.reranking import KReciprocal
 from limbeck.retrieval.similarity import Similarity

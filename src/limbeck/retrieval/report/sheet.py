@@ -12,7 +12,8 @@ from matplotlib.patches import Circle, Rectangle
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.retrieval.features import MODALITIES, Features
+from limbeck.modalities import MODALITIES
+from limbeck.retrieval.features import Features
 from limbeck.retrieval.ranking import Ranks
 from limbeck.retrieval.report.style import RIGHT_COLOUR, SOFT, WRONG_COLOUR
 from limbeck.retrieval.top_k import RankedList

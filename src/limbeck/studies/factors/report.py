@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 
 from limbeck.errors import InputError
 from limbeck.files import write_json, write_text
+from limbeck.modalities import MODALITIES
 from limbeck.reporting.formatting import format_estimate
 from limbeck.reporting.plots import save_plot
 from limbeck.reporting.statistics import Estimate
 from limbeck.reporting.tables import format_table
-from limbeck.retrieval.features import MODALITIES
 from limbeck.studies.factors.run import FactorRow
 
 

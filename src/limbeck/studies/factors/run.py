@@ -14,12 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from limbeck.errors import InputError
 from limbeck.information import cross_fitted_information, quantile_classes
 from limbeck.information.probes import Probe
+from limbeck.modalities import MODALITIES
 from limbeck.reid.evaluation import embed_split
 from limbeck.reid.recipe import ReidRecipe
 from limbeck.reid.runs import load_run, recipe_of
 from limbeck.reporting.console import quiet
 from limbeck.reporting.progress import Progress
-from limbeck.retrieval.features import MODALITIES
 from limbeck.synthetic.people import read_factors
 
 Columns = Mapping[str, NDArray[Any]]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from limbeck.errors import InputError
+from limbeck.modalities import Modality
 from limbeck.synthetic.people.draw import drawn_absent
-from limbeck.synthetic.people.factors import Modality
 from limbeck.synthetic.people.settings import Layout, PeopleSettings
 
 INDOOR_VISIBLE = (1, 2)

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from limbeck.modalities import Modality
 from limbeck.synthetic.people.draw import draw_passer
-from limbeck.synthetic.people.factors import Camera, Colour, Colours, Light, Modality, Person, Picture, Pose
+from limbeck.synthetic.people.factors import Camera, Colour, Colours, Light, Person, Picture, Pose
 from limbeck.synthetic.people.figure import figure
 from limbeck.synthetic.people.paint import Array, Grid, Palette, paint
 from limbeck.synthetic.people.scene import backdrop, cover

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.synthetic.people.factors import Camera, Modality, Person, Picture, Value, field_types, flatten, unflatten
+from limbeck.modalities import Modality
+from limbeck.synthetic.people.factors import Camera, Person, Picture, Value, field_types, flatten, unflatten
 from limbeck.synthetic.people.layouts import Shot
 from limbeck.synthetic.people.render import render
 
