@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from limbeck.images.augmentation import AugmentationSettings
 from limbeck.images.cache import decoded_images
 from limbeck.reid.network import ReidNetwork
-from limbeck.reid.recipe import AugmentationSettings, DataSettings, LossSettings, NetworkSettings, ReidRecipe
+from limbeck.reid.recipe import DataSettings, LossSettings, NetworkSettings, ReidRecipe
 from limbeck.reid.sets.sysu import load_sysu
 from limbeck.reid.supervised.batches import Batch, Batches, CrossModalSampler, relabelled
 from limbeck.reid.supervised.loss import training_terms

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from limbeck.reid.recipe import AugmentationSettings, DataSettings, LossSettings, NetworkSettings, ReidRecipe
+from limbeck.images.augmentation import AugmentationSettings
+from limbeck.reid.recipe import DataSettings, LossSettings, NetworkSettings, ReidRecipe
 from limbeck.reid.runs import train_run
 from limbeck.synthetic.people import PeopleSettings, make_people
 from limbeck.training import TrainingSettings

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from limbeck.errors import InputError
-from limbeck.reid.recipe import AugmentationSettings, DataSettings, LossSettings, NetworkSettings, ReidRecipe
+from limbeck.images.augmentation import AugmentationSettings
+from limbeck.reid.recipe import DataSettings, LossSettings, NetworkSettings, ReidRecipe
 
 
 @pytest.mark.parametrize(

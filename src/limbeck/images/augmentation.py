@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -10,10 +11,35 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from limbeck.images.decoding import LUMA
-from limbeck.reid.recipe import AugmentationSettings
+from limbeck.settings import NonNegativeFloat, NonNegativeInt, Probability, check_settings
 
 _ERASED_AREA, _ERASED_ASPECT = (0.02, 0.4), (0.3, 3.3)  # Zhong et al. 2020: share of the picture, height over width
 _CANDIDATES = np.array([*np.eye(3), LUMA], np.float32)  # what "exchange" may put in place of the colours
+
+
+@dataclass(frozen=True)
+class AugmentationSettings:
+    """Changes that every drawn picture undergoes in training, each by its own chance.
+
+    Attributes:
+        flip: chance of a mirror image.
+        pad: pixels added on every side before a crop of the picture's size is taken at random.
+        erase: chance that a rectangle of 2 to 40 % of the picture becomes its mean colour.
+        channels: chance that a picture of a modality with colours loses them.
+        channel_mode: what it becomes: "exchange": one of its channels, or its grey, in all three channels (Ye et al.
+            2021, channel augmentation); "mix": a random mixture of its channels, with weights that may be negative.
+        tone: strength of a random curve of tones, on pictures of every modality; 0 is none.
+    """
+
+    flip: Probability = 0.5
+    pad: NonNegativeInt = 0
+    erase: Probability = 0.0
+    channels: Probability = 0.0
+    channel_mode: Literal["exchange", "mix"] = "exchange"
+    tone: NonNegativeFloat = 0.0
+
+    def __post_init__(self) -> None:
+        check_settings(self, "augmentation.")
 
 
 def augmented(
@@ -29,7 +55,7 @@ def augmented(
         pictures: (batch, height, width, 3) RGB.
         settings: what may change, and how often.
         generators: one a picture.
-        coloured: the pictures are visible ones; only these lose their colours.
+        coloured: whether the pictures are of a modality with colours, which `settings.channels` takes away.
 
     Returns:
         (batch, 3, height, width) float32; in [0, 1] but for "mix" and `tone`, which may leave it.

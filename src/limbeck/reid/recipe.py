@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Self, get_args
 
 from limbeck.errors import InputError
+from limbeck.images.augmentation import AugmentationSettings
 from limbeck.training import TrainingSettings
 
 Branch = Literal["visible", "infrared", "shared"]
@@ -196,37 +197,6 @@ class LossSettings:
             raise InputError(f"loss.temperature must be above 0, not {self.temperature!r}")
         if not 0 < self.margin < self.boundary:
             raise InputError(f"loss.margin must lie between 0 and loss.boundary, not {self.margin!r}")
-
-
-@dataclass(frozen=True)
-class AugmentationSettings:
-    """Changes that every drawn picture undergoes in training, each by its own chance.
-
-    Attributes:
-        flip: chance of a mirror image.
-        pad: pixels added on every side before a crop of the picture's size is taken at random.
-        erase: chance that a rectangle of 2 to 40 % of the picture becomes its mean colour.
-        channels: chance that a visible picture loses its colours.
-        channel_mode: what it becomes: "exchange": one of its channels, or its grey, in all three channels (Ye et al.
-            2021, channel augmentation); "mix": a random mixture of its channels, with weights that may be negative.
-        tone: strength of a random curve of tones, on pictures of either modality; 0 is none.
-    """
-
-    flip: float = 0.5
-    pad: int = 0
-    erase: float = 0.0
-    channels: float = 0.0
-    channel_mode: Literal["exchange", "mix"] = "exchange"
-    tone: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("flip", "erase", "channels"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not 0 <= value <= 1:
-                raise InputError(f"augmentation.{name} must be a chance in [0, 1], not {value!r}")
-        _count("augmentation.pad", self.pad, least=0)
-        _choice("augmentation.channel_mode", self.channel_mode, ("exchange", "mix"))
-        _weight("augmentation.tone", self.tone)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.images.augmentation import augmented, unchanged
-from limbeck.reid.recipe import AugmentationSettings
+from limbeck.images.augmentation import AugmentationSettings, augmented, unchanged
 from limbeck.reid.supervised.batches import Batches, CrossModalSampler, relabelled
 from limbeck.training import generator
 

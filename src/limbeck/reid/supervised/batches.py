@@ -12,9 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from limbeck.errors import InputError
-from limbeck.images.augmentation import augmented
+from limbeck.images.augmentation import AugmentationSettings, augmented
 from limbeck.modalities import INFRARED, MODALITIES, VISIBLE
-from limbeck.reid.recipe import AugmentationSettings
 from limbeck.training import generator
 
 # First entries of keys, so that people, pictures and changes are drawn apart.

@@ -22,9 +22,10 @@ import torch
 
 from limbeck.errors import InputError
 from limbeck.files import write_json
+from limbeck.images.augmentation import AugmentationSettings
 from limbeck.reid.embedding import Feature, search_feature
 from limbeck.reid.evaluation import embed_split
-from limbeck.reid.recipe import AugmentationSettings, DataSettings, LossSettings, NetworkSettings, ReidRecipe
+from limbeck.reid.recipe import DataSettings, LossSettings, NetworkSettings, ReidRecipe
 from limbeck.reid.runs import decoded, load_run, train_run
 from limbeck.reid.sets.sysu import load_sysu
 from limbeck.reporting.console import quiet
