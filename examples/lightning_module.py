@@ -17,10 +17,11 @@ from torch.utils.data import DataLoader
 
 from limbeck.images.augmentation import AugmentationSettings
 from limbeck.images.cache import decoded_images
+from limbeck.images.sampling import relabelled
 from limbeck.reid.network import ReidNetwork
 from limbeck.reid.recipe import DataSettings, LossSettings, NetworkSettings, ReidRecipe
 from limbeck.reid.sets.sysu import load_sysu
-from limbeck.reid.supervised.batches import Batch, Batches, CrossModalSampler, relabelled
+from limbeck.reid.supervised.batches import Batch, Batches, cross_modal_sampler
 from limbeck.reid.supervised.loss import training_terms
 from limbeck.synthetic.people import PeopleSettings, make_people
 
@@ -61,7 +62,7 @@ def main(steps: int = 40) -> float:
         images = decoded_images(people.root, people.path, Path(name) / "cache", size=(64, 32)).images
         training = people.split("train")
         identities, labels = relabelled(people.identity[training])
-        sampler = CrossModalSampler(labels, people.modality[training], identities=4, pictures=2)
+        sampler = cross_modal_sampler(labels, people.modality[training], identities=4, pictures=2)
         batches = Batches(images, sampler, training, AugmentationSettings())
         module = ReidModule(recipe, len(identities))
         trainer = lightning.Trainer(

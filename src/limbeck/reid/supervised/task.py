@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from limbeck.errors import InputError
+from limbeck.images.sampling import relabelled
 from limbeck.nn import load_weights
 from limbeck.reid.dataset import ReidDataset
 from limbeck.reid.embedding import features_of, rows_of
 from limbeck.reid.network import Branch, ReidNetwork
 from limbeck.reid.recipe import DataSettings, ReidRecipe
-from limbeck.reid.supervised.batches import Batch, Batches, CrossModalSampler, relabelled
+from limbeck.reid.supervised.batches import Batch, Batches, cross_modal_sampler
 from limbeck.reid.supervised.loss import row_labels, training_terms
 from limbeck.retrieval import CrossModal, Features, evaluate
 from limbeck.training import HeldOut, gather, generator, rank, world_size
@@ -102,7 +103,7 @@ class ReidTask:
                 f"not {recipe.data.held_out}"
             )
         self.identities, labels = relabelled(people.identity[training])
-        self.sampler = CrossModalSampler(
+        self.sampler = cross_modal_sampler(
             labels,
             people.modality[training],
             identities=recipe.data.identities,
