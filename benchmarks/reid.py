@@ -85,9 +85,9 @@ def _throughput(recipe: ReidRecipe) -> tuple[float, float]:
         make_people(place, PeopleSettings(train_identities=40, validation_identities=0, test_identities=1))
         people = load_people("sysu", place)
         size = recipe.data.height, recipe.data.width
-        images = decoded_images(people.root, people.path, Path(name) / "cache", size=size).images
+        decoded = decoded_images(people.root, people.path, Path(name) / "cache", size=size)
         data = replace(recipe.data, root=str(place), splits=("train",))
-        task = ReidTask(replace(recipe, data=data), people, images)
+        task = ReidTask(replace(recipe, data=data), people, decoded.images, decoded.rows)
         count = 2 * data.identities * data.pictures * _STEPS
         started = time.perf_counter()
         for _ in task.batches(0, _STEPS):

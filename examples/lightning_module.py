@@ -59,11 +59,11 @@ def main(steps: int = 40) -> float:
         )
         make_people(folder, settings)
         people = load_sysu(folder)
-        images = decoded_images(people.root, people.path, Path(name) / "cache", size=(64, 32)).images
+        decoded = decoded_images(people.root, people.path, Path(name) / "cache", size=(64, 32))
         training = people.split("train")
         identities, labels = relabelled(people.identity[training])
         sampler = cross_modal_sampler(labels, people.modality[training], identities=4, pictures=2)
-        batches = Batches(images, sampler, training, AugmentationSettings())
+        batches = Batches(decoded.images, sampler, decoded.rows[training], AugmentationSettings())
         module = ReidModule(recipe, len(identities))
         trainer = lightning.Trainer(
             max_steps=steps,

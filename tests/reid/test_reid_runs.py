@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from tests.reid.conftest import PEOPLE
 
 from limbeck.errors import InputError
+from limbeck.images.decoding import try_image
 from limbeck.reid.commands import load_people
 from limbeck.reid.evaluation import embed_split, evaluate_runs
 from limbeck.reid.recipe import ReidRecipe
@@ -123,10 +125,10 @@ def test_held_out_people_are_never_learned_from(small_recipe: ReidRecipe, small_
 def test_embedding_does_not_depend_on_the_batch(small_run: Path, small_people: Path) -> None:
     model = load_run(small_run)
     people = load_people("sysu", small_people)
-    images, _ = decoded(people, model.recipe.data, small_run / "pictures")
+    images, rows = decoded(people, model.recipe.data, small_run / "pictures")
     modality = people.modality[:10]
-    together = model.represent(np.asarray(images[:10]), modality)
-    alone = model.represent(np.asarray(images[4:5]), modality[4:5])
+    together = model.represent(images[rows[:10]], modality)
+    alone = model.represent(images[rows[4:5]], modality[4:5])
     assert set(together) == {"v specific", "z specific", "v shared", "z shared"}
     for name, vectors in together.items():
         assert np.allclose(vectors[4], alone[name][0], atol=1e-5)
@@ -239,6 +241,33 @@ def test_folds_of_regdb_are_trials(small_recipe: ReidRecipe, tmp_path: Path) -> 
     assert "regdb-v2i" in report
     assert "regdb-i2v" in report
     assert "folds 1, 2" in report
+
+
+def test_folds_of_regdb_share_one_cache(
+    small_recipe: ReidRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = PeopleSettings(
+        train_identities=4, validation_identities=0, test_identities=4, images_per_camera=2, height=32, width=16
+    )
+    make_people(tmp_path / "people", settings, "regdb")
+    next((tmp_path / "people" / "Visible" / "3").iterdir()).write_bytes(b"")
+    read: list[Path] = []
+
+    def counted(path: Path, size: tuple[int, int]) -> NDArray[np.uint8] | str:
+        read.append(path)
+        return try_image(path, size)
+
+    monkeypatch.setattr("limbeck.images.cache.try_image", counted)
+    data = replace(small_recipe.data, set="regdb", root=str(tmp_path / "people"), skip_corrupt=True)
+    for fold in (1, 2, 3):
+        people = load_people("regdb", tmp_path / "people", fold=fold)
+        with pytest.warns(UserWarning, match="1 pictures are left out"):
+            images, rows = decoded(people, replace(data, fold=fold), tmp_path / "cache")
+        assert len(read) == len(people) == 32
+        assert (rows < 0).sum() == 1
+        for path, row in zip(people.path, rows.tolist(), strict=True):
+            expected = try_image(people.root / path, (32, 16))
+            assert isinstance(expected, str) if row < 0 else np.array_equal(images[row], expected)
 
 
 def test_other_pictures_do_not_go_on_with_a_training(small_recipe: ReidRecipe, small_run: Path, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 A cache is one file of bytes and `cache.json`, which names it and says what it was made from. The first is complete
 before the second is written, and each takes its place by a rename, so that an interruption at any moment leaves the old
 cache or the new one. It is rebuilt when a picture was changed, added or removed, or another size is asked for.
+
+Its rows follow the sorted paths, whatever the order in which they are asked for: the folds of a set share one cache.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,14 +44,13 @@ class DecodedImages:
 
     Attributes:
         images: (readable pictures, height, width, 3) uint8 RGB, memory-mapped and read-only.
-        readable: positions of those pictures among the paths that were asked for; all of them unless corrupt ones were
-            skipped.
+        rows: row of each path that was asked for; -1 for the corrupt ones that were skipped.
         corrupt: one line for each that was skipped.
         built: whether this call decoded them; False where the cache served.
     """
 
     images: NDArray[np.uint8]
-    readable: NDArray[np.int64]
+    rows: NDArray[np.int64]
     corrupt: tuple[str, ...]
     built: bool
 
@@ -67,7 +69,7 @@ def decoded_images(
 
     Args:
         root: the folder that paths are relative to.
-        paths: of the pictures, in the order of the rows.
+        paths: of the pictures, in any order; the cache is the same.
         folder: where the cache lies or is to lie; one cache a folder.
         size: (height, width) in pixels.
         skip_corrupt: leave unreadable pictures out, and list them, instead of refusing.
@@ -80,16 +82,40 @@ def decoded_images(
     """
     if not paths:
         raise InputError(f"{root}: there are no pictures to decode")
-    fingerprint = _fingerprint(root, paths, size, skip_corrupt)
-    cached = _open(folder, fingerprint)
-    if cached is not None:
-        return cached
+    names = sorted(set(paths))
+    fingerprint = _fingerprint(root, names, size, skip_corrupt)
+    cached = _open(folder, fingerprint, len(names))
+    held = cached or _build(root, names, folder, fingerprint, size, skip_corrupt, workers, progress)
+    place = {name: position for position, name in enumerate(names)}
+    rows = held.rows[[place[path] for path in paths]]
+    return DecodedImages(held.images, rows, held.corrupt, built=cached is None)
+
+
+class _Held(NamedTuple):
+    """The array, the row of each of the sorted paths, and a line for each picture that it lacks."""
+
+    images: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    corrupt: tuple[str, ...]
+
+
+def _build(
+    root: Path,
+    names: Sequence[str],
+    folder: Path,
+    fingerprint: str,
+    size: tuple[int, int],
+    skip_corrupt: bool,
+    workers: int | None,
+    progress: Progress | None,
+) -> _Held:
+    """Decode all pictures into a new cache, which takes the place of another."""
     folder.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix="images-", suffix=".tmp", dir=folder)
     os.close(descriptor)
     temporary = Path(name)
     try:
-        readable, corrupt = _decode(root, paths, temporary, size, skip_corrupt, workers, progress)
+        readable, corrupt = _decode(root, names, temporary, size, skip_corrupt, workers, progress)
         target = folder / f"images-{fingerprint[:16]}.bin"
         temporary.replace(target)
     except BaseException:
@@ -104,7 +130,7 @@ def decoded_images(
     }
     write_json(folder / INDEX, index)
     _remove(folder, keep=target.name)
-    return DecodedImages(_map(target, (len(readable), *size, 3)), readable, corrupt, built=True)
+    return _Held(_map(target, (len(readable), *size, 3)), _rows(readable, len(names)), corrupt)
 
 
 def _fingerprint(root: Path, paths: Sequence[str], size: tuple[int, int], skip_corrupt: bool) -> str:
@@ -119,7 +145,7 @@ def _fingerprint(root: Path, paths: Sequence[str], size: tuple[int, int], skip_c
     return digest.hexdigest()
 
 
-def _open(folder: Path, fingerprint: str) -> DecodedImages | None:
+def _open(folder: Path, fingerprint: str, pictures: int) -> _Held | None:
     """The cache, if it is the one that is asked for and whole."""
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
@@ -129,9 +155,16 @@ def _open(folder: Path, fingerprint: str) -> DecodedImages | None:
         height, width = index["size"]
         # A name with a folder in it would read elsewhere.
         images = _map(folder / Path(index["file"]).name, (len(readable), height, width, 3))
-        return DecodedImages(images, readable, tuple(index["corrupt"]), built=False)
-    except (OSError, ValueError, KeyError, TypeError):
+        return _Held(images, _rows(readable, pictures), tuple(index["corrupt"]))
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None  # absent or damaged: it is built anew
+
+
+def _rows(readable: NDArray[np.int64], pictures: int) -> NDArray[np.int64]:
+    """The row of each picture, given those of the rows; -1: none."""
+    rows = np.full(pictures, -1)
+    rows[readable] = np.arange(len(readable))
+    return rows
 
 
 def _decode(

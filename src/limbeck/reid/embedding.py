@@ -63,13 +63,6 @@ def represent(
     return found
 
 
-def rows_of(pictures: int, readable: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The row of each picture of a set among its decoded ones; -1: none. `readable`: the pictures of the rows."""
-    rows = np.full(pictures, -1)
-    rows[readable] = np.arange(len(readable))
-    return rows
-
-
 def features_of(
     network: ReidNetwork,
     people: ReidDataset,
@@ -87,7 +80,7 @@ def features_of(
         network: see `represent`.
         people: the set.
         images: its decoded pictures.
-        rows: of its pictures among these, see `rows_of`.
+        rows: of its pictures among these; -1: none.
         members: positions in the set of the pictures to embed; those without a row are left out.
         device: of the network.
         feature: what is compared: v, z or both.

@@ -13,7 +13,7 @@ from limbeck.errors import InputError
 from limbeck.images.decoding import read_image
 from limbeck.reid.commands import load_people
 from limbeck.reid.dataset import ReidDataset
-from limbeck.reid.embedding import Feature, features_of, rows_of
+from limbeck.reid.embedding import Feature, features_of
 from limbeck.reid.recipe import DataSettings, ReidRecipe
 from limbeck.reid.runs import PICTURES, ReidModel, decoded, load_run, place_of, recipe_of
 from limbeck.reid.supervised.task import split_identities
@@ -68,9 +68,8 @@ def embed_split(
     # Another set's pictures do not take the place of those that the training reads.
     inside = run if run.is_dir() else run.parent
     cache = Path(data.cache or inside / PICTURES) if root is None else inside / f"{PICTURES}-elsewhere"
-    images, readable = decoded(people, data, cache)
-    members = _held_out(model, people, data, readable) if split == "held_out" else people.split(split)
-    rows = rows_of(len(people), readable)
+    images, rows = decoded(people, data, cache)
+    members = _held_out(model, people, data, rows) if split == "held_out" else people.split(split)
     with progress_bar("embedding") as advance:
         features, found = features_of(
             model.network, people, images, rows, members, device=model.device, feature=feature, progress=advance
@@ -78,16 +77,14 @@ def embed_split(
     return Embedded(features, found, people)
 
 
-def _held_out(
-    model: ReidModel, people: ReidDataset, data: DataSettings, readable: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _held_out(model: ReidModel, people: ReidDataset, data: DataSettings, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """The pictures of the people that training took out; only of the very people that it was given."""
     split = split_identities(people, data, model.recipe.training.seed)
     if not len(split.held_out):
         raise InputError(
             "the training held out nobody (data.held_out was 0): name a split of the set, or other people with --data"
         )
-    learned = split.training[np.isin(split.training, readable)]
+    learned = split.training[rows[split.training] >= 0]
     if not np.array_equal(np.unique(people.identity[learned]), model.identities):
         raise InputError(
             f"{data.root}: does not hold the people that this model was trained on, so that nobody knows whom it "

@@ -119,8 +119,8 @@ def make_task(
 ) -> ReidTask:
     """The task of a recipe: its set read and decoded."""
     people = load_people(recipe.data.set, place_of(recipe.data), fold=recipe.data.fold)
-    images, readable = decoded(people, recipe.data, Path(recipe.data.cache or folder / PICTURES))
-    return ReidTask(recipe, people, images, readable, resuming=resuming, device=device)
+    images, rows = decoded(people, recipe.data, Path(recipe.data.cache or folder / PICTURES))
+    return ReidTask(recipe, people, images, rows, resuming=resuming, device=device)
 
 
 def place_of(settings: DataSettings) -> Path:
@@ -135,7 +135,7 @@ def place_of(settings: DataSettings) -> Path:
 
 
 def decoded(people: ReidDataset, settings: DataSettings, cache: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The pictures of a set at the recipe's size, from the cache, and their positions in the set.
+    """The pictures of a set at the recipe's size, from the cache, and the row of each picture of the set; -1: none.
 
     Unreadable pictures that the recipe lets pass are warned of.
     """
@@ -144,7 +144,7 @@ def decoded(people: ReidDataset, settings: DataSettings, cache: Path) -> tuple[N
         found = decoded_images(people.root, people.path, cache, progress=advance, **options)
     if found.corrupt:
         warnings.warn(f"{len(found.corrupt)} pictures are left out (first: {found.corrupt[0]})", stacklevel=2)
-    return found.images, found.readable
+    return found.images, found.rows
 
 
 def load_run(run: Path, *, device: str = "cpu") -> ReidModel:

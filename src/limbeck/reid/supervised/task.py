@@ -17,7 +17,7 @@ from limbeck.errors import InputError
 from limbeck.images.sampling import relabelled
 from limbeck.nn import load_weights
 from limbeck.reid.dataset import ReidDataset
-from limbeck.reid.embedding import features_of, rows_of
+from limbeck.reid.embedding import features_of
 from limbeck.reid.network import Branch, ReidNetwork
 from limbeck.reid.recipe import DataSettings, ReidRecipe
 from limbeck.reid.supervised.batches import Batch, Batches, cross_modal_sampler
@@ -71,7 +71,7 @@ class ReidTask:
         recipe: everything that decides the result.
         people: the set.
         images: its decoded pictures, (pictures, height, width, 3) uint8.
-        readable: positions in the set of the rows of `images`; None: all, in order.
+        rows: of the set's pictures among these, -1: none; None: all, in order.
         resuming: the network comes out of a checkpoint, so that its first weights need not be there any more.
         device: where it will be trained.
 
@@ -87,14 +87,14 @@ class ReidTask:
         recipe: ReidRecipe,
         people: ReidDataset,
         images: NDArray[np.uint8],
-        readable: NDArray[np.int64] | None = None,
+        rows: NDArray[np.int64] | None = None,
         *,
         resuming: bool = False,
         device: torch.device | None = None,
     ) -> None:
         self._pin = device is not None and device.type == "cuda"
         self.recipe, self.people, self.images = recipe, people, images
-        row = rows_of(len(people), np.arange(len(people)) if readable is None else readable)
+        row = np.arange(len(people)) if rows is None else rows
         split = split_identities(people, recipe.data, recipe.training.seed)
         training, self._held_out = (members[row[members] >= 0] for members in (split.training, split.held_out))
         if recipe.training.information_epochs and recipe.data.held_out < 2:
