@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral, Real
-from typing import Any, Literal, Self, TypeAlias, get_args
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 
 from limbeck.errors import InputError
+from limbeck.settings import Items, NonNegativeFloat, PositiveFloat, PositiveInt, Range, Share, check_settings
 
 Objective = Literal["mv2d", "released-2021", "cib", "none"]
 
@@ -55,46 +56,30 @@ class Recipe:
 
     objective: Objective = "mv2d"
     bottleneck: bool = True
-    encoder: tuple[int, ...] = (512, 256)
-    bottleneck_hidden: tuple[int, ...] = ()
-    representation: int = 256
+    encoder: Annotated[tuple[PositiveInt, ...], Items(empty=False)] = (512, 256)
+    bottleneck_hidden: tuple[PositiveInt, ...] = ()
+    representation: PositiveInt = 256
     stochastic: bool = False
     normalization: Literal["batch", "none"] = "batch"
-    dropout: float = 0.5
-    label_smoothing: float = 0.1
-    classification_weight: float = 1.0
-    ranking_weight: float = 1.0
-    distillation_weight: float = 2.0
-    compression_weight: float = 1e-3
-    epochs: int = 160
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    betas: tuple[float, float] = (0.5, 0.9)
-    weight_decay: float = 0.0
-    milestones: tuple[int, ...] = (30, 60)
-    decay: float = 0.05
-    patience: int | None = 10
+    dropout: Share = 0.5
+    label_smoothing: Share = 0.1
+    classification_weight: NonNegativeFloat = 1.0
+    ranking_weight: NonNegativeFloat = 1.0
+    distillation_weight: NonNegativeFloat = 2.0
+    compression_weight: NonNegativeFloat = 1e-3
+    epochs: PositiveInt = 160
+    batch_size: PositiveInt = 64
+    learning_rate: PositiveFloat = 1e-3
+    betas: tuple[Share, Share] = (0.5, 0.9)
+    weight_decay: NonNegativeFloat = 0.0
+    milestones: tuple[PositiveInt, ...] = (30, 60)
+    decay: NonNegativeFloat = 0.05
+    patience: Annotated[int | None, Range(ge=1)] = 10
     scaling: Literal["standard", "none"] = "standard"
-    clip: float = 10.0
+    clip: Annotated[float, Range(gt=0, le=math.inf)] = 10.0
 
     def __post_init__(self) -> None:
-        for name, options in _OPTIONS.items():
-            if getattr(self, name) not in options:
-                raise InputError(f"{name} must be one of {', '.join(options)}, not {getattr(self, name)!r}")
-        for name, (kind, fits, range_) in _RANGES.items():
-            value = getattr(self, name)
-            if value is None and name == "patience":
-                continue
-            values: tuple[Any, ...] = value if isinstance(value, tuple) else (value,)
-            if isinstance(value, tuple) != (name in _TUPLES):
-                raise InputError(
-                    f"{name} must be {'several numbers' if name in _TUPLES else 'a number'}, not {value!r}"
-                )
-            if not all(isinstance(v, kind) and not isinstance(v, bool) and fits(v) for v in values):
-                whole = "whole numbers" if kind is Integral else "numbers"
-                raise InputError(f"{name} must be {whole if name in _TUPLES else whole[:-1]} {range_}, not {value!r}")
-        if not self.encoder or len(self.betas) != 2:
-            raise InputError("encoder must have at least one width, and betas exactly two numbers")
+        check_settings(self)
         if self.objective != "none" and not self.bottleneck:
             raise InputError(
                 f"objective {self.objective!r} needs a bottleneck: set objective to 'none' or bottleneck to true"
@@ -113,30 +98,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (np.ndarray, np.generic)):
         value = value.tolist()
     return tuple(value) if isinstance(value, list) else value
-
-
-_OPTIONS = {"objective": get_args(Objective), "normalization": ("batch", "none"), "scaling": ("standard", "none")}
-_TUPLES = ("encoder", "bottleneck_hidden", "betas", "milestones")
-_Range: TypeAlias = tuple[type, Callable[[Any], bool], str]
-_COUNT: _Range = (Integral, lambda value: value >= 1, "of at least 1")
-_WEIGHT: _Range = (Real, lambda value: 0 <= value < float("inf"), "of at least 0")
-_SHARE: _Range = (Real, lambda value: 0 <= value < 1, "in [0, 1)")
-_POSITIVE: _Range = (Real, lambda value: value > 0, "above 0")
-_RANGES: dict[str, _Range] = {
-    **dict.fromkeys(
-        ("encoder", "bottleneck_hidden", "representation", "epochs", "batch_size", "milestones", "patience"), _COUNT
-    ),
-    **dict.fromkeys(("dropout", "label_smoothing", "betas"), _SHARE),
-    **dict.fromkeys(("learning_rate", "clip"), _POSITIVE),
-    **dict.fromkeys(
-        (
-            "classification_weight",
-            "ranking_weight",
-            "distillation_weight",
-            "compression_weight",
-            "weight_decay",
-            "decay",
-        ),
-        _WEIGHT,
-    ),
-}

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from limbeck.errors import InputError
 from limbeck.images.augmentation import AugmentationSettings
+from limbeck.settings import (
+    Items,
+    NonNegativeFloat,
+    NonNegativeInt,
+    OneOf,
+    PositiveFloat,
+    PositiveInt,
+    Range,
+    Share,
+    check_settings,
+)
 from limbeck.training import TrainingSettings
 
 Branch = Literal["visible", "infrared", "shared"]
@@ -37,29 +48,21 @@ class DataSettings:
         skip_corrupt: leave unreadable pictures out instead of refusing.
     """
 
-    set: str = "sysu"
+    set: Annotated[str, OneOf(SETS)] = "sysu"
     root: str = ""
-    fold: int = 1
-    splits: tuple[str, ...] = ("train", "validation", "all")
-    held_out: int = 0
-    height: int = 288
-    width: int = 144
-    identities: int = 8
-    pictures: int = 4
-    steps_per_epoch: int | None = None
+    fold: PositiveInt = 1
+    splits: Annotated[tuple[str, ...], Items(empty=False)] = ("train", "validation", "all")
+    held_out: NonNegativeInt = 0
+    height: PositiveInt = 288
+    width: PositiveInt = 144
+    identities: Annotated[int, Range(ge=2)] = 8
+    pictures: PositiveInt = 4
+    steps_per_epoch: Annotated[int | None, Range(ge=1)] = None
     cache: str | None = None
     skip_corrupt: bool = False
 
     def __post_init__(self) -> None:
-        _choice("data.set", self.set, SETS)
-        for name in ("fold", "height", "width", "pictures"):
-            _count(f"data.{name}", getattr(self, name))
-        _count("data.identities", self.identities, least=2)
-        _count("data.held_out", self.held_out, least=0)
-        if self.steps_per_epoch is not None:
-            _count("data.steps_per_epoch", self.steps_per_epoch)
-        if not self.splits:
-            raise InputError("data.splits must name at least one split of the set")
+        check_settings(self, "data.")
 
 
 @dataclass(frozen=True)
@@ -94,44 +97,28 @@ class NetworkSettings:
 
     encoder: str = "resnet50"
     weights: str = "resnet50-imagenet-v1"
-    branches: tuple[Branch, ...] = ("visible", "infrared", "shared")
+    branches: Annotated[tuple[Branch, ...], Items(empty=False, different=True)] = ("visible", "infrared", "shared")
     routing: Routing = "modality"
     normalization: Literal["imagenet", "picture"] = "imagenet"
     pooling: str = "average"
-    last_stride: int = 1
+    last_stride: PositiveInt = 1
     bottleneck: bool = True
-    hidden: tuple[int, ...] = (1024, 512)
-    representation: int = 256
+    hidden: tuple[PositiveInt, ...] = (1024, 512)
+    representation: PositiveInt = 256
     gaussian: bool = True
     bottleneck_normalization: Literal["none", "batch"] = "batch"
-    head_hidden: int | None = 256
-    dropout: float = 0.5
-    critic_hidden: tuple[int, ...] = (2048, 512)
+    head_hidden: Annotated[int | None, Range(ge=1)] = 256
+    dropout: Share = 0.5
+    critic_hidden: tuple[PositiveInt, ...] = (2048, 512)
     uniform: bool = False
-    uniform_widths: tuple[int, ...] = (16, 32, 64)
+    uniform_widths: Annotated[tuple[PositiveInt, ...], Items(empty=False)] = (16, 32, 64)
 
     def __post_init__(self) -> None:
-        _choice("network.routing", self.routing, get_args(Routing))
-        for branch in self.branches:
-            _choice("network.branches", branch, get_args(Branch))
-        if len(set(self.branches)) != len(self.branches) or not self.branches:
-            raise InputError(f"network.branches must name each branch once, not {', '.join(self.branches) or 'none'}")
+        check_settings(self, "network.")
         if ("visible" in self.branches) != ("infrared" in self.branches):
             raise InputError("network.branches must hold visible and infrared together, or neither")
         if self.uniform and ("shared" not in self.branches or self.routing != "modality"):
             raise InputError("network.uniform needs the shared branch and network.routing modality")
-        _choice("network.normalization", self.normalization, ("imagenet", "picture"))
-        _count("network.last_stride", self.last_stride)
-        _count("network.representation", self.representation)
-        _share("network.dropout", self.dropout)
-        _choice("network.bottleneck_normalization", self.bottleneck_normalization, ("none", "batch"))
-        for name in ("hidden", "critic_hidden", "uniform_widths"):
-            for width in getattr(self, name):
-                _count(f"network.{name}", width)
-        if not self.uniform_widths:
-            raise InputError("network.uniform_widths must name at least one width")
-        if self.head_hidden is not None:
-            _count("network.head_hidden", self.head_hidden)
 
 
 @dataclass(frozen=True)
@@ -168,35 +155,26 @@ class LossSettings:
     consistency: Literal["vcd+vml", "vcd+vmd", "vcd", "mv2d", "none"] = "vcd+vmd"
     vcd_equation: Literal["2022-eq18", "2021-eq15"] = "2022-eq18"
     pairs: Literal["matched", "all"] = "matched"
-    distillation_weight: float = 2.0
+    distillation_weight: NonNegativeFloat = 2.0
     detach_teacher: bool = True
-    temperature: float = 1.0
-    classification_weight: float = 1.0
-    label_smoothing: float = 0.1
-    ranking_weight: float = 1.0
-    margin: float = 0.4
-    boundary: float = 1.2
-    ranking_temperature: float = 10.0
-    mutual_weight: float = 0.0
-    compression_weight: float = 1.0
+    temperature: PositiveFloat = 1.0
+    classification_weight: NonNegativeFloat = 1.0
+    label_smoothing: Share = 0.1
+    ranking_weight: NonNegativeFloat = 1.0
+    margin: PositiveFloat = 0.4
+    boundary: PositiveFloat = 1.2
+    ranking_temperature: NonNegativeFloat = 10.0
+    mutual_weight: NonNegativeFloat = 0.0
+    compression_weight: NonNegativeFloat = 1.0
     supervise_observation: bool = True
-    reconstruction_weight: float = 1.0
+    reconstruction_weight: NonNegativeFloat = 1.0
 
     def __post_init__(self) -> None:
-        _choice("loss.objective", self.objective, get_args(Objective))
-        _choice("loss.consistency", self.consistency, ("vcd+vml", "vcd+vmd", "vcd", "mv2d", "none"))
-        _choice("loss.vcd_equation", self.vcd_equation, ("2022-eq18", "2021-eq15"))
-        _choice("loss.pairs", self.pairs, ("matched", "all"))
+        check_settings(self, "loss.")
         if self.consistency == "mv2d" and (self.pairs == "all" or self.objective == "released-2021"):
             raise InputError("loss.consistency mv2d needs loss.pairs matched, and is not in the released arithmetic")
-        _weight("loss.ranking_temperature", self.ranking_temperature)
-        _share("loss.label_smoothing", self.label_smoothing)
-        for name in ("distillation", "classification", "ranking", "mutual", "compression", "reconstruction"):
-            _weight(f"loss.{name}_weight", getattr(self, f"{name}_weight"))
-        if not self.temperature > 0:
-            raise InputError(f"loss.temperature must be above 0, not {self.temperature!r}")
-        if not 0 < self.margin < self.boundary:
-            raise InputError(f"loss.margin must lie between 0 and loss.boundary, not {self.margin!r}")
+        if self.margin >= self.boundary:
+            raise InputError(f"loss.margin must lie below loss.boundary, {self.boundary!r}, not be {self.margin!r}")
 
 
 @dataclass(frozen=True)
@@ -218,6 +196,7 @@ class ReidRecipe:
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
     def __post_init__(self) -> None:
+        check_settings(self)
         if self.loss.objective != "none" and not self.network.bottleneck:
             raise InputError(
                 f"loss.objective {self.loss.objective} needs a bottleneck: set it to none, "
@@ -269,23 +248,3 @@ def _read(kind: Callable[..., Any], group: str, values: Mapping[str, Any]) -> An
         return RENAMED.get(f"{group}.{name}", f"{group}.{name}").removeprefix(f"{group}.")
 
     return kind(**{current(name): tuple(value) if isinstance(value, list) else value for name, value in values.items()})
-
-
-def _choice(name: str, value: object, options: tuple[str, ...]) -> None:
-    if value not in options:
-        raise InputError(f"{name} must be one of {', '.join(options)}, not {value!r}")
-
-
-def _count(name: str, value: object, *, least: int = 1) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{name} must be a whole number of at least {least}, not {value!r}")
-
-
-def _share(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-        raise InputError(f"{name} must be a number in [0, 1), not {value!r}")
-
-
-def _weight(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-        raise InputError(f"{name} must be a number of at least 0, not {value!r}")

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from limbeck.errors import InputError
+from limbeck.settings import (
+    Items,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Range,
+    Seed,
+    check_settings,
+)
 
 Optimizer = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["steps", "cosine", "constant"]
@@ -55,40 +63,28 @@ class TrainingSettings:
         InputError: a setting is of the wrong type or outside its range.
     """
 
-    epochs: int = 60
+    epochs: PositiveInt = 60
     optimizer: Optimizer = "adam"
-    learning_rate: float = 2.6e-4
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
+    learning_rate: PositiveFloat = 2.6e-4
+    momentum: Annotated[float, Range(ge=0, lt=1)] = 0.9
+    weight_decay: NonNegativeFloat = 5e-4
     schedule: Schedule = "steps"
-    warmup_epochs: float = 10
-    milestones: tuple[int, ...] = (40,)
-    decay: float = 0.1
+    warmup_epochs: NonNegativeFloat = 10
+    milestones: Annotated[tuple[PositiveInt, ...], Items(increasing=True)] = (40,)
+    decay: Annotated[float, Range(gt=0, le=1)] = 0.1
     precision: Precision = "fp32"
-    clip_norm: float | None = None
-    seed: int = 0
-    workers: int = 0
-    checkpoint_steps: int | None = None
-    keep: int = 2
-    validate_epochs: int = 10
+    clip_norm: Annotated[float | None, Range(gt=0)] = None
+    seed: Seed = 0
+    workers: NonNegativeInt = 0
+    checkpoint_steps: Annotated[int | None, Range(ge=1)] = None
+    keep: PositiveInt = 2
+    validate_epochs: NonNegativeInt = 10
     select: Literal["last", "best"] = "last"
-    information_epochs: int = 0
+    information_epochs: NonNegativeInt = 0
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        for name, options in _OPTIONS.items():
-            if getattr(self, name) not in options:
-                raise InputError(f"{name} must be one of {', '.join(options)}, not {getattr(self, name)!r}")
-        if not isinstance(self.tensorboard, bool):
-            raise InputError(f"tensorboard must be true or false, not {self.tensorboard!r}")
-        for name, (kind, fits, range_) in _RANGES.items():
-            value = getattr(self, name)
-            if not (value is None and name in _OPTIONAL) and not _is(value, kind, fits):
-                raise InputError(f"{name} must be {_WORD[kind]} {range_}, not {value!r}")
-        if not isinstance(self.milestones, tuple) or not all(_is(m, Integral, _positive) for m in self.milestones):
-            raise InputError(f"milestones must be whole numbers above 0, not {self.milestones!r}")
-        if list(self.milestones) != sorted(set(self.milestones)):
-            raise InputError(f"milestones must rise, not {self.milestones!r}")
+        check_settings(self)
         if self.select == "best" and not self.validate_epochs:
             raise InputError("select must be 'last' where validate_epochs is 0: there is nothing to choose by")
 
@@ -121,41 +117,3 @@ def resume_fingerprint(settings: TrainingSettings) -> dict[str, Any]:
     values = dataclasses.asdict(settings)
     free = {*FREE, "validate_epochs"} if settings.select == "last" else set(FREE)
     return {name: value for name, value in values.items() if name not in free}
-
-
-def _is(value: Any, kind: type, fits: Callable[[Any], bool]) -> bool:
-    # bool is a whole number to Python, but true is no number of epochs.
-    return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value) and fits(value)  # type: ignore[arg-type]
-
-
-def _positive(value: Any) -> bool:
-    return bool(value > 0)
-
-
-def _not_negative(value: Any) -> bool:
-    return bool(value >= 0)
-
-
-_WORD: dict[type, str] = {Integral: "a whole number", Real: "a number"}
-_OPTIONAL = ("clip_norm", "checkpoint_steps")
-_OPTIONS = {
-    "optimizer": ("adam", "adamw", "sgd"),
-    "schedule": ("steps", "cosine", "constant"),
-    "precision": ("fp32", "bf16", "fp16"),
-    "select": ("last", "best"),
-}
-_RANGES: dict[str, tuple[type, Callable[[Any], bool], str]] = {
-    "epochs": (Integral, _positive, "above 0"),
-    "learning_rate": (Real, _positive, "above 0"),
-    "momentum": (Real, lambda v: 0 <= v < 1, "from 0 to below 1"),
-    "weight_decay": (Real, _not_negative, "not below 0"),
-    "warmup_epochs": (Real, _not_negative, "not below 0"),
-    "decay": (Real, lambda v: 0 < v <= 1, "above 0 and at most 1"),
-    "clip_norm": (Real, _positive, "above 0"),
-    "seed": (Integral, lambda v: 0 <= v < 2**63, "from 0 to below 2^63"),
-    "workers": (Integral, _not_negative, "not below 0"),
-    "checkpoint_steps": (Integral, _positive, "above 0"),
-    "keep": (Integral, _positive, "above 0"),
-    "validate_epochs": (Integral, _not_negative, "not below 0"),
-    "information_epochs": (Integral, _not_negative, "not below 0"),
-}

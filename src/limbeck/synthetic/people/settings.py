@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal, cast
 
 from limbeck.errors import InputError
+from limbeck.settings import Probability, Range, Seed, check_settings, check_value
 
 Difficulty = Literal["easy", "standard", "hard"]
 Layout = Literal["sysu", "regdb", "csv"]
 
-_MOST_IDENTITIES = 9999
-_MOST_IMAGES = 9999
-_SMALLEST_SIDE, _LARGEST_SIDE = 16, 1024
+_MOST = 9999  # identities, and pictures of one at a camera: file names have four digits for either
+_Side = Annotated[int, Range(ge=16, le=1024)]
 IMAGES_PER_CAMERA = {"sysu": 4, "regdb": 10, "csv": 4}
 
 
@@ -121,33 +121,21 @@ class PeopleSettings:
         InputError: one line that names the argument.
     """
 
-    seed: int = 0
-    train_identities: int = 300
-    validation_identities: int = 20
-    test_identities: int = 100
-    images_per_camera: int | None = None
-    height: int = 128
-    width: int = 64
+    seed: Seed = 0
+    train_identities: Annotated[int, Range(ge=1, le=_MOST)] = 300
+    validation_identities: Annotated[int, Range(ge=0, le=_MOST)] = 20
+    test_identities: Annotated[int, Range(ge=1, le=_MOST)] = 100
+    images_per_camera: Annotated[int | None, Range(ge=1, le=_MOST)] = None
+    height: _Side = 128
+    width: _Side = 64
     difficulty: Difficulty = "standard"
-    absent: float = 0.4
-    jpeg_quality: int = 95
+    absent: Probability = 0.4
+    jpeg_quality: Annotated[int, Range(ge=1, le=100)] = 95
 
     def __post_init__(self) -> None:
-        _whole("seed", self.seed, 0, 2**63 - 1)
-        _whole("train_identities", self.train_identities, 1, _MOST_IDENTITIES)
-        _whole("validation_identities", self.validation_identities, 0, _MOST_IDENTITIES)
-        _whole("test_identities", self.test_identities, 1, _MOST_IDENTITIES)
-        if self.identities > _MOST_IDENTITIES:
-            raise InputError(f"the identities must be at most {_MOST_IDENTITIES} in all, not {self.identities}")
-        if self.images_per_camera is not None:
-            _whole("images_per_camera", self.images_per_camera, 1, _MOST_IMAGES)
-        _whole("height", self.height, _SMALLEST_SIDE, _LARGEST_SIDE)
-        _whole("width", self.width, _SMALLEST_SIDE, _LARGEST_SIDE)
-        if self.difficulty not in LEVELS:
-            raise InputError(f"difficulty must be one of {', '.join(LEVELS)}, not {self.difficulty!r}")
-        if not isinstance(self.absent, int | float) or not 0 <= self.absent <= 1:
-            raise InputError(f"absent must be a share in 0 to 1, not {self.absent!r}")
-        _whole("jpeg_quality", self.jpeg_quality, 1, 100)
+        check_settings(self)
+        if self.identities > _MOST:
+            raise InputError(f"the identities must be at most {_MOST} in all, not {self.identities}")
 
     @property
     def identities(self) -> int:
@@ -179,12 +167,5 @@ def check_layout(layout: str) -> Layout:
     Raises:
         InputError: it is none.
     """
-    for known in get_args(Layout):
-        if layout == known:
-            return known  # type: ignore[no-any-return]
-    raise InputError(f"layout must be one of {', '.join(get_args(Layout))}, not {layout!r}")
-
-
-def _whole(name: str, value: object, least: int, most: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise InputError(f"{name} must be a whole number from {least} to {most}, not {value!r}")
+    check_value("layout", layout, Layout)
+    return cast(Layout, layout)
