@@ -18,7 +18,7 @@ from torch import nn
 
 from limbeck.errors import InputError
 from limbeck.information.curve import read_information
-from limbeck.training import GlobalBatchNorm, gather, is_main, process_group, rank, synchronised, world_size
+from limbeck.training import GlobalBatchNorm, gather, is_main, process_group, rank, run_lock, synchronised, world_size
 
 
 def _start(nursery: Nursery, call: str, folder: Path, errors: Path, **options: Any) -> list[int]:
@@ -167,3 +167,11 @@ def test_global_batch_normalisation_of_one_process_is_torch_s(training: bool) ->
     assert torch.equal(found.running_var, expected.running_var)
     with pytest.raises(ValueError, match="input must be"):
         found(torch.rand(3))
+
+
+def test_a_folder_in_use_is_refused_by_all_processes(nursery: Nursery, tmp_path: Path) -> None:
+    with run_lock(tmp_path / "run"):
+        _run(nursery, "train_together", tmp_path / "run", tmp_path / "errors", code=1)
+    raised = [line for line in (tmp_path / "errors").read_text().splitlines() if line.startswith("limbeck.errors")]
+    assert len(raised) == 2
+    assert all("use another folder" in line for line in raised)

@@ -16,6 +16,7 @@ from limbeck.multiview.classifier import MultiViewClassifier
 from limbeck.multiview.data import SPLITS, MultiViewData, load
 from limbeck.multiview.evaluation import Scores, format_view_contributions, score
 from limbeck.multiview.recipe import Recipe
+from limbeck.training import run_lock
 
 MODEL = "model.safetensors"
 
@@ -49,26 +50,29 @@ def train_run(
         What to tell the user.
 
     Raises:
-        InputError: the set cannot be read or has no such fold, or no validation split to measure on.
+        InputError: the set cannot be read or has no such fold, or no validation split to measure on; or another
+            training is under way in the folder.
         OSError: the folder cannot be written.
     """
     data = load(source)
     views, labels = split_of(data, "train", fold)
-    held_out = split_of(data, "validation", fold)
-    if information_epochs and len(held_out[1]) == 0:
+    validation = split_of(data, "validation", fold)
+    held_out = validation if len(validation[1]) else None
+    if information_epochs and held_out is None:
         raise InputError(f"information_epochs must be 0: fold {fold} has no validation split to measure on")
-    write_text(folder / "recipe.yaml", resolved)
-    model = MultiViewClassifier.from_recipe(recipe, random_state=seed, device=device, verbose=True)
-    model.fit(views, labels, validation=held_out if len(held_out[1]) else None, information_epochs=information_epochs)
-    model.save(folder / MODEL)
-    if information_epochs:
-        write_information(model.information_, folder)
-    if len(held_out[1]) == 0:
-        return f"Written: {folder / MODEL} (the fold has no validation split to score)"
-    scores = _score(model, *held_out)
-    write_json(folder / "validation.json", _as_json(scores, model))
-    contributions = format_view_contributions(model.view_contributions_)
-    return f"{_scores_line('validation', scores)}\n\n{contributions}\n\nWritten: {folder / MODEL}"
+    with run_lock(folder):
+        write_text(folder / "recipe.yaml", resolved)
+        model = MultiViewClassifier.from_recipe(recipe, random_state=seed, device=device, verbose=True)
+        model.fit(views, labels, validation=held_out, information_epochs=information_epochs)
+        model.save(folder / MODEL)
+        if information_epochs:
+            write_information(model.information_, folder)
+        if held_out is None:
+            return f"Written: {folder / MODEL} (the fold has no validation split to score)"
+        scores = _score(model, *held_out)
+        write_json(folder / "validation.json", _as_json(scores, model))
+        contributions = format_view_contributions(model.view_contributions_)
+        return f"{_scores_line('validation', scores)}\n\n{contributions}\n\nWritten: {folder / MODEL}"
 
 
 def evaluate_run(run: Path, source: str | os.PathLike[str], *, fold: int, split: str, device: str) -> str:

@@ -5,6 +5,7 @@ from limbeck.training.checkpoints import Checkpoint, latest
 from limbeck.training.distributed import barrier, gather, is_main, process_group, rank, world_size
 from limbeck.training.guard import Diverged
 from limbeck.training.keys import generator, seed_step
+from limbeck.training.lock import run_lock
 from limbeck.training.loop import MODEL_FORMAT, Fitted, HeldOut, Measurable, Task, fit
 from limbeck.training.settings import TrainingSettings, learning_rate
 from limbeck.training.steps import to_device
@@ -28,6 +29,7 @@ __all__ = [
     "learning_rate",
     "process_group",
     "rank",
+    "run_lock",
     "seed_step",
     "synchronised",
     "to_device",

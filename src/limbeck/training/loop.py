@@ -30,6 +30,7 @@ from limbeck.training.batchnorm import synchronised
 from limbeck.training.distributed import barrier, from_main, is_main, rank, world_size
 from limbeck.training.interruption import StopRequest, stop_signals
 from limbeck.training.keys import seed_step
+from limbeck.training.lock import run_lock
 from limbeck.training.logs import StepLog, write_epochs
 from limbeck.training.settings import TrainingSettings, learning_rate, resume_fingerprint
 from limbeck.training.steps import autocast, make_optimizer, to_device, total_of
@@ -141,11 +142,11 @@ def fit(
     number torch adds in another order). Inside `process_group` the processes train together; where the loss
     is computed from `gather`ed tensors they follow the course of a single process.
 
-    In `folder` are then `checkpoints/step-000000120.safetensors` (all that is needed to go on), `log.jsonl` (a line a
-    step), `epochs.csv` (means of every epoch, figures on held-out data), `model.safetensors` at the end (the selected
-    network's weights and `description`), and `best.safetensors` while the best is selected. With
-    `settings.information_epochs` also `information.csv` and `information.png`: nats of the label that can be read from
-    held-out data, which a `Measurable` task gives.
+    One training at a time can use `folder`, see `run_lock`. In it are then `checkpoints/step-000000120.safetensors`
+    (all that is needed to go on), `log.jsonl` (a line a step), `epochs.csv` (means of every epoch, figures on held-out
+    data), `model.safetensors` at the end (the selected network's weights and `description`), and `best.safetensors`
+    while the best is selected. With `settings.information_epochs` also `information.csv` and `information.png`: nats of
+    the label that can be read from held-out data, which a `Measurable` task gives.
 
     News goes to the logger `limbeck.training.loop`, how far the training has come to `progress_bar`.
 
@@ -166,13 +167,14 @@ def fit(
             folder's checkpoints, if any, are of these settings.
 
     Raises:
-        InputError: the folder or its checkpoints cannot be used, or are of other settings or of another network.
+        InputError: the folder or its checkpoints cannot be used, are of other settings or of another network, or
+            another training is under way there.
         Diverged: a term of the loss or its gradient became infinite or NaN; no checkpoint is written of that.
         OSError: a file cannot be written; the last checkpoint stands.
     """
     run = _Run(task, settings, Path(folder), check_device(device), fingerprint or {}, renamed or {}, description or {})
     with stop_signals(run.standing) as stop, ExitStack() as stack:
-        run.begin()
+        run.begin(stack)
         if is_main():
             for name, text in (texts or {}).items():
                 write_text(run.folder / name, text)
@@ -242,12 +244,12 @@ class _Run:
 
     # -- beginning ----------------------------------------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Prepare the folder, and go on from its latest checkpoint if there is one."""
+    def begin(self, stack: ExitStack) -> None:
+        """Lock and prepare the folder, and go on from its latest checkpoint if there is one."""
         found, error = None, ""
         if is_main():
             try:
-                self._prepare()
+                self._prepare(stack)
                 found = checkpoints.latest(self.folder / CHECKPOINTS)
                 if found is not None:
                     origin = str(self.folder)
@@ -269,10 +271,11 @@ class _Run:
             self.module = together
         self.network.train()
 
-    def _prepare(self) -> None:
+    def _prepare(self, stack: ExitStack) -> None:
         inside = self.folder / CHECKPOINTS
         try:
-            inside.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(run_lock(self.folder))
+            inside.mkdir(exist_ok=True)
         except OSError as error:
             raise InputError(f"{self.folder}: cannot be made the folder of a run ({first_line(error)})") from None
         for folder in (self.folder, inside):
