@@ -74,7 +74,8 @@ def train_run(recipe: ReidRecipe, folder: Path, *, device: str = "cpu", resolved
     where = str(Path(recipe.data.root).expanduser().resolve()) if recipe.data.root else ""
     recipe = replace(recipe, data=replace(recipe.data, root=where))
     with process_group(device) as place:
-        known = {**_fingerprint(recipe), "training": resume_fingerprint(recipe.training)}
+        fingerprint = _fingerprint(recipe)
+        known = {**fingerprint, "training": resume_fingerprint(recipe.training)}
         resuming = refuse_other(folder, folder / CHECKPOINTS, known, renamed=RENAMED)
         task = _task_of_all(recipe, folder, place, resuming=resuming)
         if is_main():
@@ -84,7 +85,7 @@ def train_run(recipe: ReidRecipe, folder: Path, *, device: str = "cpu", resolved
             recipe.training,
             folder,
             device=place,
-            fingerprint={**_fingerprint(recipe), "people": digest(task.people)},
+            fingerprint={**fingerprint, "people": digest(task.people)},
             renamed=RENAMED,
             description={"format": FORMAT, "recipe": recipe.to_dict(), "identities": task.identities.tolist()},
             texts={"recipe.yaml": resolved} if resolved else {},

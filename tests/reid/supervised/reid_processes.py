@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from limbeck.reid.network import ReidNetwork
 from limbeck.reid.recipe import DataSettings, NetworkSettings, ReidRecipe
-from limbeck.reid.supervised.loss import row_labels, training_terms
+from limbeck.reid.supervised.loss import training_terms
 from limbeck.training import gather, process_group, rank, synchronised, world_size
 
 PEOPLE, EACH = 4, 2
@@ -48,8 +48,7 @@ def gradients(name: str) -> dict[str, Tensor]:
     if world_size() > 1:
         module = DistributedDataParallel(module, broadcast_buffers=False)
     outputs = module(parts[0].flatten(0, 1), parts[1].flatten(0, 1))
-    labels = gather(row_labels(outputs, parts[2].flatten()))
-    terms = training_terms(outputs.each(gather), labels, recipe.loss, network=network)
+    terms = training_terms(outputs, parts[2].flatten(), recipe.loss, network=network, gather=gather)
     torch.stack(list(terms.values())).sum().backward()
     return {key: parameter.grad for key, parameter in network.named_parameters() if parameter.grad is not None}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -28,7 +28,12 @@ from limbeck.reid.recipe import LossSettings
 
 
 def training_terms(
-    outputs: Outputs, labels: Tensor, settings: LossSettings, *, network: ReidNetwork | None = None
+    outputs: Outputs,
+    labels: Tensor,
+    settings: LossSettings,
+    *,
+    network: ReidNetwork | None = None,
+    gather: Callable[[Tensor], Tensor] | None = None,
 ) -> dict[str, Tensor]:
     r"""The terms of the objective, each already weighted; their sum is minimised.
 
@@ -47,10 +52,11 @@ def training_terms(
     its gradient reversed, times `compression_weight`.
 
     Args:
-        outputs: of a batch, gathered over all processes.
-        labels: (rows,) of the batch, whatever the routing, or of the rows (`row_labels`).
+        outputs: of a batch.
+        labels: of the batch, one for each row of its pictures, whatever the routing.
         settings: weights and options.
         network: holds the critics; needed for "cib".
+        gather: `limbeck.training.gather`, where outputs and labels are one process's share of a batch.
 
     Returns:
         name -> scalar: "classification", "ranking", "mutual", "vsd", "vcd", "vml", "mv2d", "critic", "reconstruction",
@@ -58,10 +64,13 @@ def training_terms(
 
     Source: Tian et al. 2021, eq. 16-17; Tian et al. 2022, §5.1.2 and eq. 9, 13, 17, 18, 43.
     """
+    target = _row_labels(outputs, labels)
+    if gather is not None:
+        # The rows' labels, and not the batch's: each process's rows come in one piece.
+        target, outputs = gather(target), outputs.each(gather)
     # Divergences and distances are computed in full precision, whatever the network ran in.
     outputs = outputs.each(lambda tensor: tensor.float() if tensor.dtype.itemsize < 4 else tensor)
     kinds = {name: views for name, views in (("specific", outputs.specific), ("shared", outputs.shared)) if views}
-    target = row_labels(outputs, labels)
     total: dict[str, list[Tensor]] = {"classification": [], "ranking": []}
     for views in kinds.values():
         repeated = target.repeat(len(views))
@@ -91,11 +100,8 @@ def training_terms(
     return terms
 
 
-def row_labels(outputs: Outputs, labels: Tensor) -> Tensor:
-    """The label of every row of the outputs: with the routing "grey" each view has the whole batch, twice the labels.
-
-    Several processes must gather these, and not the batch's labels: each one's rows come in one piece.
-    """
+def _row_labels(outputs: Outputs, labels: Tensor) -> Tensor:
+    """The label of every row of the outputs: with the routing "grey" each view has the whole batch, so each twice."""
     rows = len((outputs.specific or outputs.shared)[0].observation)
     return labels.repeat(rows // len(labels))
 

@@ -21,7 +21,7 @@ from limbeck.reid.embedding import features_of
 from limbeck.reid.network import Branch, ReidNetwork
 from limbeck.reid.recipe import DataSettings, ReidRecipe
 from limbeck.reid.supervised.batches import Batch, Batches, cross_modal_sampler
-from limbeck.reid.supervised.loss import row_labels, training_terms
+from limbeck.reid.supervised.loss import training_terms
 from limbeck.retrieval import CrossModal, Features, evaluate
 from limbeck.training import HeldOut, gather, generator, rank, world_size
 
@@ -139,8 +139,7 @@ class ReidTask:
     def terms(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         outputs = network(batch.visible, batch.infrared)
         with torch.autocast(batch.labels.device.type, enabled=False):
-            labels = gather(row_labels(outputs, batch.labels))
-            return training_terms(outputs.each(gather), labels, self.recipe.loss, network=self.network)
+            return training_terms(outputs, batch.labels, self.recipe.loss, network=self.network, gather=gather)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """mAP and rank-1 of infrared pictures of held-out people that search visible ones; {} where nobody is."""
