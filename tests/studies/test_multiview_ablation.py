@@ -164,7 +164,7 @@ def test_views_with_missing_rows_and_sparse_views_can_be_studied() -> None:
     first, second, _ = views
     views[first][::4] = np.nan
     views[second] = sparse.csr_array(np.where(views[second] > 0.2, views[second], 0))
-    changed = assemble("gaps", views, data.labels, splits=data.folds)
+    changed = assemble("gaps", views, data.labels, folds=data.folds)
     settings = AblationSettings(recipe=RECIPE, rows=("E", "E+B+MV2D"), baselines=("logistic",))
     assert min(np.mean(row.accuracy) for row in run_ablation(changed, settings).rows) > 0.5
 
