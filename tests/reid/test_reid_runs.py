@@ -2,6 +2,8 @@
 
 import csv
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,13 @@ from tests.reid.conftest import PEOPLE
 
 from limbeck.errors import InputError
 from limbeck.images.decoding import try_image
+from limbeck.reid import evaluation
 from limbeck.reid.commands import load_people
 from limbeck.reid.evaluation import embed_split, evaluate_runs
 from limbeck.reid.recipe import ReidRecipe
 from limbeck.reid.runs import decoded, load_run, make_task, recipe_of, train_run
 from limbeck.reid.supervised.task import ReidTask, split_identities
+from limbeck.reporting.progress import Progress
 from limbeck.retrieval import SYSU, Features, evaluate
 from limbeck.synthetic.people import PeopleSettings, make_people
 from limbeck.tensorfiles import read_tensors, write_tensors
@@ -144,6 +148,44 @@ def test_a_report_says_what_evaluate_says(small_run: Path, tmp_path: Path) -> No
     page = (tmp_path / "report" / "index.html").read_text()
     assert page.count("<img") == 4
     assert "z shared" in page
+
+
+@pytest.mark.parametrize(
+    ("device", "rerank", "ranked_on"), [("cpu", False, None), ("cuda", False, "cuda"), ("cuda", True, None)]
+)
+def test_ranks_are_computed_on_the_device_that_was_asked_for(
+    small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, rerank: bool, ranked_on: str | None
+) -> None:
+    places, told = [], []
+
+    def recorded(*given: Any, device: str | None, **options: Any) -> Any:
+        places.append(device)
+        return evaluate(*given, device=None if device is None else "cpu", **options)
+
+    @contextmanager
+    def progress_bar(label: str) -> Iterator[Progress]:
+        yield lambda done, total: told.append((label, done, total))
+
+    # Stands in for a machine with CUDA; where there is none, what was asked for is computed on the CPU.
+    monkeypatch.setattr(evaluation, "load_run", lambda run, device: load_run(run))
+    monkeypatch.setattr(evaluation, "evaluate", recorded)
+    monkeypatch.setattr(evaluation, "progress_bar", progress_bar)
+    table = evaluate_runs([small_run], device=device, rerank=rerank, out=tmp_path)
+    assert places == [ranked_on]
+    assert ("re-ranking is computed on the CPU only" in table) == (device == "cuda" and rerank)
+    queries = [(done, total) for what, done, total in told if what == "queries"]
+    assert queries
+    assert queries[-1][0] == queries[-1][1] > 0
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_figures_on_cuda_are_those_on_the_cpu(small_run: Path, tmp_path: Path) -> None:
+    figures = []
+    for device in ("cpu", "cuda"):
+        evaluate_runs([small_run], device=device, out=tmp_path / device)
+        held = json.loads((tmp_path / device / "figures.json").read_text())
+        figures.append(held["evaluations"][0]["mean_average_precision"]["mean"])
+    assert figures[0] == pytest.approx(figures[1], abs=0.01)
 
 
 def test_features_differ_and_join(small_run: Path) -> None:

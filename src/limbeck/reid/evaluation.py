@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
@@ -116,7 +117,7 @@ def evaluate_runs(
         split: of the set; default: "test", or the people held out of training where the set has no such split.
         feature: what is compared: v, z or both.
         out: the report's folder; default: one in the first run.
-        device: where to embed.
+        device: where to embed and to rank; re-ranking is computed on the CPU always, and the notes say so.
         permutations: of SYSU-MM01's official galleries.
         similarity: of embeddings.
         rerank: with k-reciprocal neighbours.
@@ -139,12 +140,16 @@ def evaluate_runs(
         embed_split(load_run(run, device=device), run, root=root, split=chosen, feature=feature) for run in runs
     ]
     reranking = KReciprocal() if rerank else None
-    evaluations = evaluate(
-        [one.features for one in embedded],
-        protocols,
-        similarity=similarity,
-        reranking=reranking,
-    )
+    ranked_on = None if rerank or torch.device(device).type == "cpu" else device
+    with progress_bar("queries") as advance:
+        evaluations = evaluate(
+            [one.features for one in embedded],
+            protocols,
+            similarity=similarity,
+            reranking=reranking,
+            device=ranked_on,
+            progress=advance,
+        )
     unusual = [
         word for word, said in ((chosen, split), (similarity, similarity != "cosine"), ("reranked", rerank)) if said
     ]
@@ -158,6 +163,8 @@ def evaluate_runs(
         return read_image(first.people.root / paths[position])
 
     notes = [*_notes(recipes, chosen, feature)]
+    if rerank and torch.device(device).type != "cpu":
+        notes.append(f"Embedded on {device}; re-ranking is computed on the CPU only.")
     representations = {name: found for name, found in first.representations.items() if name.startswith("z ")}
     files = write_report(
         folder,
