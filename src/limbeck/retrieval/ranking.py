@@ -326,41 +326,20 @@ def _rank_rows_on_device(
     unique_identity: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """`_rank_rows` in operations on whole tensors; (first, average precision, INP, matches), each (queries,)."""
-    rows, size = similarity.shape
-    device = similarity.device
+    rows, device = len(similarity), similarity.device
     same = query_codes.unsqueeze(1) == codes
     hidden = torch.zeros_like(same)
     if removal != "none":
         hidden = query_places.unsqueeze(1) == places
         if removal == "identity-and-place":
             hidden = hidden & same
-    match = same & ~hidden
+    match, other = same & ~hidden, ~same & ~hidden
     matches = match.sum(dim=1)
     most = int(matches.max()) if rows else 0
     if most == 0:
         nothing = torch.full((rows,), torch.nan, dtype=torch.float64, device=device)
         return torch.zeros_like(matches), nothing, nothing, matches
-
-    # Matches of each query, ascending by similarity and, of equals, from the last in the gallery to the first:
-    # the order in which they are passed when the list is read from its end. Empty places stand at -inf, in front.
-    position = torch.where(match, torch.arange(size, device=device), -1).topk(most, dim=1).values
-    position = torch.where(position >= 0, position, size).sort(dim=1, descending=True).values
-    scores = similarity.gather(1, position.clamp(max=size - 1)).masked_fill(position == size, -torch.inf)
-    scores, order = scores.sort(dim=1, stable=True)
-    position = position.gather(1, order)
-
-    # For each other item, how many matches come after it: those below it, and of equals those behind it.
-    after = torch.searchsorted(scores, similarity.contiguous(), right=False)
-    upto = torch.searchsorted(scores, similarity.contiguous(), right=True)
-    tied_query, tied_item = ((upto > after) & ~same & ~hidden).nonzero(as_tuple=True)
-    if len(tied_query):
-        equal = (scores[tied_query] == similarity[tied_query, tied_item].unsqueeze(1)) & (
-            position[tied_query] > tied_item.unsqueeze(1)
-        )
-        after[tied_query, tied_item] += equal.sum(dim=1)
-    empty = (most - matches).unsqueeze(1)
-    ahead = (most - after.maximum(empty)).clamp(min=0)  # matches that come before the item, without the empty places
-    other = ~same & ~hidden
+    ahead = _matches_ahead(similarity, *_sorted_matches(similarity, match, most), matches, other)
     counts = torch.zeros((rows, most + 1), dtype=torch.int64, device=device)
     counts.scatter_add_(1, ahead, other.long())
 
@@ -370,13 +349,43 @@ def _rank_rows_on_device(
     precision = torch.where(real, (k + 1).double() / rank, 0.0).sum(dim=1) / matches
     last = rank.gather(1, (matches - 1).clamp(min=0).unsqueeze(1)).squeeze(1)
     penalty = torch.where(matches > 0, matches.double() / last, torch.nan)
-    if unique_identity:
-        leading = other & (ahead == 0)
-        identities = int(codes.max()) + 1
-        present = torch.zeros((rows, identities), dtype=torch.bool, device=device)
-        where = leading.nonzero(as_tuple=True)
-        present[where[0], codes[where[1]]] = True
-        first = 1 + present.sum(dim=1)
-    else:
-        first = 1 + counts[:, 0]
-    return torch.where(matches > 0, first, 0), precision, penalty, matches
+    before = _identities(other & (ahead == 0), codes) if unique_identity else counts[:, 0]
+    return torch.where(matches > 0, 1 + before, 0), precision, penalty, matches
+
+
+def _sorted_matches(similarity: Tensor, match: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """Similarities and positions of each query's matches, (queries, most): the order in which a list is read backwards.
+
+    Ascending by similarity and, of equals, from the last in the gallery to the first. Where a query has fewer than
+    `most` matches, empty places stand in front, at -inf.
+    """
+    size = similarity.shape[1]
+    position = torch.where(match, torch.arange(size, device=similarity.device), -1).topk(most, dim=1).values
+    position = torch.where(position >= 0, position, size).sort(dim=1, descending=True).values
+    scores = similarity.gather(1, position.clamp(max=size - 1)).masked_fill(position == size, -torch.inf)
+    scores, order = scores.sort(dim=1, stable=True)
+    return scores, position.gather(1, order)
+
+
+def _matches_ahead(similarity: Tensor, scores: Tensor, position: Tensor, matches: Tensor, other: Tensor) -> Tensor:
+    """How many matches come before each item, (queries, gallery); right for the items of `other`, which are none."""
+    # Those that come after it are the ones below it, and of equals those behind it.
+    after = torch.searchsorted(scores, similarity.contiguous(), right=False)
+    upto = torch.searchsorted(scores, similarity.contiguous(), right=True)
+    tied_query, tied_item = ((upto > after) & other).nonzero(as_tuple=True)
+    if len(tied_query):
+        equal = (scores[tied_query] == similarity[tied_query, tied_item].unsqueeze(1)) & (
+            position[tied_query] > tied_item.unsqueeze(1)
+        )
+        after[tied_query, tied_item] += equal.sum(dim=1)
+    most = scores.shape[1]
+    empty = (most - matches).unsqueeze(1)
+    return (most - after.maximum(empty)).clamp(min=0)
+
+
+def _identities(chosen: Tensor, codes: Tensor) -> Tensor:
+    """How many identities the chosen items of each query have, (queries,)."""
+    present = torch.zeros((len(chosen), int(codes.max()) + 1), dtype=torch.bool, device=chosen.device)
+    query, item = chosen.nonzero(as_tuple=True)
+    present[query, codes[item]] = True
+    return present.sum(dim=1)

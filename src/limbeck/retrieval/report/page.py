@@ -116,20 +116,8 @@ def write_report(
     if representations:
         maps = project(representations, held.identity, held.modality, identities=identities, seed=seed)
     # Before the first file is written: what is wrong with a picture should show while there is nothing to tidy up.
-    pictures = {"cmc.png": png(cmc_figure(evaluations)), "average-precision.png": png(precision_figure(evaluations))}
-    if picture is not None and shown:
-        pictures["ranked.png"] = png(sheet_figure(shown, held, picture, k=k))
-    if maps:
-        pictures["projection.png"] = png(projection_figure(maps, held.identity, held.modality))
-    figures = {
-        "title": title,
-        "notes": list(notes),
-        "seed": seed,
-        "evaluations": evaluations_as_json(evaluations),
-        "ranked": [_row_as_json(row) for row in shown],
-        "projection": [_map_as_json(one) for one in maps],
-    }
-    write_json(home / "figures.json", figures)
+    pictures = _drawn(evaluations, held, shown, maps, picture, k=k)
+    write_json(home / "figures.json", _figures(title, notes, seed, evaluations, shown, maps))
     written("figures.json")
     tables = _table_names(evaluations)
     for one, protocol, name in zip(evaluations, chosen, tables, strict=True):
@@ -147,6 +135,43 @@ def write_report(
     page.write(home / "index.html")
     written("index.html")
     return files
+
+
+def _drawn(
+    evaluations: Sequence[Evaluation],
+    features: Features,
+    shown: Sequence[ShownQuery],
+    maps: Sequence[Map],
+    picture: Pictures | None,
+    *,
+    k: int,
+) -> dict[str, bytes]:
+    """The name and the PNG of every picture of the report."""
+    pictures = {"cmc.png": png(cmc_figure(evaluations)), "average-precision.png": png(precision_figure(evaluations))}
+    if picture is not None and shown:
+        pictures["ranked.png"] = png(sheet_figure(shown, features, picture, k=k))
+    if maps:
+        pictures["projection.png"] = png(projection_figure(maps, features.identity, features.modality))
+    return pictures
+
+
+def _figures(
+    title: str,
+    notes: Sequence[str],
+    seed: int,
+    evaluations: Sequence[Evaluation],
+    shown: Sequence[ShownQuery],
+    maps: Sequence[Map],
+) -> dict[str, Any]:
+    """What `figures.json` holds."""
+    return {
+        "title": title,
+        "notes": list(notes),
+        "seed": seed,
+        "evaluations": evaluations_as_json(evaluations),
+        "ranked": [_row_as_json(row) for row in shown],
+        "projection": [_map_as_json(one) for one in maps],
+    }
 
 
 def _first_trial(evaluation: Evaluation, trials: Sequence[tuple[Features, int]], held: Features) -> int | None:
