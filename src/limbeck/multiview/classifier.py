@@ -219,57 +219,30 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         Raises:
             InputError: bad views or labels (one line that names what and where), a bad option, or a diverging loss.
         """
-        recipe = self._recipe()
-        seed = self._seed()
-        device = check_device(self.device)
-        if y is None:
-            raise InputError("requires y to be passed, but the target y is None")
-        views = read_views(X, columns=self.view_columns)
-        names = column_or_1d(np.asarray(y), warn=True)
-        try:
-            check_classification_targets(names)
-            classes, labels = np.unique(names, return_inverse=True)
-        except TypeError:
-            raise InputError("y mixes labels that cannot be sorted, such as None and strings") from None
-        _check_lengths(views, labels, classes)
-        weights = self._weights(labels, classes, sample_weight)
-        if validation is None:
-            fold = _hold_out(labels, self.validation_fraction, seed)
-        else:
-            if not (isinstance(validation, (tuple, list)) and len(validation) == 2):
-                raise InputError("validation must be a pair (X, y)")
-            held_out = read_views(validation[0], columns=self.view_columns, names=views.names)
-            held_labels = _encode(validation[1], classes, held_out.samples)
-            fold = Fold(np.arange(len(labels)), len(labels) + np.arange(held_out.samples))
-            views = concatenate(views, held_out)
-            labels = np.concatenate([labels, held_labels])
-            weights = None if weights is None else np.append(weights, np.ones(held_out.samples, np.float32))
-        views = _without_untrained(views, fold.training)
-        callback = _watcher(views, labels, fold, information_epochs)
-        _warn_of_constant_columns(views, fold.training)
+        recipe, seed, device = self._recipe(), self._seed(), check_device(self.device)
+        samples = self._samples(X, y, validation, sample_weight, seed)
+        callback = _watcher(samples, information_epochs)
+        _warn_of_constant_columns(samples.views, samples.fold.training)
         with epoch_progress(recipe.epochs, show=self.verbose) as progress:
             (trained,) = train(
-                views,
-                labels,
-                [fold],
+                samples.views,
+                samples.labels,
+                [samples.fold],
                 recipe,
-                classes=len(classes),
+                classes=len(samples.classes),
                 seeds=[seed],
-                sample_weight=weights,
+                sample_weight=samples.weights,
                 device=device,
                 progress=progress,
                 callback=callback,
             )
-        self._adopt(trained, views, classes, recipe)
-        self.n_features_in_ = sum(shape.features for shape in view_shapes(views))
-        if is_matrix(X):
-            self.n_features_in_ = matrix_width(X)
-            if hasattr(X, "columns"):
-                self.feature_names_in_ = np.asarray(X.columns, dtype=object)
+        self._adopt(trained, samples.views, samples.classes, recipe)
+        self._remember_columns(X, samples.views)
         self.information_ = [] if callback is None else callback.curves[0].rows
-        self.view_contributions_ = []
-        if len(fold.validation):
-            self.view_contributions_ = self._view_contributions(select(views, fold.validation), labels[fold.validation])
+        held_out = samples.fold.validation
+        self.view_contributions_ = (
+            self._view_contributions(select(samples.views, held_out), samples.labels[held_out]) if len(held_out) else []
+        )
         if trained.interrupted:
             warnings.warn(
                 f"training was interrupted after {len(trained.history)} of {recipe.epochs} epochs; "
@@ -371,6 +344,37 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
 
     def _recipe(self) -> Recipe:
         return Recipe.from_dict({field.name: getattr(self, field.name) for field in dataclasses.fields(Recipe)})
+
+    def _samples(
+        self, X: Any, y: ArrayLike, validation: tuple[Any, ArrayLike] | None, sample_weight: ArrayLike | None, seed: int
+    ) -> _Samples:
+        """The arguments of `fit`, checked, with the samples to be held out behind those to be learned from."""
+        if y is None:
+            raise InputError("requires y to be passed, but the target y is None")
+        views = read_views(X, columns=self.view_columns)
+        classes, labels = _classes(y)
+        _check_lengths(views, labels, classes)
+        weights = self._weights(labels, classes, sample_weight)
+        if validation is None:
+            fold = _hold_out(labels, self.validation_fraction, seed)
+        else:
+            if not (isinstance(validation, (tuple, list)) and len(validation) == 2):
+                raise InputError("validation must be a pair (X, y)")
+            held_out = read_views(validation[0], columns=self.view_columns, names=views.names)
+            held_labels = _encode(validation[1], classes, held_out.samples)
+            fold = Fold(np.arange(len(labels)), len(labels) + np.arange(held_out.samples))
+            views = concatenate(views, held_out)
+            labels = np.concatenate([labels, held_labels])
+            weights = None if weights is None else np.append(weights, np.ones(held_out.samples, np.float32))
+        return _Samples(_without_untrained(views, fold.training), labels, classes, weights, fold)
+
+    def _remember_columns(self, X: Any, views: Views) -> None:
+        """How many columns X has, and their names, as scikit-learn wants to know them."""
+        self.n_features_in_ = sum(shape.features for shape in view_shapes(views))
+        if is_matrix(X):
+            self.n_features_in_ = matrix_width(X)
+            if hasattr(X, "columns"):
+                self.feature_names_in_ = np.asarray(X.columns, dtype=object)
 
     def _adopt(self, trained: Trained, views: Views, classes: NDArray[Any], recipe: Recipe) -> None:
         self.classes_ = classes
@@ -503,6 +507,35 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         return contributions
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Samples:
+    """What `fit` learns from and holds out.
+
+    Attributes:
+        labels: `(samples,)` positions in `classes`.
+        classes: the labels that occur, sorted.
+        weights: `(samples,)`; None: all 1.
+        fold: which samples are learned from, and which held out.
+    """
+
+    views: Views
+    labels: NDArray[np.int64]
+    classes: NDArray[Any]
+    weights: NDArray[np.float32] | None
+    fold: Fold
+
+
+def _classes(y: ArrayLike) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The labels that occur, sorted, and each sample's position among them."""
+    names = column_or_1d(np.asarray(y), warn=True)
+    try:
+        check_classification_targets(names)
+        classes, labels = np.unique(names, return_inverse=True)
+    except TypeError:
+        raise InputError("y mixes labels that cannot be sorted, such as None and strings") from None
+    return classes, labels
+
+
 def _check_lengths(views: Views, labels: NDArray[np.int64], classes: NDArray[Any]) -> None:
     if len(labels) != views.samples:
         raise InputError(f"y has {len(labels)} labels, but X has {views.samples} samples: they must be equal")
@@ -521,15 +554,17 @@ def _encode(y: ArrayLike, classes: NDArray[Any], samples: int) -> NDArray[np.int
     return np.asarray(np.searchsorted(classes, names), np.int64)
 
 
-def _watcher(views: Views, labels: NDArray[np.int64], fold: Fold, every: Any) -> InformationCallback | None:
+def _watcher(samples: _Samples, every: Any) -> InformationCallback | None:
     """What measures information every so many epochs; None for 0."""
     if isinstance(every, bool) or not isinstance(every, Integral) or every < 0:
         raise InputError(f"information_epochs must be a whole number from 0, not {every!r}")
     if not every:
         return None
-    if not len(fold.validation):
+    if not len(samples.fold.validation):
         raise InputError("information_epochs must be 0 where there are no validation samples to measure on")
-    return InformationCallback(views, labels, [fold.validation], due=lambda epoch: epoch % every == 0)
+    return InformationCallback(
+        samples.views, samples.labels, [samples.fold.validation], due=lambda epoch: epoch % every == 0
+    )
 
 
 def _hold_out(labels: NDArray[np.int64], fraction: float, seed: int) -> Fold:
