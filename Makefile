@@ -13,7 +13,7 @@ setup: .venv/stamp
 	touch $@
 
 demo: .venv/stamp
-	$(BIN)/limbeck study ablation --config recipes/multiview/demo.yaml --out runs/demo
+	$(BIN)/limbeck study multiview-ablation --config recipes/multiview/demo.yaml --out runs/demo
 	test -d runs/demo-people || $(BIN)/limbeck data make people runs/demo-people --difficulty easy \
 		--train_identities 80 --validation_identities 0 --test_identities 30
 	$(BIN)/limbeck train reid --config recipes/reid/demo.yaml --data.root runs/demo-people --out runs/demo-reid

@@ -18,12 +18,12 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from limbeck.images.cache import decoded_images
-from limbeck.reid.commands import load_people
 from limbeck.reid.network import Outputs, ReidNetwork
 from limbeck.reid.recipe import ReidRecipe
+from limbeck.reid.sets import load_people
 from limbeck.reid.supervised.batches import Batch
 from limbeck.reid.supervised.task import ReidTask
-from limbeck.studies.reid_ablation.run import small_recipe
+from limbeck.studies.people import small_recipe
 from limbeck.studies.reid_cost.run import training_step
 from limbeck.studies.timing import in_turns
 from limbeck.synthetic.people import PeopleSettings, make_people

@@ -59,7 +59,7 @@ RECIPES = sorted((ROOT / "recipes").rglob("*.yaml"))
 def checked_by(recipe: Path) -> list[str]:
     """The command that reads a recipe; one that changes another is laid over it."""
     if recipe.parent.name == "multiview":
-        return ["study", "ablation", "--config", str(recipe)]
+        return ["study", "multiview-ablation", "--config", str(recipe)]
     over = {"table3-2021": "sysu-vd-2021", "table4-2022": "sysu-mv2d-2view", "reid": ""}[recipe.parent.name]
     base = "sysu-mv2d-2view" if recipe.stem == "cam" else over
     configs = [ROOT / "recipes" / "reid" / f"{base}.yaml"] * bool(base) + [recipe]

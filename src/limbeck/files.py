@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 import zipfile
 import zlib
@@ -16,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
+
+MODEL = "model.safetensors"  # of a run folder, whatever was trained
 
 
 @contextmanager
@@ -68,6 +71,11 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write `value` as indented JSON, atomically. NaN and infinity are refused: they are not JSON."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def safe_name(name: str) -> str:
+    """A name as a part of file names: what is neither a letter of ASCII, a digit nor one of `._-` becomes `_`."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name)
 
 
 def read_arrays(path: str | os.PathLike[str], *, hint: str = "") -> dict[str, NDArray[Any]]:

@@ -16,7 +16,7 @@ from PIL import Image
 from limbeck.cli import main
 
 TINY = ["--recipe.encoder", "[8, 4]", "--recipe.representation", "3", "--recipe.epochs", "1"]
-STUDY = [*TINY, "--splits", "2", "--baselines", "[logistic]", "--rows", "[E, E+B+MV2D]"]
+STUDY = [*TINY, "--folds", "2", "--baselines", "[logistic]", "--rows", "[E, E+B+MV2D]"]
 
 
 @pytest.fixture(autouse=True)
@@ -47,36 +47,42 @@ def test_train_writes_a_model_and_says_where(tmp_path: Path, capsys: pytest.Capt
 
 def test_evaluate_prints_scores_and_the_account(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(run, tmp_path / "run")
-    for part in ("test", "all"):
-        assert main(["evaluate", str(tmp_path / "run"), "--part", part]) == 0
+    for split in ("test", "all"):
+        assert main(["evaluate", str(tmp_path / "run"), "--split", split]) == 0
         out = capsys.readouterr().out
-        assert out.startswith(f"{part}: accuracy")
+        assert out.startswith(f"{split}: accuracy")
         assert "only here (nats)" in out
-        assert 0 <= json.loads((tmp_path / "run" / f"{part}.json").read_text())["accuracy"] <= 1
+        assert 0 <= json.loads((tmp_path / "run" / f"{split}.json").read_text())["accuracy"] <= 1
+
+
+def test_evaluate_out_is_a_folder_with_a_page(run: Path, tmp_path: Path) -> None:
+    assert main(["evaluate", str(run), "--out", str(tmp_path / "report")]) == 0
+    assert sorted(file.name for file in (tmp_path / "report").iterdir()) == ["index.html", "test.json"]
+    assert "pixels" in (tmp_path / "report" / "index.html").read_text()
 
 
 def test_study_writes_a_report_that_can_be_repeated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = tmp_path / "first"
-    assert main(["study", "ablation", "--out", str(first), *STUDY]) == 0
+    assert main(["study", "multiview-ablation", "--out", str(first), *STUDY]) == 0
     out, err = capsys.readouterr()
     assert "E+B+MV2D" in out
-    assert "logistic: split 2 of 2" in err
+    assert "logistic: fold 2 of 2" in err
     assert sorted(file.name for file in first.iterdir()) == [
-        "ablation.json",
-        "ablation.txt",
         "comparison.png",
+        "multiview-ablation.json",
+        "multiview-ablation.txt",
         "settings.yaml",
         "tsne.png",
     ]
     for picture in first.glob("*.png"):
         Image.open(picture).verify()
     second = tmp_path / "second"
-    assert main(["study", "ablation", "--config", str(first / "settings.yaml"), "--out", str(second)]) == 0
+    assert main(["study", "multiview-ablation", "--config", str(first / "settings.yaml"), "--out", str(second)]) == 0
     assert _figures(second) == _figures(first)
 
 
 def _figures(folder: Path) -> list[Any]:
-    rows = json.loads((folder / "ablation.json").read_text())["rows"]
+    rows = json.loads((folder / "multiview-ablation.json").read_text())["rows"]
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
@@ -88,8 +94,8 @@ def _figures(folder: Path) -> list[Any]:
         (["data", "check", "digits"], ["usable"]),
         (["--help"], ["train", "evaluate", "study", "data"]),
         (["train", "multiview", "--help"], ["--out", "--recipe.epochs"]),
-        (["study", "ablation", "--help"], ["--compression_weights"]),
-        (["data", "convert", "--help"], ["--splits", "--name"]),
+        (["study", "multiview-ablation", "--help"], ["--compression_weights"]),
+        (["data", "convert", "--help"], ["--folds", "--name"]),
         (["--version"], ["limbeck "]),
     ],
 )
@@ -112,7 +118,7 @@ def test_convert_makes_a_set_that_can_be_described_and_trained_on(
     rng = np.random.default_rng(0)
     source, target = tmp_path / "raw.npz", tmp_path / "set.npz"
     np.savez(source, view_0=rng.normal(size=(60, 3)), view_1=rng.normal(size=(60, 4)), y=np.arange(60) % 2)
-    assert main(["data", "convert", str(source), str(target), "--name", "pairs", "--splits", "2"]) == 0
+    assert main(["data", "convert", str(source), str(target), "--name", "pairs", "--folds", "2"]) == 0
     assert "pairs" in capsys.readouterr().out
     assert main(["data", "describe", str(target)]) == 0
     assert main(["train", "multiview", "--data", str(target), "--out", str(tmp_path / "run"), *TINY]) == 0
@@ -160,16 +166,16 @@ def test_another_seed_makes_another_model(run: Path, tmp_path: Path) -> None:
         (["train", "multiview", "--out", "o", "--recipe.objective", "best"], ["objective", "best"]),
         (["train", "multiview", "--out", "o", "--recipe.bottleneck", "false"], ["bottleneck"]),
         (["train", "multiview", "--out", "o", "--seed", "x"], ["seed"]),
-        (["train", "multiview", "--out", "o", "--split", "9"], ["fold 9"]),
+        (["train", "multiview", "--out", "o", "--fold", "9"], ["fold 9"]),
         (["train", "multiview", "--out", "o", "--device", "abacus", *TINY], ["abacus"]),
         (["train", "multiview", "--out", "o", "--data", "none.npz"], ["none.npz"]),
         (["train", "multiview", "--out", "o", "--config", "none.yaml"], ["none.yaml"]),
         (["evaluate"], ["inputs"]),
         (["evaluate", "nowhere"], ["nowhere"]),
-        (["study", "ablation", "--splits", "-1"], ["splits"]),
-        (["study", "ablation", "--rows", "[E+X]"], ["rows"]),
-        (["study", "ablation", "--baselines", "[oracle]"], ["baselines"]),
-        (["study", "ablation", "--data", "none.npz"], ["none.npz"]),
+        (["study", "multiview-ablation", "--folds", "-1"], ["folds"]),
+        (["study", "multiview-ablation", "--rows", "[E+X]"], ["rows"]),
+        (["study", "multiview-ablation", "--baselines", "[oracle]"], ["baselines"]),
+        (["study", "multiview-ablation", "--data", "none.npz"], ["none.npz"]),
         (["data", "describe", "none.npz"], ["none.npz"]),
         (["data", "check", "none.npz"], ["none.npz"]),
         (["data", "convert", "none.mat", "out.npz"], ["none.mat"]),
@@ -206,11 +212,11 @@ def test_a_bad_recipe_is_one_line_that_names_the_key(
 def test_unknown_keys_of_study_settings_are_named(refused: Callable[..., None], tmp_path: Path) -> None:
     config = tmp_path / "settings.yaml"
     config.write_text("nope: 1\n")
-    refused(["study", "ablation", "--config", config, "--out", tmp_path / "o"], "nope")
+    refused(["study", "multiview-ablation", "--config", config, "--out", tmp_path / "o"], "nope")
 
 
 @pytest.mark.parametrize("inside", [False, True])
-@pytest.mark.parametrize("verb", [["train", "multiview", *TINY], ["study", "ablation", *STUDY]])
+@pytest.mark.parametrize("verb", [["train", "multiview", *TINY], ["study", "multiview-ablation", *STUDY]])
 def test_a_file_where_the_folder_should_be_is_named_before_the_work(
     inside: bool, verb: list[str], refused: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,17 +224,18 @@ def test_a_file_where_the_folder_should_be_is_named_before_the_work(
         raise AssertionError("trained for nothing")
 
     monkeypatch.setattr("limbeck.multiview.classifier.train", never)
-    monkeypatch.setattr("limbeck.studies.multiview_ablation.run.train", never)
+    monkeypatch.setattr("limbeck.multiview.folds.train", never)
     blocked = tmp_path / "blocked"
     blocked.write_text("mine")
     refused([*verb, "--out", blocked / "run" if inside else blocked], "blocked")
     assert blocked.read_text() == "mine"
 
 
-def test_a_bad_split_or_part_of_evaluate_is_named(run: Path, refused: Callable[..., None]) -> None:
-    refused(["evaluate", run, "--split", "9"], "fold 9")
-    refused(["evaluate", run, "--part", "exam"], "'exam'", "all")
-    refused(["evaluate", run, "--split", "first"], "split")
+def test_a_bad_fold_or_split_of_evaluate_is_named(run: Path, refused: Callable[..., None]) -> None:
+    refused(["evaluate", run, "--fold", "9"], "fold 9")
+    refused(["evaluate", run, "--split", "exam"], "'exam'", "all")
+    refused(["evaluate", run, "--part", "test"], "no flag --part any more", "--split")
+    refused(["evaluate", run, "--fold", "first"], "fold")
 
 
 def test_a_damaged_model_is_named(run: Path, refused: Callable[..., None], tmp_path: Path) -> None:
@@ -257,7 +264,7 @@ def _pickled(path: Path) -> None:
     "verb",
     [
         ["train", "multiview", "--out", "o", *TINY, "--data"],
-        ["study", "ablation", *STUDY, "--data"],
+        ["study", "multiview-ablation", *STUDY, "--data"],
         ["data", "describe"],
         ["data", "check"],
     ],
@@ -295,10 +302,10 @@ def test_a_full_disk_is_one_line_and_the_old_run_survives(
 @pytest.mark.parametrize(
     ("work", "arguments"),
     [
-        ("limbeck.multiview.runs.train_run", ["train", "multiview", "--out", "o"]),
-        ("limbeck.retrieval.features.load_features", ["evaluate", "o.npz", "--protocol", "market"]),
-        ("limbeck.studies.multiview_ablation.run.run_ablation", ["study", "ablation", "--out", "o"]),
-        ("limbeck.multiview.commands.list_sets", ["data", "list"]),
+        ("limbeck.multiview.jobs.train_run", ["train", "multiview", "--out", "o"]),
+        ("limbeck.cli.features.load_features", ["evaluate", "o.npz", "--protocol", "market"]),
+        ("limbeck.studies.multiview_ablation.run.run", ["study", "multiview-ablation", "--out", "o"]),
+        ("limbeck.multiview.jobs.list_sets", ["data", "list"]),
     ],
 )
 def test_ctrl_c_stops_with_130_and_one_line(
@@ -329,7 +336,7 @@ def test_ctrl_c_in_a_study_is_no_half_report(
 
     monkeypatch.setattr(_Loop, "_keep", interrupting)
     with pytest.raises(SystemExit) as caught:
-        main(["study", "ablation", "--out", str(tmp_path / "study"), *STUDY])
+        main(["study", "multiview-ablation", "--out", str(tmp_path / "study"), *STUDY])
     assert caught.value.code == 130
     assert [file.name for file in (tmp_path / "study").iterdir()] == ["settings.yaml"]
 

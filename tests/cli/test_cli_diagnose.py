@@ -59,7 +59,7 @@ def test_a_set_is_diagnosed_as_it_is(multiview, capsys):
 
 
 def test_a_multiview_run_is_diagnosed(multiview, capsys):
-    made = ["--data", str(multiview / "made.npz"), "--part", "all"]
+    made = ["--data", str(multiview / "made.npz"), "--split", "all"]
     assert main(["diagnose", str(multiview / "mv2d"), *made]) == 0
     out = capsys.readouterr().out
     assert "gap I(v;y) - I(z;y)" in out
@@ -107,10 +107,10 @@ def test_refusals(features, multiview, tmp_path, refused):
     refused(["diagnose", tmp_path / "absent.npz"], "absent.npz", "no such file")
     refused(["diagnose", tmp_path], "holds no model.safetensors")
     refused(["diagnose", features, "--probe", "tree"], "probe must be one of linear, mlp")
-    for option, value in (("data", "digits"), ("part", "test"), ("split", "1"), ("branch", "specific")):
+    for option, value in (("data", "digits"), ("split", "test"), ("fold", "1"), ("branch", "specific")):
         refused(["diagnose", features, f"--{option}", value], f"--{option} is not for", "leave it out")
-    refused(["diagnose", features, "--folds", "300"], "folds must be at most the number of samples, 200")
-    refused(["diagnose", multiview / "made.npz", "--part", "best"], "choose one of train")
+    refused(["diagnose", features, "--probe_folds", "300"], "folds must be at most the number of samples, 200")
+    refused(["diagnose", multiview / "made.npz", "--split", "best"], "choose one of train")
     refused(["diagnose", multiview / "mv2d", "--data", features], "'view_0'")
     np.savez(tmp_path / "nan.npz", z_0=np.full((9, 2), np.nan), y=np.arange(9) % 2)
     refused(["diagnose", tmp_path / "nan.npz"], "nan.npz", "NaN")
@@ -145,13 +145,13 @@ def test_the_table_is_printed_even_where_the_report_cannot_be_written(features, 
         (
             "fitting",
             [
-                *("--widths", "[2]", "--objectives", "[none]", "--measured", "[1]", "--splits", "1"),
+                *("--widths", "[2]", "--objectives", "[none]", "--measured", "[1]", "--folds", "1"),
                 "--recipe.epochs",
                 "2",
             ],
             "made",
         ),
-        ("diagnosis", ["--rows", "[E+B,E+B+MV2D]", "--splits", "1", "--recipe.epochs", "2"], "made"),
+        ("diagnosis", ["--rows", "[E+B,E+B+MV2D]", "--folds", "1", "--recipe.epochs", "2"], "made"),
     ],
 )
 def test_studies_write_their_settings_a_table_and_a_page(multiview, tmp_path, capsys, study, options, page):

@@ -58,12 +58,13 @@ def test_tampered_people_are_named(tmp_path: Path, refused: Callable[..., None])
 
 
 def test_features_are_scored(features: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["evaluate", str(features), "--protocol", "sysu", "--out", "figures.json"]) == 0
+    assert main(["evaluate", str(features), "--protocol", "sysu", "--out", "report"]) == 0
     out = capsys.readouterr().out
     assert "sysu-indoor-multi" in out
     assert "gallery sampler agw" in out
     assert "no re-ranking" in out
-    figures = json.loads((tmp_path / "figures.json").read_text())
+    figures = json.loads((tmp_path / "report" / "figures.json").read_text())["evaluations"]
+    assert (tmp_path / "report" / "index.html").is_file()
     assert [one["protocol"] for one in figures] == [
         "sysu-all-single",
         "sysu-all-multi",
@@ -121,12 +122,13 @@ def test_mistakes_are_one_line(features: Path, tmp_path: Path, refused: Callable
 
 
 def test_a_full_disk_keeps_the_old_figures(features: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("figures.json").write_text("old")
+    Path("report").mkdir()
+    Path("report/figures.json").write_text("old")
 
     def full(*_: object) -> None:
-        raise OSError(28, "No space left on device", "figures.json")
+        raise OSError(28, "No space left on device", "report/figures.json")
 
     monkeypatch.setattr("limbeck.files.os.fsync", full)
     with pytest.raises(SystemExit):
-        main(["evaluate", str(features), "--protocol", "regdb", "--out", "figures.json"])
-    assert Path("figures.json").read_text() == "old"
+        main(["evaluate", str(features), "--protocol", "regdb", "--out", "report"])
+    assert Path("report/figures.json").read_text() == "old"

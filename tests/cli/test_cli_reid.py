@@ -111,8 +111,8 @@ def test_mistakes_are_one_line(place: Path, tmp_path: Path, refused: Callable[..
     refused(command(place, tmp_path / "a", "--device", "cuda:9"), "cuda:9")
     refused(["evaluate", tmp_path / "nothing"], "nothing")
     refused(["evaluate", place / "run", "--protocol", "market-1501"], "market-1501")
-    refused(["evaluate", place / "run", "--part", "train2"], "train2")
-    refused(["evaluate", place / "run", "--part", "held_out"], "held out nobody")
+    refused(["evaluate", place / "run", "--split", "train2"], "train2")
+    refused(["evaluate", place / "run", "--split", "held_out"], "held out nobody")
     refused(["evaluate", place / "run", "--feature", "w"], "feature")
     refused(["reid", "rank", "--model", place / "run", "--query", tmp_path / "x.png", "--gallery", tmp_path], "x.png")
     file = tmp_path / "file"
@@ -215,10 +215,10 @@ def test_training_twice_gives_the_same_weights(place: Path, tmp_path: Path) -> N
 
 
 def test_factors_are_read_from_a_run(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["study", "factors", str(place / "run"), "--names", "[identity,brightness]", "--folds", "2"]
+    words = ["study", "factors", str(place / "run"), "--names", "[identity,brightness]", "--probe_folds", "2"]
     assert main([*words, "--representations", "[z shared]", "--out", str(tmp_path)]) == 0
     assert "vd: z shared" in capsys.readouterr().out
-    assert {file.name for file in tmp_path.iterdir()} == {"factors.json", "factors.txt", "factors.png"}
+    assert {file.name for file in tmp_path.iterdir()} == {"factors.json", "factors.txt", "factors.png", "settings.yaml"}
 
 
 def test_two_processes_train_like_one(place: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from limbeck.nn import PairCritic
 from limbeck.reid.network import ReidNetwork
 from limbeck.reid.recipe import DataSettings, LossSettings, NetworkSettings, ReidRecipe
-from limbeck.studies.reid_cost.run import Table5Settings, count_parameters, published_recipe, row_recipe
+from limbeck.studies.reid_cost.run import ReidCostSettings, count_parameters, published_recipe, row_recipe
 
 BRANCHES = ("visible", "infrared", "shared")
 IMAGENET_HEAD = 2048 * 1000 + 1000  # counted by the paper, used by nobody
@@ -29,7 +29,7 @@ def pictures(count: int = 6, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]
 
 def test_parameters_of_the_published_configuration() -> None:
     """Tian et al. 2021, Table 4: 26.37 M, 29.41 M, 35.71 M, counting ImageNet's classification layer."""
-    settings = Table5Settings()
+    settings = ReidCostSettings()
     baseline = count_parameters(row_recipe(settings, "E"), 395)
     ours = count_parameters(row_recipe(settings, "VD"), 395)
     assert baseline + IMAGENET_HEAD == 26_370_483

@@ -17,10 +17,10 @@ from tests.reid.conftest import PEOPLE
 from limbeck.errors import InputError
 from limbeck.images.decoding import try_image
 from limbeck.reid import evaluation
-from limbeck.reid.commands import load_people
 from limbeck.reid.evaluation import embed_split, evaluate_runs
 from limbeck.reid.recipe import ReidRecipe
 from limbeck.reid.runs import decoded, load_run, make_task, recipe_of, train_run
+from limbeck.reid.sets import load_people
 from limbeck.reid.supervised.task import ReidTask, split_identities
 from limbeck.reporting.progress import Progress
 from limbeck.retrieval import SYSU, Features, evaluate

@@ -18,7 +18,7 @@ from limbeck.multiview.data import assemble, load, save
 from limbeck.multiview.diagnosis import view_features_of_model
 from limbeck.multiview.recipe import Recipe
 from limbeck.reid.diagnosis import view_features_of_run
-from limbeck.studies.diagnosis.report import diagnoses_as_json, diagnosis_picture, format_diagnoses, write_diagnoses
+from limbeck.studies.diagnosis.report import as_json, diagnosis_picture, format_report, write_report
 from limbeck.studies.diagnosis.run import (
     ACROSS,
     FIGURES,
@@ -27,9 +27,9 @@ from limbeck.studies.diagnosis.run import (
     DiagnosisSettings,
     SetResult,
     people_settings,
-    run_diagnosis,
+    run,
 )
-from limbeck.studies.multiview_ablation.run import row_recipe
+from limbeck.studies.multiview_rows import row_recipe
 from limbeck.synthetic.people import PeopleSettings
 
 SAMPLES = 120
@@ -52,7 +52,7 @@ def _set(folder: Path, change: Any = None, *, name: str = "toys", views: int = 2
 
 def _tiny(source: str, **changes: Any) -> DiagnosisSettings:
     recipe = Recipe(encoder=(8, 6), representation=3, epochs=3, batch_size=16, learning_rate=1e-2, dropout=0.1)
-    return DiagnosisSettings(**({"data": (source,), "rows": ROWS, "folds": 2, "recipe": recipe} | changes))
+    return DiagnosisSettings(**({"data": (source,), "rows": ROWS, "probe_folds": 2, "recipe": recipe} | changes))
 
 
 def _figure(name: str) -> Any:
@@ -63,13 +63,13 @@ def _figure(name: str) -> Any:
 def done(tmp_path_factory: pytest.TempPathFactory, messages: Any) -> tuple[DiagnosisResult, list[str], Path]:
     folder = tmp_path_factory.mktemp("diagnosis")
     with messages() as told:
-        return run_diagnosis(_tiny(_set(folder)), folder), told, folder
+        return run(_tiny(_set(folder)), folder), told, folder
 
 
 def test_every_row_and_split_is_diagnosed(done: Any) -> None:
     result, told, _ = done
     (one,) = result.sets
-    assert (one.name, one.runs, tuple(one.rows)) == ("toys", ("split 0", "split 1"), ROWS)
+    assert (one.name, one.runs, tuple(one.rows)) == ("toys", ("fold 0", "fold 1"), ROWS)
     assert len(told) == len(ROWS)
     for found in one.rows.values():
         assert [diagnosis.samples for diagnosis in found] == [48, 48]
@@ -135,14 +135,14 @@ def test_samples_that_lack_a_view_are_left_out(tmp_path: Path) -> None:
     def change(views: dict[str, Any], labels: Any, splits: Any) -> None:
         views["view 4"][np.flatnonzero(splits[0] == 2)[:5]] = np.nan
 
-    (one,) = run_diagnosis(_tiny(_set(tmp_path, change), rows=("E+B",), splits=1), tmp_path).sets
+    (one,) = run(_tiny(_set(tmp_path, change), rows=("E+B",), folds=1), tmp_path).sets
     assert [found.samples for found in one.rows["E+B"]] == [43]
 
 
 def test_the_report_holds_every_figure(done: Any, tmp_path: Path) -> None:
     result = done[0]
     (one,) = result.sets
-    files = write_diagnoses(result, tmp_path)
+    files = write_report(result, tmp_path)
     assert [file.relative_to(tmp_path).as_posix() for file in files] == [
         "diagnosis.json",
         "diagnosis.txt",
@@ -154,7 +154,7 @@ def test_the_report_holds_every_figure(done: Any, tmp_path: Path) -> None:
     assert all(file.stat().st_size for file in files)
     assert (tmp_path / "diagnosis-toys/E+B/venn.png").is_file()
     held = json.loads(files[0].read_text())
-    assert held == json.loads(json.dumps(diagnoses_as_json(result), allow_nan=False))
+    assert held == json.loads(json.dumps(as_json(result), allow_nan=False))
     row = held["sets"][0]["rows"][0]
     values = one.values("E+B", _figure("joint"))
     assert row["figures"]["joint"]["runs"] == values
@@ -188,7 +188,7 @@ def test_without_a_search_across_there_are_the_other_figures(done: Any) -> None:
     several = replace(one, rows=rows)
     assert several.figures == FIGURES
     assert len([axes for axes in diagnosis_picture(several).axes if axes.axison]) == len(FIGURES)
-    assert "across" not in format_diagnoses(DiagnosisResult(done[0].settings, (several,)))
+    assert "across" not in format_report(DiagnosisResult(done[0].settings, (several,)))
 
 
 def test_one_split_has_no_interval(done: Any) -> None:
@@ -196,15 +196,15 @@ def test_one_split_has_no_interval(done: Any) -> None:
     (one,) = result.sets
     single = replace(one, runs=one.runs[:1], rows={row: found[:1] for row, found in one.rows.items()})
     alone = DiagnosisResult(result.settings, (single,))
-    text = format_diagnoses(alone)
+    text = format_report(alone)
     assert "±" not in text.split("gap:")[0]
     difference = _figure("gap").of(one.rows["E+B+MV2D"][0]) - _figure("gap").of(one.rows["E+B"][0])
     assert f"{difference:+z.3f}" in text
-    against = diagnoses_as_json(alone)["sets"][0]["rows"][0]["reference_minus_this"]["gap"]
+    against = as_json(alone)["sets"][0]["rows"][0]["reference_minus_this"]["gap"]
     assert against == {"mean": pytest.approx(difference), "low": None, "high": None}
 
 
-def test_people_are_trained_by_the_study_of_table_4(tmp_path: Path) -> None:
+def test_people_are_trained_as_in_the_ablation(tmp_path: Path) -> None:
     study = people_settings()
     study = replace(
         study,
@@ -221,7 +221,7 @@ def test_people_are_trained_by_the_study_of_table_4(tmp_path: Path) -> None:
         ),
     )
     settings = _tiny(PEOPLE, people=study)
-    (one,) = run_diagnosis(settings, tmp_path).sets
+    (one,) = run(settings, tmp_path).sets
     assert (one.name, one.reference, one.runs, one.test_to_train) == (PEOPLE, "VD", ("seed 3",), 0.0)
     assert tuple(one.rows) == ("E+B", "VD")
     (found,) = one.rows["VD"]
@@ -241,7 +241,7 @@ def test_people_are_trained_by_the_study_of_table_4(tmp_path: Path) -> None:
         ({"rows": ("E+X",)}, "rows must be some of E, .*not 'E\\+X'"),
         ({"rows": ()}, "at least one, each once"),
         ({"rows": ("E+B", "E+B")}, "at least one, each once"),
-        ({"splits": -1}, "splits must be 0"),
+        ({"folds": -1}, "folds must be 0"),
         ({"probe": "tree"}, "probe must be linear or mlp"),
     ],
 )
@@ -258,18 +258,18 @@ def test_unusable_sets_are_refused_before_anything_is_trained(tmp_path: Path, me
         ((good, "nowhere"), {}, "nowhere: no such file"),
         ((good, _set(tmp_path / "other")), {}, "different names, not toys, toys"),
         ((_set(tmp_path, name="one", views=1),), {}, "one: has one view"),
-        ((good,), {"splits": 3}, "splits must be at most the 2 of toys, not 3"),
+        ((good,), {"folds": 3}, "folds must be at most the 2 of toys, not 3"),
     ):
         with messages() as told, pytest.raises(InputError, match=words):
-            run_diagnosis(replace(_tiny(good), data=data, **changes), tmp_path)
+            run(replace(_tiny(good), data=data, **changes), tmp_path)
         assert told == []
 
 
 def test_a_row_by_itself_has_no_differences(done: Any) -> None:
     result = done[0]
     one: SetResult = replace(result.sets[0], rows={"E+B": result.sets[0].rows["E+B"]})
-    text = format_diagnoses(DiagnosisResult(result.settings, (one,)))
+    text = format_report(DiagnosisResult(result.settings, (one,)))
     assert "less the row" not in text
-    assert diagnoses_as_json(DiagnosisResult(result.settings, (one,)))["sets"][0]["rows"][0][
-        "reference_minus_this"
-    ] == {figure.name: None for figure in one.figures}
+    assert as_json(DiagnosisResult(result.settings, (one,)))["sets"][0]["rows"][0]["reference_minus_this"] == {
+        figure.name: None for figure in one.figures
+    }

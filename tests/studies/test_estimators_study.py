@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,15 +10,14 @@ import torch
 
 from limbeck.errors import InputError
 from limbeck.information.benchmark_tasks import benchmark_task, benchmark_tasks
-from limbeck.studies.estimators.report import estimators_figure, format_estimators, write_estimators
+from limbeck.studies.estimators.report import as_json, estimators_figure, format_report, write_report
 from limbeck.studies.estimators.run import (
     CRITICS,
     ESTIMATORS,
     EstimatorRow,
     EstimatorsSettings,
     StatedError,
-    as_json,
-    run_estimators,
+    run,
     stated_error,
     suits,
 )
@@ -40,7 +40,7 @@ def result(messages):
         samples=200, seeds=2, estimators=("infonce", "ksg", "ross", "linear", "bracket"), tasks=TASKS
     )
     with messages() as told:
-        found = run_estimators(settings)
+        found = run(settings, Path())
     assert [line.split(":")[0] for line in told] == list(TASKS)
     return found
 
@@ -62,7 +62,7 @@ def test_bounds_are_on_their_sides_and_rows_repeat(result):
     assert set(result.right) == {row.estimator for row in result.rows if row.bound != "neither"}
     assert min(result.right.values()) >= 0.95
     settings = EstimatorsSettings(samples=200, seeds=1, first_seed=1, estimators=("ksg",), tasks=("normal",))
-    (row,) = run_estimators(settings).rows
+    (row,) = run(settings, Path()).rows
     assert row.nats[0] == next(one.nats[1] for one in result.rows if one.estimator == "ksg")
 
 
@@ -140,7 +140,7 @@ def test_a_stated_error_says_something():
 )
 def test_errors_are_as_stated_on_draws_that_the_rules_were_not_made_from(estimator, tasks):
     settings = EstimatorsSettings(seeds=1, first_seed=1000, estimators=(estimator,), tasks=tasks)
-    found = run_estimators(settings)
+    found = run(settings, Path())
     assert {row.task.name for row in found.rows} == set(tasks)
     assert [(row.task.name, row.estimator, row.nats) for row in found.rows if not row.holds] == []
 
@@ -156,7 +156,7 @@ def test_what_suits_what():
 
 
 def test_the_text_names_what_fails_and_what_is_saturated(result):
-    text = format_estimators(result)
+    text = format_report(result)
     lines = text.splitlines()
     assert "200 samples, 2 seeds" in lines[0]
     start = next(number for number, line in enumerate(lines) if "two-pairs-25" in line)
@@ -167,8 +167,8 @@ def test_the_text_names_what_fails_and_what_is_saturated(result):
     assert "on the right side of the truth" in text
     wrong = row((2.0, 2.0), (1.9, 1.9), (2.1, 2.1))
     spoiled = type(result)(result.settings, (wrong,))
-    assert "0 % !" in format_estimators(spoiled)
-    assert "0 of 1 rows are within their stated error" in format_estimators(spoiled)
+    assert "0 % !" in format_report(spoiled)
+    assert "0 of 1 rows are within their stated error" in format_report(spoiled)
 
 
 def test_the_json_is_plain_and_complete(result):
@@ -182,9 +182,9 @@ def test_the_json_is_plain_and_complete(result):
 
 
 def test_everything_is_written(result, tmp_path):
-    files = write_estimators(result, tmp_path / "out")
+    files = write_report(result, tmp_path / "out")
     assert [file.name for file in files] == ["estimators.json", "estimators.txt", "estimators.png", "index.html"]
-    assert files[1].read_text() == format_estimators(result)
+    assert files[1].read_text() == format_report(result)
     assert files[2].read_bytes().startswith(b"\x89PNG")
     page = files[3].read_text()
     assert "data:image/png;base64," in page

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from limbeck.errors import InputError
-from limbeck.studies.factors.report import factors_as_json, factors_figure, format_factors, write_factors
-from limbeck.studies.factors.run import FACTORS, measure_factors
+from limbeck.studies.factors.report import as_json, factors_figure, format_report, write_report
+from limbeck.studies.factors.run import FACTORS, FactorsResult, FactorsSettings, measure_factors
 from limbeck.synthetic.people import PeopleSettings, make_people, read_factors
 
 
@@ -142,8 +142,12 @@ def test_a_factor_that_is_the_same_in_all_pictures_has_no_row(people, representa
     assert [row.modality for row in rows] == ["infrared"]
 
 
+def found(rows):
+    return FactorsResult(FactorsSettings(runs=("run",)), tuple(rows))
+
+
 def test_the_table_of_one_run_and_of_several(rows):
-    one, several = format_factors(rows), format_factors([*rows, *rows, *rows])
+    one, several = format_report(found(rows)), format_report(found([*rows, *rows, *rows]))
     assert "visible pictures" in one
     assert "infrared pictures" in one
     assert re.search(r"upper colour \* .*\[", one)
@@ -154,16 +158,16 @@ def test_the_table_of_one_run_and_of_several(rows):
 
 
 def test_files(rows, tmp_path):
-    files = write_factors(rows, tmp_path / "out")
+    files = write_report(found(rows), tmp_path / "out")
     assert [file.name for file in files] == ["factors.json", "factors.txt", "factors.png"]
-    assert json.loads(files[0].read_text()) == factors_as_json(rows)
-    assert files[1].read_text() == format_factors(rows)
+    assert json.loads(files[0].read_text()) == as_json(found(rows))
+    assert files[1].read_text() == format_report(found(rows))
     with Image.open(files[2]) as picture:
         assert picture.width > 600
-    panels = factors_figure([row for row in rows if row.modality == "visible"]).axes
+    panels = factors_figure(found([row for row in rows if row.modality == "visible"])).axes
     assert len(panels) == 1
     with pytest.raises(InputError, match="rows must hold"):
-        format_factors([])
+        format_report(found([]))
 
 
 @pytest.mark.parametrize(
@@ -194,3 +198,9 @@ def test_unusable_input_is_refused_in_one_line(people, representations, changed,
     with pytest.raises(InputError, match=re.escape(words)) as caught:
         measure_factors(arguments.pop("representations"), arguments.pop("factors"), **arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_unusable_settings_are_refused():
+    for changed, words in (({"runs": ()}, "runs must name"), ({"probe": "tree"}, "probe must be one of linear, mlp")):
+        with pytest.raises(InputError, match=words):
+            FactorsSettings(**({"runs": ("run",)} | changed))

@@ -15,8 +15,8 @@ from limbeck.information.curve import InformationRow, read_information
 from limbeck.multiview.data import assemble, save
 from limbeck.multiview.recipe import Recipe
 from limbeck.reporting.statistics import Estimate
-from limbeck.studies.fitting.report import fitting_figure, format_fitting, summaries, write_fitting
-from limbeck.studies.fitting.run import MEAN, FittedRun, FittingSettings, PeopleFitting, run_fitting, series_of
+from limbeck.studies.fitting.report import fitting_figure, format_report, summaries, write_report
+from limbeck.studies.fitting.run import MEAN, FittedRun, FittingResult, FittingSettings, PeopleFitting, run, series_of
 from limbeck.synthetic.people import PeopleSettings
 
 SAMPLES = 90
@@ -38,7 +38,14 @@ def _set(folder: Path, change: Any = None) -> str:
 
 def _tiny(source: str, **changes: Any) -> FittingSettings:
     recipe = Recipe(encoder=(8, 6), epochs=2, batch_size=16, learning_rate=1e-2, patience=None)
-    options = {"widths": (1, 2), "objectives": ("mv2d",), "measured": (), "splits": 2, "folds": 2, "recipe": recipe}
+    options = {
+        "widths": (1, 2),
+        "objectives": ("mv2d",),
+        "measured": (),
+        "folds": 2,
+        "probe_folds": 2,
+        "recipe": recipe,
+    }
     return FittingSettings(data=(source,), **(options | changes))
 
 
@@ -68,11 +75,12 @@ def done(
     folder = tmp_path_factory.mktemp("fitting")
     settings = replace(_tiny(_set(folder)), data=(str(folder / "toys.npz"), "people"), people=_people(), widths=(2,))
     with messages() as told:
-        return settings, run_fitting(settings, folder), told, folder
+        return settings, run(settings, folder), told, folder
 
 
 def test_every_set_and_run_is_measured(done: Any) -> None:
-    _, runs, told, folder = done
+    _, result, told, folder = done
+    runs = list(result.runs)
     assert [(run.data, run.objective, run.width, run.run) for run in runs] == [
         ("toys", "mv2d", 2, 0),
         ("toys", "mv2d", 2, 1),
@@ -89,10 +97,10 @@ def test_every_set_and_run_is_measured(done: Any) -> None:
 
 
 def test_a_second_call_does_not_train_people_again(done: Any) -> None:
-    settings, runs, _, folder = done
+    settings, result, _, folder = done
     times = {file: file.stat().st_mtime_ns for file in folder.rglob("checkpoints/*")}
-    again = run_fitting(replace(settings, data=("people",)), folder)
-    assert again == runs[2:]
+    again = run(replace(settings, data=("people",)), folder)
+    assert again.runs == result.runs[2:]
     assert times == {file: file.stat().st_mtime_ns for file in folder.rglob("checkpoints/*")}
 
 
@@ -112,7 +120,7 @@ def test_nothing_is_learned_from_what_is_measured_on(tmp_path: Path, monkeypatch
                 labels[chosen] = (labels[chosen] + 1) % 3
 
         (tmp_path / name).mkdir()
-        run_fitting(_tiny(_set(tmp_path / name, change), widths=(2,), splits=1), tmp_path)
+        run(_tiny(_set(tmp_path / name, change), widths=(2,), folds=1), tmp_path)
     (first, last), (same_first, same_last), (other_first, other_last) = seen[:2], seen[2:4], seen[4:]
     assert np.array_equal(first, same_first)
     assert np.array_equal(last, same_last)
@@ -131,6 +139,10 @@ def _run(width: int, run: int, v: list[float], z: list[float], **changes: Any) -
                          "rows": tuple(rows)} | changes))  # fmt: skip
 
 
+def _result(runs: list[FittedRun]) -> FittingResult:
+    return FittingResult(FittingSettings(), tuple(runs))
+
+
 def test_the_summary_by_hand() -> None:
     runs = [_run(4, 0, [0.5, 0.7, 0.8], [0.1, 0.55, 0.6]), _run(4, 1, [0.5, 0.9, 1.0], [0.1, 0.3, 0.6])]
     of_views, of_all = summaries(runs)
@@ -142,7 +154,7 @@ def test_the_summary_by_hand() -> None:
         [4.0, 8.0]
     )  # 0.55 is above 0.54; the other is there at the end
     assert of_all.v.mean == pytest.approx(1.1)
-    table = format_fitting(runs)
+    table = format_report(_result(runs))
     assert "0.900 ± 0.141" in table
     assert "6.0 ± 2.8" in table
     assert "prints no figure in nats" in table
@@ -152,9 +164,9 @@ def test_the_summary_by_hand() -> None:
 def test_what_is_never_read_is_never_fitted() -> None:
     (line, _) = summaries([_run(4, 0, [0.5, 0.5], [0.0, -0.3])])
     assert line.fitted_after is None
-    assert "never" in format_fitting([_run(4, 0, [0.5, 0.5], [0.0, -0.3])])
+    assert "never" in format_report(_result([_run(4, 0, [0.5, 0.5], [0.0, -0.3])]))
     with pytest.raises(InputError, match="at least one"):
-        format_fitting([])
+        format_report(_result([]))
     with pytest.raises(InputError, match="at least one"):
         summaries([])
     with pytest.raises(InputError, match="nothing was measured of both v and z"):
@@ -182,15 +194,15 @@ def test_the_picture_shows_every_objective_and_width() -> None:
 
 
 def test_the_report_holds_every_figure(done: Any, tmp_path: Path) -> None:
-    settings, runs, _, _ = done
-    files = write_fitting(runs, settings, tmp_path)
+    result = done[1]
+    files = write_report(result, tmp_path)
     assert [file.name for file in files] == [
         "fitting.json", "fitting.txt", "fitting-toys.png", "fitting-people.png", "index.html",
     ]  # fmt: skip
     held = json.loads(files[0].read_text())
     assert len(held["runs"]) == 4
     assert len(held["summary"]) == 4
-    assert held["runs"][0]["rows"][0]["nats"] == runs[0].rows[0].nats
+    assert held["runs"][0]["rows"][0]["nats"] == result.runs[0].rows[0].nats
     for file in files[2:4]:
         with Image.open(file) as picture:
             picture.verify()
@@ -206,7 +218,7 @@ def test_the_report_holds_every_figure(done: Any, tmp_path: Path) -> None:
         ({"widths": (4, 4)}, "widths must be different whole numbers from 1"),
         ({"widths": (0,)}, "widths must be"),
         ({"measured": (True,)}, "measured must be"),
-        ({"splits": 0}, "splits must be at least 1"),
+        ({"folds": 0}, "folds must be at least 1"),
         ({"objectives": ()}, "objectives must name"),
         ({"objectives": ("vd",)}, "objective must be one of"),
         ({"recipe": Recipe()}, r"recipe\.patience must be null"),
@@ -228,8 +240,8 @@ def test_bad_settings_of_people_are_one_clear_line(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=words):
             PeopleFitting(**changes)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="splits must be at most the 2"):
-        run_fitting(_tiny(_set(tmp_path), splits=3), tmp_path)
+    with pytest.raises(InputError, match="folds must be at most the 2"):
+        run(_tiny(_set(tmp_path), folds=3), tmp_path)
 
 
 def test_the_defaults_hold_people_out_and_draw_hardly_any_to_search() -> None:

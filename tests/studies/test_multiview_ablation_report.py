@@ -11,12 +11,18 @@ from limbeck.multiview.data import assemble, stratified_folds
 from limbeck.multiview.evaluation import Scores
 from limbeck.multiview.recipe import Recipe
 from limbeck.studies.multiview_ablation.report import format_report, write_report
-from limbeck.studies.multiview_ablation.run import BASELINES, ROWS, AblationResult, AblationSettings, RowResult
+from limbeck.studies.multiview_ablation.run import (
+    BASELINES,
+    MultiviewAblationResult,
+    MultiviewAblationSettings,
+    RowResult,
+)
+from limbeck.studies.multiview_rows import ROWS
 
 
 def _result(
     name: str = "slice", *, splits: int = 3, classes: int = 4, views: int = 3, sweep: bool = True, width: int = 5
-) -> AblationResult:
+) -> MultiviewAblationResult:
     """A made-up result: the report shows what it is given."""
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(classes), 20)
@@ -40,7 +46,7 @@ def _result(
         )
 
     rows = [row(label, embedded=True) for label in ROWS] + [row(label, embedded=False) for label in BASELINES]
-    result = AblationResult(data, AblationSettings(recipe=Recipe()), data.folds, rows)
+    result = MultiviewAblationResult(data, MultiviewAblationSettings(recipe=Recipe()), data.folds, rows)
     if sweep:
         result.sweep = {size: row(f"width {size}", embedded=True) for size in (64, 2, 16)}
     return result
@@ -49,8 +55,8 @@ def _result(
 def test_a_report_is_text_json_and_pictures_that_open(tmp_path: Path) -> None:
     files = write_report(_result(), tmp_path / "new")
     assert [file.name for file in files] == [
-        "ablation.json",
-        "ablation.txt",
+        "multiview-ablation.json",
+        "multiview-ablation.txt",
         "comparison.png",
         "tsne.png",
         "dimension.png",
@@ -69,7 +75,11 @@ def test_a_report_is_text_json_and_pictures_that_open(tmp_path: Path) -> None:
 def test_without_a_sweep_or_a_network_their_pictures_are_left_out(tmp_path: Path) -> None:
     result = _result(sweep=False)
     result.rows = result.rows[-3:]
-    assert [file.name for file in write_report(result, tmp_path)] == ["ablation.json", "ablation.txt", "comparison.png"]
+    assert [file.name for file in write_report(result, tmp_path)] == [
+        "multiview-ablation.json",
+        "multiview-ablation.txt",
+        "comparison.png",
+    ]
 
 
 def test_the_table_names_every_row_view_and_width() -> None:
@@ -83,7 +93,7 @@ def test_the_table_names_every_row_view_and_width() -> None:
         assert f"no {view}" in table
     for width in result.sweep:
         assert f"Representation width {width}" in table
-    assert "3 splits of 56 train, 16 validation, 8 test samples" in table
+    assert "3 folds of 56 train, 16 validation, 8 test samples" in table
 
 
 def test_the_table_has_no_control_characters_and_keeps_its_width() -> None:
@@ -135,7 +145,7 @@ def test_small_and_odd_results_are_drawn_too(options: dict[str, int], tmp_path: 
 
 def test_one_split_has_no_interval_in_the_json(tmp_path: Path) -> None:
     write_report(_result(splits=1), tmp_path)
-    row = json.loads((tmp_path / "ablation.json").read_text())["rows"][0]
+    row = json.loads((tmp_path / "multiview-ablation.json").read_text())["rows"][0]
     assert row["reference_minus_this"]["accuracy"]["low"] is None
     assert row["accuracy"]["deviation"] is None
 

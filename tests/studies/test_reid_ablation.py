@@ -10,26 +10,16 @@ import pytest
 
 from limbeck.errors import InputError
 from limbeck.reporting.statistics import paired_difference
+from limbeck.studies.people import MEANING, ROWS, Score, Trained, row_recipe, small_recipe
 from limbeck.studies.published import TABLE_4
-from limbeck.studies.reid_ablation.report import against, format_table4, write_table4
-from limbeck.studies.reid_ablation.run import (
-    MEANING,
-    ROWS,
-    Score,
-    Table4Settings,
-    Trained,
-    figures_of,
-    row_recipe,
-    run_table4,
-    small_recipe,
-)
-from limbeck.studies.reid_cost.run import Table5Settings, format_table5, run_table5
+from limbeck.studies.reid_ablation.report import format_report, write_report
+from limbeck.studies.reid_ablation.run import ReidAblationResult, ReidAblationSettings, run
 from limbeck.synthetic.people import PeopleSettings
 
 
-def tiny() -> Table4Settings:
+def tiny() -> ReidAblationSettings:
     recipe = small_recipe()
-    return Table4Settings(
+    return ReidAblationSettings(
         rows=("E", "VD"),
         seeds=(0, 1),
         recipe=replace(
@@ -44,14 +34,15 @@ def tiny() -> Table4Settings:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory, messages: Any) -> tuple[Path, list[Trained], list[str]]:
-    folder = tmp_path_factory.mktemp("table4")
+def done(tmp_path_factory: pytest.TempPathFactory, messages: Any) -> tuple[Path, ReidAblationResult, list[str]]:
+    folder = tmp_path_factory.mktemp("ablation")
     with messages() as told:
-        return folder, run_table4(tiny(), folder), told
+        return folder, run(tiny(), folder), told
 
 
-def test_every_row_and_seed_is_trained_and_scored(done: tuple[Path, list[Trained], list[str]]) -> None:
-    folder, trained, told = done
+def test_every_row_and_seed_is_trained_and_scored(done: tuple[Path, ReidAblationResult, list[str]]) -> None:
+    folder, result, told = done
+    trained = result.trainings
     assert [(one.row, one.seed) for one in trained] == [("E", 0), ("E", 1), ("VD", 0), ("VD", 1)]
     assert len(told) == 4
     assert all(set(one.scores) == ({"v"} if one.row == "E" else {"v", "z"}) for one in trained)
@@ -61,30 +52,30 @@ def test_every_row_and_seed_is_trained_and_scored(done: tuple[Path, list[Trained
     assert first != second
 
 
-def test_what_is_done_is_not_done_again(done: tuple[Path, list[Trained], list[str]]) -> None:
-    folder, trained, _ = done
+def test_what_is_done_is_not_done_again(done: tuple[Path, ReidAblationResult, list[str]]) -> None:
+    folder, result, _ = done
     times = {file: file.stat().st_mtime_ns for file in folder.rglob("model.safetensors")}
-    assert run_table4(tiny(), folder) == trained
+    assert run(tiny(), folder) == result
     assert times == {file: file.stat().st_mtime_ns for file in folder.rglob("model.safetensors")}
 
 
-def test_another_recipe_or_other_people_need_another_folder(done: tuple[Path, list[Trained], list[str]]) -> None:
+def test_another_recipe_or_other_people_need_another_folder(done: tuple[Path, ReidAblationResult, list[str]]) -> None:
     folder = done[0]
     longer = replace(tiny(), recipe=replace(tiny().recipe, training=replace(tiny().recipe.training, epochs=2)))
     with pytest.raises(InputError, match="another recipe"):
-        run_table4(longer, folder)
+        run(longer, folder)
     with pytest.raises(InputError, match="other settings"):
-        run_table4(replace(tiny(), people=replace(tiny().people, difficulty="easy")), folder)
+        run(replace(tiny(), people=replace(tiny().people, difficulty="easy")), folder)
 
 
-def test_the_report_holds_every_figure(done: tuple[Path, list[Trained], list[str]], tmp_path: Path) -> None:
-    trained = done[1]
-    files = write_table4(trained, tiny(), tmp_path)
-    assert [file.name for file in files] == ["table4.json", "table4.txt", "table4.png"]
+def test_the_report_holds_every_figure(done: tuple[Path, ReidAblationResult, list[str]], tmp_path: Path) -> None:
+    result = done[1]
+    files = write_report(result, tmp_path)
+    assert [file.name for file in files] == ["reid-ablation.json", "reid-ablation.txt", "reid-ablation.png"]
     held = json.loads(files[0].read_text())
     assert len(held["trainings"]) == 4
     text = files[1].read_text()
-    values = figures_of(trained, "VD", "z", "mean_average_precision")
+    values = result.values("VD", "z", "mean_average_precision")
     assert f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}" in text
     assert "70.02 / 66.70" in text
 
@@ -93,16 +84,17 @@ def test_differences_are_paired_by_seed() -> None:
     def one(row: str, seed: int, value: float) -> Trained:
         return Trained(row, seed, {"v": Score(value, value / 2, 0.1)}, 1, 0.0)
 
-    trained = [one("VD", 2, 0.5), one("E", 1, 0.2), one("VD", 1, 0.4), one("E", 2, 0.1)]
-    found = against(trained, "VD", "E", "v")
+    trained = (one("VD", 2, 0.5), one("E", 1, 0.2), one("VD", 1, 0.4), one("E", 2, 0.1))
+    result = ReidAblationResult(replace(tiny(), seeds=(1, 2)), trained)
+    found = result.against("VD", "E", "v")
     assert found == paired_difference([20.0, 25.0], [10.0, 5.0], test_to_train=0.0)
-    assert against(trained, "VD", "VD", "v") is None
-    assert against(trained, "VD", "E", "z") is None
-    assert "E" in format_table4(trained, replace(tiny(), seeds=(1, 2)))
+    assert result.against("VD", "VD", "v") is None
+    assert result.against("VD", "E", "z") is None
+    assert "E" in format_report(result)
 
 
 def test_rows_build_what_they_say(tmp_path: Path) -> None:
-    recipes = {row: row_recipe(Table4Settings(), row, 3, tmp_path) for row in ROWS}
+    recipes = {row: row_recipe(small_recipe(), row, 3, tmp_path) for row in ROWS}
     assert {recipe.training.seed for recipe in recipes.values()} == {3}
     assert not recipes["E"].network.bottleneck
     assert recipes["VD-released-2021"].loss.objective == "released-2021"
@@ -114,16 +106,14 @@ def test_rows_build_what_they_say(tmp_path: Path) -> None:
 @pytest.mark.parametrize("change", [{"rows": ("X",)}, {"rows": ()}, {"seeds": (1, 1)}, {"seeds": ()}, {"jobs": 0}])
 def test_unusable_settings_are_refused(change: dict[str, object]) -> None:
     with pytest.raises(InputError):
-        Table4Settings(**change)  # type: ignore[arg-type]
+        ReidAblationSettings(**change)  # type: ignore[arg-type]
 
 
-def test_costs_are_relative_to_the_first_row() -> None:
-    recipe = replace(small_recipe(), data=replace(small_recipe().data, height=32, width=16, identities=2, pictures=2))
-    settings = Table5Settings(recipe=recipe, classes=4, repeats=1)
-    costs = run_table5(settings)
-    assert [cost.row for cost in costs] == ["E", "E+B", "VD", "CIB"]
-    assert costs[0].ratio == 1
-    assert costs[1].parameters == costs[2].parameters < costs[3].parameters
-    assert "1.09" in format_table5(costs, settings)
-    with pytest.raises(InputError):
-        Table5Settings(repeats=0)
+def test_one_seed_has_no_interval() -> None:
+    def one(row: str, value: float) -> Trained:
+        return Trained(row, 1, {"v": Score(value, value, 0.1)}, 1, 0.0)
+
+    text = format_report(ReidAblationResult(replace(tiny(), seeds=(1,)), (one("VD", 0.5), one("E", 0.2))))
+    assert "+30.00 " in text
+    assert "inf" not in text
+    assert "±" not in text.split("mean ± sd")[0]

@@ -12,10 +12,11 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
+from limbeck.files import MODEL
 from limbeck.information.diagnosis import ViewFeatures
 from limbeck.multiview.classifier import MultiViewClassifier
 from limbeck.multiview.data import load, missing_rows
-from limbeck.multiview.runs import MODEL, split_of
+from limbeck.multiview.runs import split_of
 
 _LARGEST = 2**28  # numbers that a sparse view may become
 

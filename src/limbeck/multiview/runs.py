@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from limbeck.errors import InputError
-from limbeck.files import write_json, write_text
+from limbeck.files import MODEL, write_json, write_text
 from limbeck.information.curve import write_information
 from limbeck.multiview.classifier import MultiViewClassifier
 from limbeck.multiview.data import SPLITS, MultiViewData, load
-from limbeck.multiview.evaluation import Scores, format_view_contributions, score
+from limbeck.multiview.evaluation import Scores, ViewContribution, format_view_contributions, score
 from limbeck.multiview.recipe import Recipe
+from limbeck.reporting.html import Page
 from limbeck.training import run_lock
-
-MODEL = "model.safetensors"
 
 
 def train_run(
@@ -75,7 +75,9 @@ def train_run(
         return f"{_scores_line('validation', scores)}\n\n{contributions}\n\nWritten: {folder / MODEL}"
 
 
-def evaluate_run(run: Path, source: str | os.PathLike[str], *, fold: int, split: str, device: str) -> str:
+def evaluate_run(
+    run: Path, source: str | os.PathLike[str], *, fold: int, split: str, device: str, out: Path | None = None
+) -> str:
     """Score a trained model on one split of a set.
 
     Args:
@@ -84,15 +86,16 @@ def evaluate_run(run: Path, source: str | os.PathLike[str], *, fold: int, split:
         fold: which of the set's folds.
         split: "train", "validation", "test", or "all" for every sample.
         device: where to compute.
+        out: folder that gets `SPLIT.json`, and a page, `index.html`; default: the run, which gets `SPLIT.json` alone.
 
     Returns:
-        Scores and what each view contributes. Where `run` is a folder they are also written to it as `SPLIT.json`.
+        Scores and what each view contributes.
 
     Raises:
         InputError: the model or the set cannot be read, or they do not fit each other.
     """
-    folder = run if run.is_dir() else None
-    model = MultiViewClassifier.load(run / MODEL if folder else run, device=device)
+    folder = out or (run if run.is_dir() else None)
+    model = MultiViewClassifier.load(run / MODEL if run.is_dir() else run, device=device)
     views, labels = split_of(load(source), split, fold)
     scores = _score(model, views, labels)
     contributions = model.view_contributions(views, labels)
@@ -100,7 +103,35 @@ def evaluate_run(run: Path, source: str | os.PathLike[str], *, fold: int, split:
         write_json(
             folder / f"{split}.json", _as_json(scores, model) | {"account": [vars(row) for row in contributions]}
         )
-    return f"{_scores_line(split, scores)}\n\n{format_view_contributions(contributions)}"
+    told = f"{_scores_line(split, scores)}\n\n{format_view_contributions(contributions)}"
+    if out is None:
+        return told
+    _write_page(out / "index.html", f"{run} on {split} of {source}", scores, contributions)
+    return f"{told}\n\nWritten: {out / 'index.html'}"
+
+
+def _write_page(file: Path, title: str, scores: Scores, contributions: Sequence[ViewContribution]) -> None:
+    page = Page(title)
+    page.table(
+        ["accuracy %", "cross-entropy, nats", "calibration error %"],
+        [[f"{100 * scores.accuracy:.2f}", f"{scores.cross_entropy:.4f}", f"{100 * scores.calibration_error:.2f}"]],
+    )
+    page.heading("What each view contributes")
+    page.table(
+        ["view", "alone %", "without %", "all %", "only here, nats", "samples"],
+        [
+            [
+                row.view,
+                *(f"{100 * share:.2f}" for share in (row.alone, row.without, row.everything)),
+                f"{row.unique_nats:.4f}",
+                str(row.samples),
+            ]
+            for row in contributions
+        ],
+        "Accuracy from the view alone, from all others, and from all, on the samples that have it; and the nats of the "
+        "label that this model gains from it.",
+    )
+    page.write(file)
 
 
 def split_of(data: MultiViewData, split: str, fold: int) -> tuple[dict[str, Any], np.ndarray]:

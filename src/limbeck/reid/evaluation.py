@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from limbeck.errors import InputError
 from limbeck.images.decoding import read_image
-from limbeck.reid.commands import load_people
 from limbeck.reid.dataset import ReidDataset
 from limbeck.reid.embedding import Feature, features_of
 from limbeck.reid.recipe import DataSettings, ReidRecipe
 from limbeck.reid.runs import PICTURES, ReidModel, decoded, load_run, place_of, recipe_of
+from limbeck.reid.sets import load_people, reid_set
 from limbeck.reid.supervised.task import split_identities
 from limbeck.reporting.progress import progress_bar
 from limbeck.retrieval import Features, evaluate, named_protocols
@@ -25,8 +25,6 @@ from limbeck.retrieval.report import write_report
 from limbeck.retrieval.report.table import format_evaluations
 from limbeck.retrieval.reranking import KReciprocal
 from limbeck.retrieval.similarity import Similarity
-
-PROTOCOLS = {"sysu": "sysu-all-single", "regdb": "regdb", "llcm": "llcm", "csv": "cross"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,9 +130,9 @@ def evaluate_runs(
     recipes = [recipe_of(run) for run in runs]
     _check_alike(runs, recipes)
     data = recipes[0].data
-    name = protocol or PROTOCOLS[data.set]
+    name = protocol or reid_set(data.set).protocol
     protocols = named_protocols(name, permutations=permutations)
-    chosen = split or _default_split(data)
+    chosen = split or reid_set(data.set).test
     # One model at a time: ten of RegDB need not fit into memory together.
     embedded = [
         embed_split(load_run(run, device=device), run, root=root, split=chosen, feature=feature) for run in runs
@@ -209,7 +207,7 @@ def _notes(recipes: Sequence[ReidRecipe], split: str, feature: str) -> Iterator[
         f"{', '.join(network.branches)}, {'with' if network.bottleneck else 'without'} bottleneck, "
         f"objective {loss.objective}."
     )
-    folds = f", folds {', '.join(str(one.data.fold) for one in recipes)}" if data.set == "regdb" else ""
+    folds = f", folds {', '.join(str(one.data.fold) for one in recipes)}" if reid_set(data.set).folds > 1 else ""
     yield (
         f"Trained for {training.epochs} epochs, seed{'s' * (len(recipes) != 1)} "
         f"{', '.join(str(one.training.seed) for one in recipes)}{folds}; "
@@ -223,8 +221,3 @@ def _notes(recipes: Sequence[ReidRecipe], split: str, feature: str) -> Iterator[
     else:
         yield "Nothing was learned from, or selected on, the people shown here."
     yield f"Split of the set: {split}. Compared: {feature} of every branch, each of length 1, side by side."
-
-
-def _default_split(data: DataSettings) -> str:
-    """The split nobody learned from; a table of one's own pictures has none but the people held out."""
-    return "held_out" if data.set == "csv" else "test"

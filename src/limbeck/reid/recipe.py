@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal, Self
 
 from limbeck.errors import InputError
 from limbeck.images.augmentation import AugmentationSettings
+from limbeck.reid.sets import reid_sets
 from limbeck.settings import (
     Items,
     NonNegativeFloat,
     NonNegativeInt,
-    OneOf,
     PositiveFloat,
     PositiveInt,
     Range,
@@ -24,7 +24,6 @@ from limbeck.training import TrainingSettings
 Branch = Literal["visible", "infrared", "shared"]
 Routing = Literal["modality", "grey"]
 Objective = Literal["vd", "released-2021", "cib", "none"]
-SETS = ("sysu", "regdb", "llcm", "csv")
 # Names of settings in files of earlier versions -> their current names.
 RENAMED = {"data.split": "data.fold", "data.parts": "data.splits"}
 
@@ -34,7 +33,7 @@ class DataSettings:
     """What is learned from, and how a batch is drawn.
 
     Attributes:
-        set: "sysu", "regdb", "llcm" or "csv".
+        set: the name of a `ReidSet`: "sysu", "regdb", "llcm", "csv" or a registered one.
         root: its folder; the file for "csv". Procedural people lie in these layouts too. There is no default.
         fold: of RegDB, from 1 to 10.
         splits: whose pictures are used; those a set does not have are left out. "all" of a CSV.
@@ -48,7 +47,7 @@ class DataSettings:
         skip_corrupt: leave unreadable pictures out instead of refusing.
     """
 
-    set: Annotated[str, OneOf(SETS)] = "sysu"
+    set: str = "sysu"
     root: str = ""
     fold: PositiveInt = 1
     splits: Annotated[tuple[str, ...], Items(empty=False)] = ("train", "validation", "all")
@@ -63,6 +62,8 @@ class DataSettings:
 
     def __post_init__(self) -> None:
         check_settings(self, "data.")
+        if self.set not in (known := reid_sets()):
+            raise InputError(f"data.set must be one of {', '.join(known)}, not {self.set!r}")
 
 
 @dataclass(frozen=True)

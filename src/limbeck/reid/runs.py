@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from limbeck.devices import check_device
 from limbeck.errors import InputError
+from limbeck.files import MODEL
 from limbeck.images.cache import decoded_images
-from limbeck.reid.commands import load_people
 from limbeck.reid.dataset import ReidDataset
 from limbeck.reid.embedding import represent
 from limbeck.reid.network import ReidNetwork
 from limbeck.reid.recipe import RENAMED, DataSettings, ReidRecipe
+from limbeck.reid.sets import load_people, reid_set
 from limbeck.reid.supervised.task import ReidTask, digest
 from limbeck.reporting.console import quiet
 from limbeck.reporting.progress import Progress, progress_bar
@@ -27,7 +28,7 @@ from limbeck.tensorfiles import read_description, read_tensors
 from limbeck.training import Fitted, fit, is_main, process_group, world_size
 from limbeck.training.checkpoints import refuse_other
 from limbeck.training.distributed import from_main
-from limbeck.training.loop import CHECKPOINTS, MODEL
+from limbeck.training.loop import CHECKPOINTS
 from limbeck.training.settings import resume_fingerprint
 
 FORMAT, PICTURES = "limbeck-reid-1", "pictures"
@@ -131,7 +132,7 @@ def place_of(settings: DataSettings) -> Path:
         InputError: the recipe does not say.
     """
     if not settings.root:
-        raise InputError(f"data.root must say where the set {settings.set} lies: its folder, or the table of a csv")
+        raise InputError(f"data.root must say where the set {settings.set} lies: its {reid_set(settings.set).root}")
     return Path(settings.root)
 
 

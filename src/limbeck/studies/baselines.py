@@ -1,4 +1,4 @@
-"""Plain classifiers on the concatenated views, tuned on the validation part: what a new method must beat."""
+"""Plain classifiers on the concatenated views, tuned on the validation split: what a new method must beat."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from limbeck.multiview.views import Views
 
 BaselineName = Literal["logistic", "svm", "boosting"]
 
-# Grids around the values that work on standardised features; the validation part chooses.
+# Grids around the values that work on standardised features; the validation split chooses.
 LOGISTIC_C = (1e-3, 1e-2, 1e-1, 1.0)
 SVM_C = (1.0, 10.0, 100.0)
 SVM_GAMMA = (0.1, 0.3, 1.0)  # times 1 / number of features
@@ -31,12 +31,12 @@ BOOSTING_LEARNING_RATE = (0.1,)
 
 @dataclass
 class BaselineResult:
-    """What a tuned baseline predicts for the test part.
+    """What a tuned baseline predicts for the test split.
 
     Attributes:
-        probability: (test samples, classes), calibrated by one temperature on the validation part.
+        probability: (test samples, classes), calibrated by one temperature on the validation split.
         without: one a view: the same with that view replaced by its training mean.
-        chosen: the hyper-parameters that the validation part preferred.
+        chosen: the hyper-parameters that the validation split preferred.
         seconds: of tuning and fitting.
     """
 
@@ -50,7 +50,7 @@ def run_baseline(
     name: BaselineName,
     views: Views,
     labels: NDArray[np.int64],
-    part: Fold,
+    fold: Fold,
     test: NDArray[np.int64],
     *,
     classes: int,
@@ -58,16 +58,16 @@ def run_baseline(
 ) -> BaselineResult:
     """Tune, fit and apply one baseline.
 
-    Every view is standardised on the training part and clipped to ±10 as for the network; a missing view is its
+    Every view is standardised on the training split and clipped to ±10 as for the network; a missing view is its
     training mean, zero. Hyper-parameters are those with the best validation accuracy (ties: the more regular first);
-    the model is fitted on the training part alone, like the network.
+    the model is fitted on the training split alone, like the network.
 
     Args:
         name: "logistic" (multinomial, L2), "svm" (RBF kernel) or "boosting" (histogram gradient boosting, stopped early
-            on the validation part).
+            on the validation split).
         views: all samples.
         labels: (samples,).
-        part: training and validation samples.
+        fold: training and validation samples.
         test: test samples.
         classes: number of classes.
         seed: for the boosting's binning.
@@ -76,9 +76,9 @@ def run_baseline(
         InputError: the name is unknown.
     """
     start = time.perf_counter()
-    features, blocks = _standardise(views, part.training)
-    train, validation = features[part.training], features[part.validation]
-    y_train, y_validation = labels[part.training], labels[part.validation]
+    features, blocks = _standardise(views, fold.training)
+    train, validation = features[fold.training], features[fold.validation]
+    y_train, y_validation = labels[fold.training], labels[fold.validation]
     best: tuple[float, Any, dict[str, float]] = (-1.0, None, {})
     for model, chosen in _candidates(name, train, y_train, validation, y_validation, seed):
         accuracy = float((model(validation).argmax(axis=1) == y_validation).mean()) if len(validation) else 0.0
@@ -108,7 +108,7 @@ def run_baseline(
 
 
 def _standardise(views: Views, training: NDArray[np.int64]) -> tuple[NDArray[np.float32], list[slice]]:
-    """All views side by side, z-scored on the training part, missing rows zero; and where each view's columns are."""
+    """All views side by side, z-scored on the training split, missing rows zero; and where each view's columns are."""
     columns, blocks, start = [], [], 0
     for matrix, present in zip(views.matrices, views.present, strict=True):
         if matrix is None:

@@ -21,7 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from limbeck.devices import check_device
 from limbeck.errors import InputError
-from limbeck.files import first_line, write_text
+from limbeck.files import MODEL, first_line, write_text
 from limbeck.information.curve import InformationCurve, InformationRow, write_information
 from limbeck.reporting.progress import Advance, progress_bar
 from limbeck.tensorfiles import write_tensors
@@ -35,7 +35,7 @@ from limbeck.training.logs import StepLog, write_epochs
 from limbeck.training.settings import TrainingSettings, learning_rate, resume_fingerprint
 from limbeck.training.steps import autocast, make_optimizer, to_device, total_of
 
-CHECKPOINTS, MODEL, BEST = "checkpoints", "model.safetensors", "best.safetensors"
+CHECKPOINTS, BEST = "checkpoints", "best.safetensors"
 MODEL_FORMAT = "limbeck-network-1"
 logger = logging.getLogger(__name__)
 Batch = TypeVar("Batch")

@@ -18,8 +18,8 @@ from tests.reid.sets.folders import (
 )
 
 from limbeck.errors import InputError
-from limbeck.reid.commands import SETS, check_set, describe_people, load_people
-from limbeck.reid.sets import llcm, regdb, sysu
+from limbeck.reid.check import check_people, describe_people
+from limbeck.reid.sets import llcm, load_people, regdb, reid_sets, sysu
 from limbeck.reid.sets.table import load_table
 
 SPLITS = {"train": [1, 2], "validation": [3], "test": [4, 6]}
@@ -97,7 +97,8 @@ def test_official_sysu_is_in_order(official_sysu: Path) -> None:
     assert (visible[used].sum(), (~visible[used]).sum()) == (22258, 11909)  # what everybody trains on
     assert ((~visible)[people.split("test")].sum(), visible[people.split("test")].sum()) == (3803, 6775)
     assert (
-        check_set("sysu", official_sysu, decode=False) == f"{official_sysu}: 44745 pictures as in the official counts"
+        check_people("sysu", official_sysu, decode=False)
+        == f"{official_sysu}: 44745 pictures as in the official counts"
     )
 
 
@@ -126,7 +127,7 @@ def test_a_tampered_sysu_is_named(small_sysu: Path, tamper: Callable[[Path], Non
     wrong = sysu.check_sysu(sysu.load_sysu(small_sysu))
     assert any(line.startswith(words) for line in wrong), wrong
     with pytest.raises(InputError, match=str(small_sysu)):
-        check_set("sysu", small_sysu, decode=False)
+        check_people("sysu", small_sysu, decode=False)
 
 
 @pytest.mark.usefixtures("small_counts")
@@ -376,7 +377,7 @@ def test_sets_by_name(small_sysu: Path, tmp_path: Path) -> None:
     assert len(load_people("csv", file)) == 4
     with pytest.raises(InputError, match=r"there is no set 'market'.*sysu"):
         load_people("market", small_sysu)
-    assert set(SETS) == {"sysu", "regdb", "llcm", "csv"}
+    assert set(reid_sets()) == {"sysu", "regdb", "llcm", "csv"}
     text = describe_people("sysu", small_sysu)
     assert "camera 3, infrared" in text
     assert "5 people" in text
@@ -384,9 +385,9 @@ def test_sets_by_name(small_sysu: Path, tmp_path: Path) -> None:
 
 def test_checking_decodes_every_picture(tmp_path: Path) -> None:
     file = write_table(tmp_path, GOOD)
-    assert check_set("csv", file) == f"{file}: 4 pictures as in its table, all of them readable"
+    assert check_people("csv", file) == f"{file}: 4 pictures as in its table, all of them readable"
     (tmp_path / "pictures/b.png").write_bytes(b"")
     (tmp_path / "pictures/d.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"2 of 4 pictures cannot be used: .*b.png: is empty; .*d.png: is no JPEG"):
-        check_set("csv", file)
-    check_set("csv", file, decode=False)
+        check_people("csv", file)
+    check_people("csv", file, decode=False)

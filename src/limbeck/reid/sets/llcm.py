@@ -17,6 +17,7 @@ import numpy as np
 from limbeck.errors import InputError
 from limbeck.modalities import INFRARED, VISIBLE
 from limbeck.reid.dataset import Picture, ReidDataset, assemble, listed, read_identities, read_list, strays
+from limbeck.reid.sets import ReidSet
 
 CAMERAS = range(1, 10)
 WORDS = {"vis": VISIBLE, "nir": INFRARED}
@@ -104,3 +105,12 @@ def check_llcm(people: ReidDataset) -> list[str]:
         for identity in sorted(members - with_folder)
     ]
     return wrong
+
+
+SET = ReidSet(
+    "llcm",
+    "LLCM: 1,064 people, 9 cameras, 25,626 visible and 21,141 infrared images",
+    load=lambda root, _: load_llcm(root),
+    check=check_llcm,
+    protocol="llcm",
+)

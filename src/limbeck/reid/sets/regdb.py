@@ -16,6 +16,7 @@ from pathlib import Path
 from limbeck.errors import InputError
 from limbeck.modalities import INFRARED, VISIBLE
 from limbeck.reid.dataset import Picture, ReidDataset, assemble, listed, read_list, strays
+from limbeck.reid.sets import ReidSet
 
 SPLITS = ("train", "test")
 FOLDS = 10
@@ -102,3 +103,13 @@ def check_regdb(root: Path, identities: int = OFFICIAL_IDENTITIES, images: int =
         if not wrong:
             load_regdb(root, fold=fold)
     return wrong
+
+
+SET = ReidSet(
+    "regdb",
+    "RegDB: 412 people, ten visible and ten thermal images each",
+    load=lambda root, fold: load_regdb(root, fold=fold),
+    check=lambda people: check_regdb(people.root),
+    protocol="regdb",
+    folds=FOLDS,
+)

@@ -10,16 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.io import loadmat
 
 from limbeck.errors import InputError
-from limbeck.files import first_line
 from limbeck.modalities import INFRARED, VISIBLE
 from limbeck.reid.dataset import Picture, ReidDataset, assemble, listed, read_identities, strays
+from limbeck.reid.sets import ReidSet
+from limbeck.retrieval.permutations import read_permutations
 
 CAMERAS = (1, 2, 3, 4, 5, 6)
 INFRARED_CAMERAS = (3, 6)
@@ -159,32 +157,10 @@ def _wrong_cell(cell: Path, identity: int, camera: int, size: int | None) -> Ite
         yield f"{name}: {len(stems)} images, expected {size}"
 
 
-def read_permutations(path: Path) -> dict[tuple[int, int], NDArray[np.int64]]:
-    """The permutations of the official `rand_perm_cam.mat`: (camera, identity) -> (trials, images), from 1.
-
-    Raises:
-        InputError: there is no such file, or it holds something else.
-    """
-    hint = "give the official rand_perm_cam.mat"
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; {hint}")
-    try:
-        cameras = loadmat(path)["rand_perm_cam"]
-        cells: dict[tuple[int, int], NDArray[np.int64]] = {}
-        for camera, held in enumerate(cameras.ravel().tolist(), start=1):
-            for identity, rows in enumerate(np.asarray(held, object).ravel().tolist(), start=1):
-                permutation = np.asarray(rows)
-                if permutation.size:
-                    cells[camera, identity] = _permutation(permutation)
-    except Exception as error:  # a damaged MAT file raises almost anything
-        raise InputError(f"{path}: not usable ({first_line(error)}); {hint}") from None
-    if not cells:
-        raise InputError(f"{path}: holds no permutation; {hint}")
-    return cells
-
-
-def _permutation(rows: NDArray[Any]) -> NDArray[np.int64]:
-    whole = rows.astype(np.int64)
-    if whole.ndim != 2 or not (np.sort(whole, axis=1) == np.arange(1, whole.shape[1] + 1)).all():
-        raise ValueError("a row is no permutation")
-    return whole
+SET = ReidSet(
+    "sysu",
+    "SYSU-MM01: 491 people, 4 visible and 2 infrared cameras, 30,071 + 15,792 images",
+    load=lambda root, _: load_sysu(root),
+    check=check_sysu,
+    protocol="sysu-all-single",
+)

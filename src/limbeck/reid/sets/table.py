@@ -10,6 +10,7 @@ import numpy as np
 from limbeck.errors import InputError
 from limbeck.modalities import MODALITIES
 from limbeck.reid.dataset import ReidDataset, one_sided
+from limbeck.reid.sets import ReidSet
 
 COLUMNS = ("path", "identity", "modality")
 
@@ -79,3 +80,14 @@ def _rows(file: Path) -> list[dict[str, str]]:
             raise InputError(f"{where}: there is no file {row['path']!r}")
         seen.add(row["path"])
     return rows
+
+
+SET = ReidSet(
+    "csv",
+    "your own pictures in a CSV file with the columns path, identity, modality and maybe camera",
+    load=lambda file, _: load_table(file),
+    check=None,
+    protocol="cross",
+    test="held_out",
+    root="table",
+)

@@ -12,23 +12,23 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
-from limbeck.files import write_json, write_text
+from limbeck.files import safe_name, write_json, write_text
 from limbeck.information.diagnosis import diagnosis_as_json, write_diagnosis
 from limbeck.reporting.formatting import format_difference, format_estimate
 from limbeck.reporting.html import Page
 from limbeck.reporting.plots import save_plot
 from limbeck.reporting.statistics import difference_as_json, estimate_as_json
 from limbeck.reporting.tables import format_table
-from limbeck.studies.diagnosis.run import DiagnosisResult, Figure, SetResult, place_name
+from limbeck.studies.diagnosis.run import DiagnosisResult, Figure, SetResult
 
 _PANELS = 4  # side by side
 
 
-def format_diagnoses(result: DiagnosisResult, *, width: int = 150) -> str:
+def format_report(result: DiagnosisResult, *, width: int = 150) -> str:
     """Two tables a set: every figure of every row, and what the reference has more than each other row.
 
     Args:
-        result: of `run_diagnosis`.
+        result: of `run`.
         width: of the text.
     """
     text = ""
@@ -68,9 +68,9 @@ def _notes(result: DiagnosisResult) -> list[str]:
     settings = result.settings
     notes = [f"{name}: {meaning}." for name, meaning in _meanings(result).items()]
     notes += [
-        f"Nats are read by {settings.probe} probes, {settings.folds} folds, of samples that no probe was fitted to and "
-        "no network learned from; single views and their figures are averaged over the views.",
-        "Mean ± sd over splits or seeds; differences are paired, with the corrected resampled t interval for splits, "
+        f"Nats are read by {settings.probe} probes, {settings.probe_folds} folds, of samples that no probe was fitted "
+        "to and no network learned from; single views and their figures are averaged over the views.",
+        "Mean ± sd over folds or seeds; differences are paired, with the corrected resampled t interval for folds, "
         "which share samples, and Student's for seeds, which do not.",
         "A representation that holds nothing has gap I(v;y), and nothing that is only in this view: read them beside "
         "I(z;y) and joint. Probes read what is in z; the network's own head may read less or more.",
@@ -82,7 +82,7 @@ def _meanings(result: DiagnosisResult) -> dict[str, str]:
     return {figure.name: figure.meaning for one in result.sets for figure in one.figures}
 
 
-def diagnoses_as_json(result: DiagnosisResult) -> dict[str, Any]:
+def as_json(result: DiagnosisResult) -> dict[str, Any]:
     """Settings, and for every set and row the figures, the paired differences and all diagnoses."""
     return {
         "study": "diagnosis",
@@ -141,7 +141,7 @@ def _panel(axes: Axes, one: SetResult, figure: Figure) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def write_diagnoses(result: DiagnosisResult, folder: Path) -> list[Path]:
+def write_report(result: DiagnosisResult, folder: Path) -> list[Path]:
     """Write the report.
 
     `diagnosis.json`, `diagnosis.txt`, a picture `diagnosis-SET.png` for each set, the diagnosis of every row's first
@@ -154,8 +154,8 @@ def write_diagnoses(result: DiagnosisResult, folder: Path) -> list[Path]:
         OSError: the folder cannot be written.
     """
     files = [folder / "diagnosis.json", folder / "diagnosis.txt"]
-    write_json(files[0], diagnoses_as_json(result))
-    write_text(files[1], format_diagnoses(result))
+    write_json(files[0], as_json(result))
+    write_text(files[1], format_report(result))
     page = Page("What trainings hold of the label, side by side")
     page.paragraph(
         "Networks of one shape, trained with different objectives, are diagnosed on samples that they did not learn "
@@ -173,7 +173,7 @@ def write_diagnoses(result: DiagnosisResult, folder: Path) -> list[Path]:
 
 
 def _write_set(one: SetResult, folder: Path, page: Page) -> list[Path]:
-    place = f"diagnosis-{place_name(one.name)}"
+    place = f"diagnosis-{safe_name(one.name)}"
     picture = folder / f"{place}.png"
     save_plot(diagnosis_picture(one), picture)
     page.heading(one.name)

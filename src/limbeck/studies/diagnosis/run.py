@@ -3,13 +3,12 @@
 On multi-view sets and on procedural people, with the rows of the two ablations: a bottleneck without an objective, the
 conventional information bottleneck, variational distillation, and the arithmetic of the authors' code. Every trained
 network is diagnosed on samples that it did not learn from. On multi-view sets the epoch whose weights are kept is
-chosen by the accuracy on their validation part, and nothing else is; on people the last step counts.
+chosen by the accuracy on their validation split, and nothing else is; on people the last step counts.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
+from limbeck.files import safe_name
 from limbeck.information.diagnosis import Diagnosis, ViewDiagnosis, ViewFeatures, diagnose_view_features
 from limbeck.information.diagnosis.resampling import Interval
 from limbeck.information.probes import Probe
 from limbeck.multiview.data import MultiViewData, load, stratified_folds
+from limbeck.multiview.folds import learned_from, train_folds
 from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.tensors import TensorViews
 from limbeck.multiview.training import Trained, gather, predict
@@ -29,17 +30,17 @@ from limbeck.multiview.views import Views, read_views
 from limbeck.reid.diagnosis import view_features_of_run
 from limbeck.reporting.console import quiet
 from limbeck.reporting.statistics import Difference, Estimate, paired_difference
-from limbeck.studies.multiview_ablation.run import REFERENCE, ROWS, RowName, parts_of, row_recipe, train_splits
-from limbeck.studies.reid_ablation.run import Table4Settings, run_folder, run_table4, small_recipe
+from limbeck.studies.multiview_rows import REFERENCE, ROWS, RowName, row_recipe
+from limbeck.studies.people import PeopleTrainings, run_folder, small_recipe, train_people
 
 PEOPLE, PEOPLE_REFERENCE = "people", "VD"
 logger = logging.getLogger(__name__)
 
 
-def people_settings() -> Table4Settings:
-    """The study of Table 4 with the four rows, two seeds and 800 steps."""
+def people_settings() -> PeopleTrainings:
+    """The rows of the re-identification ablation that are compared here, two seeds and 800 steps."""
     recipe = small_recipe()
-    return Table4Settings(
+    return PeopleTrainings(
         rows=("E+B", "CIB", PEOPLE_REFERENCE, "VD-released-2021"),
         seeds=(1, 2),
         recipe=replace(recipe, training=replace(recipe.training, epochs=16)),
@@ -52,11 +53,11 @@ class DiagnosisSettings:
 
     Attributes:
         data: NPZ files, the name of an embedded multi-view set, or "people", which are drawn.
-        rows: of `limbeck study ablation`, for multi-view sets; E+CIB has the weight of the recipe.
-        splits: the first so many of those stored with a set (of five drawn ones where there are none); 0: all.
-        seed: of the drawn splits, of the models (model of split s: seed + s) and of the diagnoses.
+        rows: of `limbeck.studies.multiview_rows.ROWS`, for multi-view sets; E+CIB has the weight of the recipe.
+        folds: the first so many of those stored with a set (of five drawn ones where there are none); 0: all.
+        seed: of the drawn folds, of the models (model of fold f: seed + f) and of the diagnoses.
         probe: `linear` or `mlp`.
-        folds: of each diagnosis.
+        probe_folds: of each diagnosis.
         recipe: network and training for multi-view sets; the rows differ from it in the objective alone.
         people: rows, seeds and training for people.
         device: where to train.
@@ -64,12 +65,12 @@ class DiagnosisSettings:
 
     data: tuple[str, ...] = ("digits",)
     rows: tuple[RowName, ...] = ("E+B", "E+CIB", REFERENCE, "E+B+released-2021")
-    splits: int = 0
+    folds: int = 0
     seed: int = 0
     probe: Probe = "linear"
-    folds: int = 5
+    probe_folds: int = 5
     recipe: Recipe = field(default_factory=Recipe)
-    people: Table4Settings = field(default_factory=people_settings)
+    people: PeopleTrainings = field(default_factory=people_settings)
     device: str = "cpu"
 
     def __post_init__(self) -> None:
@@ -79,8 +80,8 @@ class DiagnosisSettings:
         if unknown or not self.rows or len(set(self.rows)) != len(self.rows):
             said = f"not {unknown[0]!r}" if unknown else "at least one, each once"
             raise InputError(f"rows must be some of {', '.join(ROWS)}, {said}")
-        if self.splits < 0:
-            raise InputError(f"splits must be 0 (all of them) or how many, not {self.splits}")
+        if self.folds < 0:
+            raise InputError(f"folds must be 0 (all of them) or how many, not {self.folds}")
         if self.probe not in ("linear", "mlp"):
             raise InputError(f"probe must be linear or mlp, not {self.probe!r}")
 
@@ -141,7 +142,7 @@ class SetResult:
     Attributes:
         name: of the set.
         reference: the row that the others are compared with.
-        runs: one a diagnosis: which split, or which seed.
+        runs: one a diagnosis: which fold, or which seed.
         rows: row -> a diagnosis a run.
         test_to_train: diagnosed samples over training samples where runs share samples; 0 where they do not.
         protocol: in words.
@@ -184,8 +185,8 @@ class DiagnosisResult:
     sets: tuple[SetResult, ...]
 
 
-def run_diagnosis(settings: DiagnosisSettings, folder: Path) -> DiagnosisResult:
-    """Train every row and diagnose it: of multi-view sets a model a split, of people a model a seed.
+def run(settings: DiagnosisSettings, folder: Path) -> DiagnosisResult:
+    """Train every row and diagnose it: of multi-view sets a model a fold, of people a model a seed.
 
     Args:
         settings: what to run.
@@ -197,54 +198,49 @@ def run_diagnosis(settings: DiagnosisSettings, folder: Path) -> DiagnosisResult:
     """
     # All are read first, so that a wrong name is known now and not in an hour.
     loaded = [None if source == PEOPLE else load(source) for source in settings.data]
-    places = [place_name(PEOPLE if data is None else data.name) for data in loaded]
+    places = [safe_name(PEOPLE if data is None else data.name) for data in loaded]
     if len(set(places)) != len(places):
         raise InputError(f"data must be sets of different names, not {', '.join(places)}")
-    chosen = [None if data is None else _splits(data, settings) for data in loaded]
+    chosen = [None if data is None else _folds(data, settings) for data in loaded]
     found = [
-        _people(settings, folder) if data is None or splits is None else _multiview(settings, data, splits)
-        for data, splits in zip(loaded, chosen, strict=True)
+        _people(settings, folder) if data is None or folds is None else _multiview(settings, data, folds)
+        for data, folds in zip(loaded, chosen, strict=True)
     ]
     return DiagnosisResult(settings, tuple(found))
 
 
-def place_name(name: str) -> str:
-    """A set's name as a part of file names."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", name)
-
-
-def _splits(data: MultiViewData, settings: DiagnosisSettings) -> NDArray[np.int8]:
+def _folds(data: MultiViewData, settings: DiagnosisSettings) -> NDArray[np.int8]:
     if len(data.views) < 2:
         raise InputError(f"{data.name}: has one view; this study compares what several know")
-    splits = data.folds if len(data.folds) else stratified_folds(data.labels, seed=settings.seed)
-    if settings.splits > len(splits):
-        raise InputError(f"splits must be at most the {len(splits)} of {data.name}, not {settings.splits}")
-    return splits[: settings.splits or None]
+    folds = data.folds if len(data.folds) else stratified_folds(data.labels, seed=settings.seed)
+    if settings.folds > len(folds):
+        raise InputError(f"folds must be at most the {len(folds)} of {data.name}, not {settings.folds}")
+    return folds[: settings.folds or None]
 
 
-def _multiview(settings: DiagnosisSettings, data: MultiViewData, splits: NDArray[np.int8]) -> SetResult:
-    views, parts = read_views(data.views), parts_of(splits)
+def _multiview(settings: DiagnosisSettings, data: MultiViewData, folds: NDArray[np.int8]) -> SetResult:
+    views, learned = read_views(data.views), learned_from(folds)
     # Every figure compares all views, so that samples which lack one say nothing.
     whole = views.present.all(axis=0)
-    held_out = [np.flatnonzero((split > 0) & whole) for split in splits]
+    held_out = [np.flatnonzero((codes > 0) & whole) for codes in folds]
     rows: dict[str, tuple[Diagnosis, ...]] = {}
     for row in settings.rows:
         label = f"{data.name}, {row}"
         recipe = row_recipe(settings.recipe, row)
-        models = train_splits(data, views, parts, recipe, seed=settings.seed, device=settings.device, label=label)
+        models = train_folds(data, views, learned, recipe, seed=settings.seed, device=settings.device, label=label)
         features = [_sources(model, data, views, own) for model, own in zip(models, held_out, strict=True)]
         rows[row] = _diagnoses(settings, features)
         logger.info("%s: %s", label, _figures(rows[row]))
-    train, own = len(parts[0].training), len(held_out[0])
+    train, own = len(learned[0].training), len(held_out[0])
     return SetResult(
         data.name,
         REFERENCE,
-        tuple(f"split {split}" for split in range(len(splits))),
+        tuple(f"fold {fold}" for fold in range(len(folds))),
         rows,
         own / train,
         f"{data.classes} classes, {len(data.views)} views; trained on {train} samples, diagnosed "
-        f"on the {own} of the validation and test parts, on which nothing is selected but the epoch, on the "
-        "validation part",
+        f"on the {own} of the validation and test splits, on which nothing is selected but the epoch, on the "
+        "validation split",
     )
 
 
@@ -262,7 +258,7 @@ def _sources(model: Trained, data: MultiViewData, views: Views, samples: NDArray
 def _people(settings: DiagnosisSettings, folder: Path) -> SetResult:
     study = settings.people
     place = folder / "trainings"
-    run_table4(study, place)
+    train_people(study, place)
     rows: dict[str, tuple[Diagnosis, ...]] = {}
     for row in study.rows:
         with quiet():
@@ -291,7 +287,8 @@ def _people(settings: DiagnosisSettings, folder: Path) -> SetResult:
 def _diagnoses(settings: DiagnosisSettings, features: Sequence[ViewFeatures]) -> tuple[Diagnosis, ...]:
     """Of every run; rows have the same folds, so that they can be compared in pairs."""
     return tuple(
-        diagnose_view_features(own, probe=settings.probe, folds=settings.folds, seed=settings.seed) for own in features
+        diagnose_view_features(own, probe=settings.probe, folds=settings.probe_folds, seed=settings.seed)
+        for own in features
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.colors import SymLogNorm
@@ -12,17 +14,18 @@ from limbeck.files import atomic_writer, write_json, write_text
 from limbeck.reporting.formatting import format_estimate
 from limbeck.reporting.html import Page
 from limbeck.reporting.plots import png
+from limbeck.reporting.statistics import estimate_as_json
 from limbeck.reporting.tables import format_table
-from limbeck.studies.estimators.run import EstimatorRow, EstimatorsResult, as_json
+from limbeck.studies.estimators.run import EstimatorRow, EstimatorsResult
 
 _HEADINGS = ("task", "truth", "estimator", "bound", "mean ± sd", "bias", "stated error", "within", "right side")
 
 
-def format_estimators(result: EstimatorsResult, *, width: int = 150) -> str:
+def format_report(result: EstimatorsResult, *, width: int = 150) -> str:
     """A line an estimator and task, and what they come to.
 
     Args:
-        result: of `run_estimators`.
+        result: of `run`.
         width: of the text.
     """
     lines, last = [], None
@@ -105,7 +108,44 @@ def estimators_figure(result: EstimatorsResult) -> Figure:
     return figure
 
 
-def write_estimators(result: EstimatorsResult, folder: Path) -> list[Path]:
+def as_json(result: EstimatorsResult) -> dict[str, Any]:
+    """Settings and rows as plain values; what is infinite is null."""
+    settings = result.settings
+    return {
+        "settings": {
+            name: list(value) if isinstance(value, tuple) else value for name, value in vars(settings).items()
+        },
+        "right": result.right,
+        "rows": [
+            {
+                "task": row.task.name,
+                "kind": row.task.kind,
+                "truth": row.task.truth,
+                "truth_error": row.task.truth_error,
+                "estimator": row.estimator,
+                "bound": row.bound,
+                "nats": list(row.nats),
+                "low": list(row.low),
+                "high": list(row.high),
+                **estimate_as_json(row.estimate),
+                "bias": row.bias,
+                "stated": {
+                    "low": row.stated.low,
+                    "high": row.stated.high if math.isfinite(row.stated.high) else None,
+                    "why": row.stated.why,
+                },
+                "within": row.within,
+                "holds": row.holds,
+                "right": row.right,
+                "saturates": row.saturates,
+                "seconds": row.seconds,
+            }
+            for row in result.rows
+        ],
+    }
+
+
+def write_report(result: EstimatorsResult, folder: Path) -> list[Path]:
     """Write `estimators.json`, `estimators.txt`, `estimators.png` and `index.html`, which holds all of it.
 
     Returns:
@@ -117,7 +157,7 @@ def write_estimators(result: EstimatorsResult, folder: Path) -> list[Path]:
     files = [folder / name for name in ("estimators.json", "estimators.txt", "estimators.png", "index.html")]
     picture = png(estimators_figure(result))
     write_json(files[0], as_json(result))
-    write_text(files[1], format_estimators(result))
+    write_text(files[1], format_report(result))
     with atomic_writer(files[2]) as stream:
         stream.write(picture)
     page = Page(_title(result))

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from limbeck.information.estimates import InformationEstimate
 from limbeck.information.neighbours import ksg_information, ross_information
 from limbeck.information.probes import cross_fitted_information
 from limbeck.information.stochastic import encoder_information
-from limbeck.reporting.statistics import Estimate, estimate_as_json
+from limbeck.reporting.statistics import Estimate
 
 logger = logging.getLogger(__name__)
 CRITICS = tuple(BOUNDS)
@@ -148,7 +148,7 @@ class EstimatorsResult:
         return {name: float(np.mean(own)) for name, own in shares.items()}
 
 
-def run_estimators(settings: EstimatorsSettings) -> EstimatorsResult:
+def run(settings: EstimatorsSettings, folder: Path) -> EstimatorsResult:
     """Draw every task with every seed, and ask every estimator that suits its kind.
 
     Critics suit all kinds; "ksg" continuous variables and encoders, whose observation and draw it gets; "ross" and the
@@ -156,7 +156,9 @@ def run_estimators(settings: EstimatorsSettings) -> EstimatorsResult:
 
     Args:
         settings: what is measured.
+        folder: nothing is written to it.
     """
+    del folder
     rows: list[EstimatorRow] = []
     tasks = [benchmark_task(name) for name in settings.tasks] or benchmark_tasks()
     for task in tasks:
@@ -287,40 +289,3 @@ def _known_error(estimator: str, task: BenchmarkTask, samples: int) -> StatedErr
         return StatedError(-noise, noise + 4 * crowding, "loosens towards log n")
     width = 0.5 if estimator == "known standard prior" else 0.25
     return StatedError(-noise, noise + width * task.y_features, "how far the prior is from the mixture")
-
-
-def as_json(result: EstimatorsResult) -> dict[str, Any]:
-    """Settings and rows as plain values; what is infinite is null."""
-    settings = result.settings
-    return {
-        "settings": {
-            name: list(value) if isinstance(value, tuple) else value for name, value in vars(settings).items()
-        },
-        "right": result.right,
-        "rows": [
-            {
-                "task": row.task.name,
-                "kind": row.task.kind,
-                "truth": row.task.truth,
-                "truth_error": row.task.truth_error,
-                "estimator": row.estimator,
-                "bound": row.bound,
-                "nats": list(row.nats),
-                "low": list(row.low),
-                "high": list(row.high),
-                **estimate_as_json(row.estimate),
-                "bias": row.bias,
-                "stated": {
-                    "low": row.stated.low,
-                    "high": row.stated.high if math.isfinite(row.stated.high) else None,
-                    "why": row.stated.why,
-                },
-                "within": row.within,
-                "holds": row.holds,
-                "right": row.right,
-                "saturates": row.saturates,
-                "seconds": row.seconds,
-            }
-            for row in result.rows
-        ],
-    }

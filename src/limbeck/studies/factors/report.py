@@ -20,7 +20,7 @@ from limbeck.reporting.formatting import format_estimate
 from limbeck.reporting.plots import save_plot
 from limbeck.reporting.statistics import Estimate
 from limbeck.reporting.tables import format_table
-from limbeck.studies.factors.run import FactorRow
+from limbeck.studies.factors.run import FactorRow, FactorsResult
 
 
 @dataclass(frozen=True)
@@ -86,20 +86,20 @@ def _summary(rows: Sequence[FactorRow]) -> _Summary:
     return _Summary(tuple(dict.fromkeys(row.representation for row in rows)), cells)
 
 
-def format_factors(rows: Sequence[FactorRow], *, width: int = 150) -> str:
+def format_report(result: FactorsResult, *, width: int = 150) -> str:
     """A table for each modality: a line a factor, a column a representation; nats.
 
     Several rows of the same representation, modality and factor are taken for several runs: they become a mean and the
     standard deviation between them.
 
     Args:
-        rows: of one or of several calls of `measure_factors`.
+        result: of `run`.
         width: of the text.
 
     Raises:
         InputError: there are no rows.
     """
-    summary = _summary(rows)
+    summary = _summary(result.rows)
     text = io.StringIO()
     for modality in summary.modalities:
         title = f"{modality} pictures: nats read of each factor"
@@ -125,12 +125,12 @@ def _line(factor: str, cells: dict[str, _Cell], representations: Sequence[str]) 
     ]
 
 
-def factors_as_json(rows: Sequence[FactorRow]) -> list[dict[str, Any]]:
+def as_json(result: FactorsResult) -> list[dict[str, Any]]:
     """The rows as plain values."""
-    return [asdict(row) for row in rows]
+    return [asdict(row) for row in result.rows]
 
 
-def factors_figure(rows: Sequence[FactorRow]) -> Figure:
+def factors_figure(result: FactorsResult) -> Figure:
     """Bars of nats: a line of panels a modality, a group a factor, a bar a representation, a tick at the entropy.
 
     The identity, whose entropy is several times that of the others, has a panel and a scale of its own. Lines on the
@@ -140,7 +140,7 @@ def factors_figure(rows: Sequence[FactorRow]) -> Figure:
     Raises:
         InputError: there are no rows.
     """
-    summary = _summary(rows)
+    summary = _summary(result.rows)
     lines = [(modality, _split(summary.of(modality))) for modality in summary.modalities]
     columns = max(len(parts) for _, parts in lines)
     ratios = [max(len(parts[column]) for _, parts in lines if column < len(parts)) + 0.3 for column in range(columns)]
@@ -199,7 +199,7 @@ def _draw_panel(axes: Axes, groups: Sequence[_Group], names: Sequence[str]) -> N
     axes.spines[["top", "right", "bottom"]].set_visible(False)
 
 
-def write_factors(rows: Sequence[FactorRow], folder: Path) -> list[Path]:
+def write_report(result: FactorsResult, folder: Path) -> list[Path]:
     """Write `factors.json`, `factors.txt` and `factors.png`.
 
     Returns:
@@ -210,8 +210,8 @@ def write_factors(rows: Sequence[FactorRow], folder: Path) -> list[Path]:
         OSError: the folder cannot be written.
     """
     files = [folder / "factors.json", folder / "factors.txt", folder / "factors.png"]
-    text, figure = format_factors(rows), factors_figure(rows)
-    write_json(files[0], factors_as_json(rows))
+    text, figure = format_report(result), factors_figure(result)
+    write_json(files[0], as_json(result))
     write_text(files[1], text)
     save_plot(figure, files[2])
     return files

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -258,52 +258,65 @@ def _modality_names(modality: ArrayLike, pictures: int) -> NDArray[np.str_]:
     return array
 
 
-def run_factors(
-    runs: Sequence[Path],
-    *,
-    root: str | None = None,
-    part: str = "test",
-    representations: Sequence[str] = ("v specific", "z specific", "v shared", "z shared"),
-    names: Sequence[str] | None = None,
-    probe: Probe = "linear",
-    folds: int = 5,
-    seed: int = 0,
-) -> list[FactorRow]:
+@dataclass(frozen=True)
+class FactorsSettings:
+    """What is read.
+
+    Attributes:
+        runs: folders that `limbeck train reid` or the re-identification ablation wrote.
+        data: where the procedural people lie; None: where they lay in training.
+        split: of them; nobody the models learned from should be in it.
+        representations: which of the networks'; those that a model does not have are left out.
+        names: which of `FACTORS`; None: all.
+        probe: `linear` or `mlp`.
+        probe_folds: of the cross-fitting.
+        seed: of folds and probes.
+    """
+
+    runs: tuple[str, ...]
+    data: str | None = None
+    split: str = "test"
+    representations: tuple[str, ...] = ("v specific", "z specific", "v shared", "z shared")
+    names: tuple[str, ...] | None = None
+    probe: Probe = "linear"
+    probe_folds: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.runs:
+            raise InputError("runs must name at least one folder of a trained model")
+        if self.probe not in get_args(Probe):
+            raise InputError(f"probe must be one of {', '.join(get_args(Probe))}, not {self.probe!r}")
+
+
+@dataclass(frozen=True)
+class FactorsResult:
+    """What was read: rows of one run after the other."""
+
+    settings: FactorsSettings
+    rows: tuple[FactorRow, ...]
+
+
+def run(settings: FactorsSettings, folder: Path) -> FactorsResult:
     """Read the factors of procedural people from the representations of trained models.
 
     Models of one objective count as several runs of one thing; a representation is named by both ("vd: z shared").
 
     Args:
-        runs: folders that `limbeck train reid` or `limbeck study table4` wrote.
-        root: where the procedural people lie; default: where they lay in training.
-        part: of them; nobody the models learned from should be in it.
-        representations: which of the network's; those that a model does not have are left out.
-        names: which of `FACTORS`; None: all.
-        probe: `linear` or `mlp`.
-        folds: how many.
-        seed: of folds and probes.
+        settings: what is read.
+        folder: nothing is written to it.
 
     Raises:
         InputError: a run cannot be read, its set is not one of procedural people, or nothing is left to read.
     """
-    if not runs:
-        raise InputError("runs must name at least one folder of a trained model")
+    del folder
+    runs = [Path(name) for name in settings.runs]
     _check_labels(runs)
     rows: list[FactorRow] = []
-    for number, run in enumerate(runs, start=1):
-        with quiet():
-            rows += _read_run(
-                run,
-                root=root,
-                part=part,
-                representations=representations,
-                names=names,
-                probe=probe,
-                folds=folds,
-                seed=seed,
-            )
-        logger.info("%d/%d: %s: read", number, len(runs), run)
-    return rows
+    for number, place in enumerate(runs, start=1):
+        rows += _read_run(place, settings)
+        logger.info("%d/%d: %s: read", number, len(runs), place)
+    return FactorsResult(settings, tuple(rows))
 
 
 def _check_labels(runs: Sequence[Path]) -> None:
@@ -332,20 +345,14 @@ def _label(recipe: ReidRecipe) -> str:
     return f"{recipe.loss.objective}{asked}"
 
 
-def _read_run(
-    run: Path,
-    *,
-    root: str | None,
-    part: str,
-    representations: Sequence[str],
-    **options: Any,
-) -> list[FactorRow]:
+def _read_run(run: Path, settings: FactorsSettings) -> list[FactorRow]:
     model = load_run(run)
-    embedded = embed_split(model, run, root=root, split=part)
-    held = {name: found for name, found in embedded.representations.items() if name in representations}
+    with quiet():
+        embedded = embed_split(model, run, root=settings.data, split=settings.split)
+    held = {name: found for name, found in embedded.representations.items() if name in settings.representations}
     if not held:
         known = ", ".join(embedded.representations)
-        raise InputError(f"{run}: has none of {', '.join(representations)}; it has {known}")
+        raise InputError(f"{run}: has none of {', '.join(settings.representations)}; it has {known}")
     factors, paths = read_factors(embedded.people.root), embedded.features.path
     assert paths is not None
     place = {path: row for row, path in enumerate(factors.columns["path"].tolist())}
@@ -360,5 +367,8 @@ def _read_run(
         {name: column[rows] for name, column in factors.columns.items()},
         modality=modality,
         identity=embedded.features.identity,
-        **options,
+        names=settings.names,
+        probe=settings.probe,
+        folds=settings.probe_folds,
+        seed=settings.seed,
     )

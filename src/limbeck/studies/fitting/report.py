@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,14 +14,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from limbeck.errors import InputError
-from limbeck.files import write_json, write_text
+from limbeck.files import safe_name, write_json, write_text
 from limbeck.information.curve import draw_band, finish_axes
 from limbeck.reporting.formatting import format_estimate
 from limbeck.reporting.html import Page
 from limbeck.reporting.plots import ACCENT, PLAIN, save_plot
 from limbeck.reporting.statistics import Estimate, estimate_as_json
 from limbeck.reporting.tables import format_table
-from limbeck.studies.fitting.run import FittedRun, FittingSettings, Series, series_of
+from limbeck.studies.fitting.run import FittedRun, FittingResult, Series, series_of
 
 _HEADINGS = ("of", "objective", "width", "I(v;y)", "I(z;y)", "gap", "H(y)", "epochs to 90 %")
 _MOST_TICKS = 8
@@ -97,19 +96,19 @@ def _summary(data: str, scope: str, objective: str, width: int, own: Sequence[Se
     )
 
 
-def format_fitting(runs: Sequence[FittedRun], *, width: int = 120) -> str:
+def format_report(result: FittingResult, *, width: int = 120) -> str:
     """A table for each set: what is read of the label from v and from z after the last step, and how soon from z.
 
     Args:
-        runs: of `run_fitting`.
+        result: of `run`.
         width: of the text.
 
     Raises:
         InputError: there are no runs.
     """
-    lines = summaries(runs)
+    lines = summaries(result.runs)
     text = ""
-    for name, own in _by_set(runs):
+    for name, own in _by_set(result.runs):
         text += format_table(
             _HEADINGS,
             [_cells(line) for line in lines if line.data == name],
@@ -119,7 +118,7 @@ def format_fitting(runs: Sequence[FittedRun], *, width: int = 120) -> str:
             no_wrap=_HEADINGS,
             width=width,
         )
-    return text + "".join(f"{note}\n" for note in _notes(runs))
+    return text + "".join(f"{note}\n" for note in _notes(result.runs))
 
 
 def _cells(line: Summary) -> list[str]:
@@ -149,7 +148,7 @@ def _title(name: str, own: Sequence[FittedRun]) -> str:
 
 def _notes(runs: Sequence[FittedRun]) -> list[str]:
     notes = [
-        "Mean ± sd over runs: splits of a set, or seeds with people, weights and batches of their own.",
+        "Mean ± sd over runs: folds of a set, or seeds with people, weights and batches of their own.",
         "Nats are lower bounds by a cross-fitted probe. Nothing was stopped or selected on the samples measured on.",
         "gap: I(v;y) - I(z;y). The true one is never below 0; what a probe reads may be more from the narrower z.",
         "epochs to 90 %: the first measurement with 90 % of the last I(z;y); it is no finer than the measurements.",
@@ -162,7 +161,7 @@ def _notes(runs: Sequence[FittedRun]) -> list[str]:
     return notes
 
 
-def fitting_as_json(runs: Sequence[FittedRun], settings: FittingSettings) -> dict[str, Any]:
+def as_json(result: FittingResult) -> dict[str, Any]:
     """Settings, the lines of the table, and every measurement, as plain values.
 
     Raises:
@@ -171,9 +170,9 @@ def fitting_as_json(runs: Sequence[FittedRun], settings: FittingSettings) -> dic
     return {
         "study": "fitting",
         "source": "Tian et al. 2021, Fig. 7, which prints no figures in nats",
-        "settings": asdict(settings),
-        "summary": [_summary_as_json(line) for line in summaries(runs)],
-        "runs": [asdict(run) for run in runs],
+        "settings": asdict(result.settings),
+        "summary": [_summary_as_json(line) for line in summaries(result.runs)],
+        "runs": [asdict(run) for run in result.runs],
     }
 
 
@@ -269,7 +268,7 @@ def _draw_gaps(axes: Axes, lines: Sequence[Summary], objectives: Sequence[str]) 
     axes.legend(fontsize=8, frameon=False)
 
 
-def write_fitting(runs: Sequence[FittedRun], settings: FittingSettings, folder: Path) -> list[Path]:
+def write_report(result: FittingResult, folder: Path) -> list[Path]:
     """Write `fitting.json`, `fitting.txt`, a picture `fitting-SET.png` for each set, and `index.html` with all of it.
 
     Returns:
@@ -280,22 +279,22 @@ def write_fitting(runs: Sequence[FittedRun], settings: FittingSettings, folder: 
         OSError: the folder cannot be written.
     """
     files = [folder / "fitting.json", folder / "fitting.txt"]
-    write_json(files[0], fitting_as_json(runs, settings))
-    write_text(files[1], format_fitting(runs))
+    write_json(files[0], as_json(result))
+    write_text(files[1], format_report(result))
     page = Page("How I(z; y) approaches I(v; y)")
     page.paragraph(
         "For every set: how many nats of the label can be read from observations v and representations z of held-out "
         "samples while the networks learn, for several widths of z."
     )
-    for name, own in _by_set(runs):
-        picture = folder / f"fitting-{re.sub(r'[^A-Za-z0-9._-]', '_', name)}.png"
+    for name, own in _by_set(result.runs):
+        picture = folder / f"fitting-{safe_name(name)}.png"
         save_plot(fitting_figure(own), picture)
         files.append(picture)
         page.heading(name)
         page.picture(picture.read_bytes(), f"Curves of I(v; y) and I(z; y) over epochs, {name}", link=picture.name)
         page.table(_HEADINGS, [_cells(line) for line in summaries(own)], _title(name, own))
     page.heading("How to read it")
-    page.bullets(_notes(runs))
+    page.bullets(_notes(result.runs))
     page.links([("fitting.json", "every measurement"), ("fitting.txt", "the tables as text")])
     files.append(folder / "index.html")
     page.write(files[-1])

@@ -19,6 +19,7 @@ from limbeck.errors import InputError
 from limbeck.information.curve import TABLE, InformationRow, pairs_of, read_information
 from limbeck.information.probes import Probe
 from limbeck.multiview.data import load, stratified_folds
+from limbeck.multiview.folds import train_folds
 from limbeck.multiview.information import ALL, InformationCallback
 from limbeck.multiview.recipe import Objective, Recipe
 from limbeck.multiview.training import Fold
@@ -29,8 +30,7 @@ from limbeck.reid.runs import train_run
 from limbeck.reid.sets.sysu import load_sysu
 from limbeck.reid.supervised.task import split_identities
 from limbeck.reporting.console import quiet
-from limbeck.studies.multiview_ablation.run import train_splits
-from limbeck.studies.reid_ablation.run import Table4Settings, draw_people, people_folder, row_recipe, small_recipe
+from limbeck.studies.people import draw_people, people_folder, row_recipe, small_recipe
 from limbeck.synthetic.people import PeopleSettings
 
 PEOPLE, MEAN = "people", "mean of the views"
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 def watched_recipe() -> ReidRecipe:
-    """The small recipe of `limbeck study table4`, with 20 people held out and a measurement every four epochs."""
+    """The small recipe of procedural people, with 20 of them held out and a measurement every four epochs."""
     recipe = small_recipe()
     return replace(
         recipe,
@@ -91,10 +91,10 @@ class FittingSettings:
         objectives: of `limbeck.multiview.recipe.Recipe`, for multi-view sets.
         measured: after how many epochs a network of a multi-view set is measured, beside before the first step and
             after the last.
-        splits: the first so many of the splits stored with a set, or so many drawn where it has none.
-        seed: of the drawn splits and the models (model of split s: seed + s).
+        folds: the first so many of the folds stored with a set, or so many drawn where it has none.
+        seed: of the drawn folds and the models (model of fold f: seed + f).
         probe: `linear` or `mlp`, for multi-view sets; people are measured as in every training, by the linear one.
-        folds: of each measurement, for multi-view sets; people have five.
+        probe_folds: of each measurement, for multi-view sets; people have five.
         recipe: network and training for multi-view sets; `patience` must be None.
         people: the same for people.
         device: where to train.
@@ -104,10 +104,10 @@ class FittingSettings:
     widths: tuple[int, ...] = (4, 16, 64, 256)
     objectives: tuple[Objective, ...] = ("none", "mv2d")
     measured: tuple[int, ...] = (1, 2, 4, 8, 16)
-    splits: int = 3
+    folds: int = 3
     seed: int = 0
     probe: Probe = "linear"
-    folds: int = 5
+    probe_folds: int = 5
     recipe: Recipe = field(default_factory=measured_recipe)
     people: PeopleFitting = field(default_factory=PeopleFitting)
     device: str = "cpu"
@@ -118,8 +118,8 @@ class FittingSettings:
         _different("widths", self.widths)
         if self.measured:
             _different("measured", self.measured)
-        if self.splits < 1:
-            raise InputError(f"splits must be at least 1, not {self.splits}")
+        if self.folds < 1:
+            raise InputError(f"folds must be at least 1, not {self.folds}")
         if not self.objectives:
             raise InputError("objectives must name at least one")
         for objective in self.objectives:
@@ -144,7 +144,7 @@ class FittedRun:
         data: name of the set.
         objective: of the training.
         width: of z.
-        run: the split of a multi-view set, the seed of people.
+        run: the fold of a multi-view set, the seed of people.
         epochs: of the training.
         samples: held out.
         rows: the measurements.
@@ -159,11 +159,19 @@ class FittedRun:
     rows: tuple[InformationRow, ...]
 
 
-def run_fitting(settings: FittingSettings, folder: Path) -> list[FittedRun]:
+@dataclass(frozen=True)
+class FittingResult:
+    """Everything that was measured, set by set."""
+
+    settings: FittingSettings
+    runs: tuple[FittedRun, ...]
+
+
+def run(settings: FittingSettings, folder: Path) -> FittingResult:
     """Train every objective at every width and measure I(v; y) and I(z; y) on the way.
 
-    Of a multi-view set the validation and test parts of each split are measured on, for every view by itself and for
-    all side by side; the networks see the training part alone. Of procedural people the held-out ones are.
+    Of a multi-view set the validation and test splits of each fold are measured on, for every view by itself and for
+    all side by side; the networks see the training split alone. Of procedural people the held-out ones are.
 
     Args:
         settings: what to run.
@@ -177,18 +185,18 @@ def run_fitting(settings: FittingSettings, folder: Path) -> list[FittedRun]:
     for source in settings.data:
         found = _people_runs(settings, folder) if source == PEOPLE else _multiview_runs(settings, source)
         runs += found
-    return runs
+    return FittingResult(settings, tuple(runs))
 
 
 def _multiview_runs(settings: FittingSettings, source: str) -> Iterator[FittedRun]:
     data = load(source)
-    splits = data.folds if len(data.folds) else stratified_folds(data.labels, settings.splits, seed=settings.seed)
-    if len(splits) < settings.splits:
-        raise InputError(f"splits must be at most the {len(splits)} that {data.name} stores, not {settings.splits}")
+    codes = data.folds if len(data.folds) else stratified_folds(data.labels, settings.folds, seed=settings.seed)
+    if len(codes) < settings.folds:
+        raise InputError(f"folds must be at most the {len(codes)} that {data.name} stores, not {settings.folds}")
     views = read_views(data.views)
-    # No validation part: nothing may look at what is measured on.
-    parts = [Fold(np.flatnonzero(codes == 0), np.empty(0, np.int64)) for codes in splits[: settings.splits]]
-    held_out = [np.flatnonzero(codes > 0) for codes in splits[: settings.splits]]
+    # No validation split: nothing may look at what is measured on.
+    folds = [Fold(np.flatnonzero(own == 0), np.empty(0, np.int64)) for own in codes[: settings.folds]]
+    held_out = [np.flatnonzero(own > 0) for own in codes[: settings.folds]]
     for objective in settings.objectives:
         for width in settings.widths:
             callback = InformationCallback(
@@ -197,15 +205,15 @@ def _multiview_runs(settings: FittingSettings, source: str) -> Iterator[FittedRu
                 held_out,
                 due=settings.measured.__contains__,
                 probe=settings.probe,
-                folds=settings.folds,
+                folds=settings.probe_folds,
                 seed=settings.seed,
             )
             recipe = replace(settings.recipe, objective=objective, representation=width)
             with quiet():
-                train_splits(data, views, parts, recipe, seed=settings.seed, device=settings.device, callback=callback)
+                train_folds(data, views, folds, recipe, seed=settings.seed, device=settings.device, callback=callback)
             found = [
-                FittedRun(data.name, objective, width, split, recipe.epochs, len(own), tuple(curve.rows))
-                for split, (own, curve) in enumerate(zip(held_out, callback.curves, strict=True))
+                FittedRun(data.name, objective, width, fold, recipe.epochs, len(own), tuple(curve.rows))
+                for fold, (own, curve) in enumerate(zip(held_out, callback.curves, strict=True))
             ]
             logger.info("%s, %s, width %d: %s", data.name, objective, width, _figures(found))
             yield from found
@@ -218,9 +226,9 @@ def _people_runs(settings: FittingSettings, folder: Path) -> Iterator[FittedRun]
         for objective in settings.people.objectives:
             for width in settings.widths:
                 recipe = people_recipe(settings.people, objective, width, seed, people)
-                run = folder / f"people-{objective}" / f"width-{width}" / f"seed-{seed}"
+                place = folder / f"people-{objective}" / f"width-{width}" / f"seed-{seed}"
                 with quiet():
-                    stopped = train_run(recipe, run, device=settings.device).stopped
+                    stopped = train_run(recipe, place, device=settings.device).stopped
                 if stopped:
                     raise KeyboardInterrupt
                 found = FittedRun(
@@ -230,7 +238,7 @@ def _people_runs(settings: FittingSettings, folder: Path) -> Iterator[FittedRun]
                     seed,
                     recipe.training.epochs,
                     len(split_identities(load_sysu(people), recipe.data, seed).held_out),
-                    tuple(read_information(run / TABLE)),
+                    tuple(read_information(place / TABLE)),
                 )
                 logger.info("people, %s, width %d, seed %d: %s", objective, width, seed, _figures([found]))
                 yield found
@@ -240,7 +248,7 @@ def people_recipe(
     settings: PeopleFitting, objective: PeopleObjective, width: int, seed: int, people: Path
 ) -> ReidRecipe:
     """The recipe of one training on people."""
-    base = row_recipe(Table4Settings(recipe=settings.recipe), "E+B", seed, people)
+    base = row_recipe(settings.recipe, "E+B", seed, people)
     return replace(
         base,
         network=replace(base.network, representation=width),

@@ -13,39 +13,47 @@ from matplotlib.figure import Figure
 from limbeck.files import write_json, write_text
 from limbeck.reporting.formatting import format_difference, format_estimate
 from limbeck.reporting.plots import ACCENT, PAPER, PLAIN, save_plot
-from limbeck.reporting.statistics import Difference, Estimate, paired_difference
+from limbeck.reporting.statistics import Estimate
 from limbeck.reporting.tables import format_table
+from limbeck.studies.people import MEANING
 from limbeck.studies.published import TABLE_4
-from limbeck.studies.reid_ablation.run import MEANING, Table4Settings, Trained, figures_of
+from limbeck.studies.reid_ablation.run import ReidAblationResult, ReidAblationSettings
 
 REFERENCES = ("VD", "E+B")
 _FEATURES = ("v", "z")
 _SHOWN = {"rank_1": "rank-1", "mean_average_precision": "mAP"}
 
 
-def write_table4(trained: Sequence[Trained], settings: Table4Settings, folder: Path) -> list[Path]:
-    """Write `table4.json`, `table4.txt` and `table4.png`."""
-    files = [folder / "table4.json", folder / "table4.txt", folder / "table4.png"]
-    write_json(files[0], as_json(trained, settings))
-    write_text(files[1], format_table4(trained, settings))
-    save_plot(_picture(trained, settings), files[2])
+def write_report(result: ReidAblationResult, folder: Path) -> list[Path]:
+    """Write `reid-ablation.json`, `reid-ablation.txt` and `reid-ablation.png`.
+
+    Returns:
+        The files, in that order.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    files = [folder / f"reid-ablation.{suffix}" for suffix in ("json", "txt", "png")]
+    write_json(files[0], as_json(result))
+    write_text(files[1], format_report(result))
+    save_plot(_picture(result), files[2])
     return files
 
 
-def format_table4(trained: Sequence[Trained], settings: Table4Settings, *, width: int = 150) -> str:
+def format_report(result: ReidAblationResult, *, width: int = 150) -> str:
     """Mean ± sd over the seeds of rank-1 and mAP from v and z, paired differences, the paper's figures."""
     differences = (f"mAP: {row} less this [95 %]" for row in REFERENCES)
     headings = ("row", "of", "rank-1", "mAP", *differences, "paper: rank-1 / mAP", "parameters")
     lines = [
-        _cells(trained, row, kind)
-        for row in settings.rows
+        _cells(result, row, kind)
+        for row in result.settings.rows
         for kind in _FEATURES
-        if figures_of(trained, row, kind, "mean_average_precision")
+        if result.values(row, kind, "mean_average_precision")
     ]
     table = format_table(
-        headings, lines, title=_protocol(settings), left=headings[:2], no_wrap=headings[:1], width=width
+        headings, lines, title=_protocol(result.settings), left=headings[:2], no_wrap=headings[:1], width=width
     )
-    notes = [f"{row}: {MEANING[row]}." for row in settings.rows]
+    notes = [f"{row}: {MEANING[row]}." for row in result.settings.rows]
     notes += [
         "Per cent; mean ± sd over seeds, each with people, weights and batches of its own; differences are paired by "
         "seed, with Student's t interval.",
@@ -54,51 +62,37 @@ def format_table4(trained: Sequence[Trained], settings: Table4Settings, *, width
     return table + "\n".join(notes) + "\n"
 
 
-def _cells(trained: Sequence[Trained], row: str, kind: str) -> list[str]:
+def _cells(result: ReidAblationResult, row: str, kind: str) -> list[str]:
     # The paper does not say which feature its Table 4 compares; its Table 3 of 2021 has v ahead.
     paper = TABLE_4.get(row) if kind == "v" else None
     return [
         row if kind == "v" else "",
         kind,
-        *(format_estimate(Estimate.from_values(figures_of(trained, row, kind, figure))) for figure in _SHOWN),
-        *(format_difference(against(trained, reference, row, kind)) for reference in REFERENCES),
+        *(format_estimate(result.estimate(row, kind, figure)) for figure in _SHOWN),
+        *(format_difference(result.against(reference, row, kind)) for reference in REFERENCES),
         "" if paper is None else f"{paper[0]:.2f} / {paper[1]:.2f}",
-        f"{_parameters(trained, row):,}" if kind == "v" else "",
+        f"{result.parameters(row):,}" if kind == "v" else "",
     ]
 
 
-def as_json(trained: Sequence[Trained], settings: Table4Settings) -> dict[str, Any]:
+def as_json(result: ReidAblationResult) -> dict[str, Any]:
     """Every figure of every training, and the differences."""
+    settings = result.settings
     return {
         "protocol": _protocol(settings),
-        "trainings": [asdict(one) for one in trained],
+        "trainings": [asdict(one) for one in result.trainings],
         "differences": [
             {"of": kind, "row": row, "reference": reference, "figure": "mAP", **asdict(difference)}
             for row in settings.rows
             for reference in REFERENCES
             for kind in _FEATURES
-            if (difference := against(trained, reference, row, kind)) is not None and len(settings.seeds) > 1
+            if (difference := result.against(reference, row, kind)) is not None and len(settings.seeds) > 1
         ],
         "settings": asdict(settings),
     }
 
 
-def against(
-    trained: Sequence[Trained], reference: str, row: str, kind: str, figure: str = "mean_average_precision"
-) -> Difference | None:
-    """The reference less a row, paired by seed; None where one of them has no such feature."""
-    first, second = (figures_of(trained, name, kind, figure) for name in (reference, row))
-    if row == reference or not first or len(first) != len(second):
-        return None
-    # Seeds share no people, so that nothing corrects the interval.
-    return paired_difference(first, second, test_to_train=0.0)
-
-
-def _parameters(trained: Sequence[Trained], row: str) -> int:
-    return next(one.parameters for one in trained if one.row == row)
-
-
-def _protocol(settings: Table4Settings) -> str:
+def _protocol(settings: ReidAblationSettings) -> str:
     people, data = settings.people, settings.recipe.data
     steps = settings.recipe.training.epochs * (data.steps_per_epoch or 0)
     length = f"{steps} steps" if steps else f"{settings.recipe.training.epochs} epochs"
@@ -110,11 +104,11 @@ def _protocol(settings: Table4Settings) -> str:
     )
 
 
-def _picture(trained: Sequence[Trained], settings: Table4Settings) -> Figure:
+def _picture(result: ReidAblationResult) -> Figure:
     """A dot a training, a line a seed, so that pairs can be followed; v on the left, z on the right."""
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     for axes, kind in zip(figure.subplots(1, 2, sharey=True), _FEATURES, strict=True):
-        _panel(axes, trained, [row for row in settings.rows if figures_of(trained, row, kind, "rank_1")], kind)
+        _panel(axes, result, [row for row in result.settings.rows if result.values(row, kind, "rank_1")], kind)
     figure.axes[0].set_ylabel("mAP, per cent")
     figure.suptitle(
         "mAP of infrared pictures that search visible ones; a line joins the trainings of a seed", fontsize=10
@@ -122,8 +116,8 @@ def _picture(trained: Sequence[Trained], settings: Table4Settings) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, trained: Sequence[Trained], rows: Sequence[str], kind: str) -> None:
-    columns = [figures_of(trained, row, kind, "mean_average_precision") for row in rows]
+def _panel(axes: Axes, result: ReidAblationResult, rows: Sequence[str], kind: str) -> None:
+    columns = [result.values(row, kind, "mean_average_precision") for row in rows]
     for of_seed in zip(*columns, strict=False):
         axes.plot(range(len(rows)), of_seed, color=PAPER, linewidth=0.7, marker="o", markersize=3.5, zorder=1)
     for place, (row, values) in enumerate(zip(rows, columns, strict=True)):

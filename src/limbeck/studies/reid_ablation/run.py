@@ -1,299 +1,73 @@
-"""Table 4 of Tian et al. 2022 on procedural people: what the bottleneck and each objective bring to re-identification.
-
-Every seed draws people of its own, trains every row on them and searches people nobody was trained on, so that the
-spread over seeds holds the luck of the drawn people, of the initial weights and of the batches. Rows of one seed share
-all three and are compared in pairs. The last step counts; nothing is selected.
-"""
+"""Table 4 of Tian et al. 2022 on procedural people: what the bottleneck and each objective bring."""
 
 from __future__ import annotations
 
-import json
-import logging
-import multiprocessing
-import time
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
-
-from limbeck.errors import InputError
-from limbeck.files import write_json
-from limbeck.images.augmentation import AugmentationSettings
-from limbeck.reid.embedding import Feature, search_feature
-from limbeck.reid.evaluation import embed_split
-from limbeck.reid.recipe import DataSettings, LossSettings, NetworkSettings, ReidRecipe
-from limbeck.reid.runs import decoded, load_run, train_run
-from limbeck.reid.sets.sysu import load_sysu
-from limbeck.reporting.console import quiet
-from limbeck.retrieval import SYSU, Features, evaluate
-from limbeck.synthetic.people import PeopleSettings, make_people
-from limbeck.training import TrainingSettings
-from limbeck.training.settings import resume_fingerprint
-
-logger = logging.getLogger(__name__)
-FIGURES = "figures.json"
-
-
-def small_recipe() -> ReidRecipe:
-    """What the study trains unless it is told otherwise: the small encoder on pictures of 64 x 32, for processors.
-
-    The normalisation of pictures and the weight of ranking were chosen on held-out people of seed 0 and the standard
-    level, with "E"; nothing was tuned for any other row, and the study's seeds do not include 0.
-    """
-    return ReidRecipe(
-        DataSettings(set="sysu", height=64, width=32, identities=8, pictures=4, steps_per_epoch=50),
-        NetworkSettings(
-            encoder="small",
-            weights="none",
-            normalization="picture",
-            pooling="stripes4",
-            hidden=(512,),
-            representation=256,
-            head_hidden=None,
-            critic_hidden=(512, 256),
-        ),
-        LossSettings(consistency="vcd+vmd", ranking_weight=5.0),
-        AugmentationSettings(pad=4, erase=0.3, channels=0.8, channel_mode="mix", tone=0.3),
-        TrainingSettings(
-            epochs=24,
-            optimizer="adamw",
-            learning_rate=2e-3,
-            weight_decay=0.05,
-            schedule="cosine",
-            warmup_epochs=2,
-            precision="bf16",
-            validate_epochs=0,
-        ),
-    )
-
-
-# What each row changes: (network, loss).
-ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "E": ({"bottleneck": False}, {"objective": "none"}),
-    "E+B": ({}, {"objective": "none"}),
-    "CIB": ({}, {"objective": "cib"}),
-    "CIB-published": ({}, {"objective": "cib", "supervise_observation": False}),
-    "VD": ({}, {"objective": "vd"}),
-    "VSD+VCD": ({}, {"objective": "vd", "consistency": "vcd"}),
-    "VD-released-2021": ({}, {"objective": "released-2021"}),
-}
-MEANING = {
-    "E": "three encoders, no bottleneck",
-    "E+B": "three encoders and bottlenecks, no divergence",
-    "CIB": "E+B and the conventional bottleneck: z is sampled, a critic of I_JS(v; z) is fought",
-    "CIB-published": "the same, with nothing asked of v, as in the papers",
-    "VD": "E+B and VSD, VCD, VMD: the papers' divergences",
-    "VSD+VCD": "the same without VMD, which the authors' code does not have: to be compared with the next",
-    "VD-released-2021": "E+B and VSD, VCD under the arithmetic of the authors' code",
-}
+from limbeck.reporting.statistics import Difference, Estimate, paired_difference
+from limbeck.studies.people import PeopleTrainings, Trained, train_people
 
 
 @dataclass(frozen=True)
-class Table4Settings:
+class ReidAblationSettings(PeopleTrainings):
     """What the study runs.
 
     Attributes:
-        rows: any of the study's rows.
+        rows: any of `limbeck.studies.people.ROWS`.
         seeds: of the people, the weights and the batches.
         recipe: what every row starts from.
         people: what is drawn; its seed is replaced.
         jobs: trainings side by side, each in a process of its own with its share of the cores.
     """
 
-    rows: tuple[str, ...] = tuple(ROWS)
-    seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
-    recipe: ReidRecipe = field(default_factory=small_recipe)
-    people: PeopleSettings = field(default_factory=lambda: PeopleSettings(difficulty="easy"))
-    jobs: int = 1
-
-    def __post_init__(self) -> None:
-        unknown = [row for row in self.rows if row not in ROWS]
-        if unknown or not self.rows:
-            raise InputError(f"rows must be some of {', '.join(ROWS)}, not {unknown[0] if unknown else 'none'!r}")
-        if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
-            raise InputError(f"seeds must be different whole numbers from 0, not {self.seeds!r}")
-        if self.jobs < 1:
-            raise InputError(f"jobs must be at least 1, not {self.jobs!r}")
-
 
 @dataclass(frozen=True)
-class Score:
-    """Figures of one feature (v or z) of one training, in [0, 1], means over the galleries."""
+class ReidAblationResult:
+    """Every training, row by row."""
 
-    rank_1: float
-    mean_average_precision: float
-    mean_inverse_negative_penalty: float
+    settings: ReidAblationSettings
+    trainings: tuple[Trained, ...]
+
+    def values(self, row: str, feature: str, figure: str) -> list[float]:
+        """One figure of a row in per cent, a number a seed, by seed; empty where the row has no such feature.
+
+        Args:
+            row: of the settings.
+            feature: "v" or "z".
+            figure: a field of `limbeck.studies.people.Score`.
+        """
+        chosen = sorted((one for one in self.trainings if one.row == row), key=lambda one: one.seed)
+        return [100 * float(getattr(one.scores[feature], figure)) for one in chosen if feature in one.scores]
+
+    def estimate(self, row: str, feature: str, figure: str) -> Estimate:
+        """The same over the seeds."""
+        return Estimate.from_values(self.values(row, feature, figure))
+
+    def against(
+        self, reference: str, row: str, feature: str, figure: str = "mean_average_precision"
+    ) -> Difference | None:
+        """The reference less a row, paired by seed; None where one of them has no such feature."""
+        first, second = (self.values(name, feature, figure) for name in (reference, row))
+        if row == reference or not first or len(first) != len(second):
+            return None
+        # Seeds share no people, so that nothing corrects the interval.
+        return paired_difference(first, second, test_to_train=0.0)
+
+    def parameters(self, row: str) -> int:
+        """Of the network of a row."""
+        return next(one.parameters for one in self.trainings if one.row == row)
 
 
-@dataclass(frozen=True)
-class Trained:
-    """One training of the study.
-
-    Attributes:
-        row: of `ROWS`.
-        seed: of people, weights and batches.
-        scores: "v" and, with a bottleneck, "z" -> figures on unseen people.
-        parameters: of the network, heads and critics included.
-        seconds: that training took when it was done, or its last part where it was interrupted.
-    """
-
-    row: str
-    seed: int
-    scores: dict[str, Score]
-    parameters: int
-    seconds: float
-
-
-def run_table4(settings: Table4Settings, folder: Path) -> list[Trained]:
-    """Train and score whatever is not there yet.
+def run(settings: ReidAblationSettings, folder: Path) -> ReidAblationResult:
+    """Train and score every row with every seed; see `limbeck.studies.people.train_people`.
 
     Args:
         settings: what to run.
-        folder: gets `people/seed-S`, and a run folder `ROW/seed-S` each; a second call goes on where one stopped.
-
-    Returns:
-        All trainings, row by row.
+        folder: gets people and run folders; a second call goes on where one stopped.
 
     Raises:
         InputError: a folder holds something else, or a training diverged.
         OSError: the folder cannot be written.
     """
-    for seed in settings.seeds:
-        people = people_folder(folder, seed)
-        draw_people(replace(settings.people, seed=seed), people, settings.jobs)
-        recipe = row_recipe(settings, settings.rows[0], seed, people)
-        with quiet():
-            decoded(load_sysu(people), recipe.data, Path(recipe.data.cache or people))
-    # Seed by seed, so that whole comparisons are ready early.
-    wanted = [(row, seed) for seed in settings.seeds for row in settings.rows]
-    found: dict[tuple[str, int], Trained] = {}
-    for count, one in enumerate(_all(settings, folder, wanted), start=1):
-        found[one.row, one.seed] = one
-        logger.info("%d/%d: %s, seed %d: %s", count, len(wanted), one.row, one.seed, _figures(one))
-    return [found[row, seed] for row in settings.rows for seed in settings.seeds]
-
-
-def row_recipe(settings: Table4Settings, row: str, seed: int, people: Path) -> ReidRecipe:
-    """The recipe of one training."""
-    network, loss = ROWS[row]
-    base = settings.recipe
-    return replace(
-        base,
-        data=replace(base.data, set="sysu", root=str(people), cache=str(people.parent / f"{people.name}-pictures")),
-        network=replace(base.network, **network),
-        loss=replace(base.loss, **loss),
-        training=replace(base.training, seed=seed),
-    )
-
-
-def people_folder(folder: Path, seed: int) -> Path:
-    """Where the people of a seed lie."""
-    return folder / "people" / f"seed-{seed}"
-
-
-def run_folder(folder: Path, row: str, seed: int) -> Path:
-    """Where one training lies."""
-    return folder / row / f"seed-{seed}"
-
-
-def _all(settings: Table4Settings, folder: Path, wanted: Sequence[tuple[str, int]]) -> Iterable[Trained]:
-    jobs = [(settings, folder, row, seed) for row, seed in wanted]
-    if settings.jobs == 1:
-        yield from map(_one, jobs)
-        return
-    # Spawned, because threads of torch do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(settings.jobs, context, _share_cores, (settings.jobs,)) as pool:
-        yield from pool.map(_one, jobs)
-
-
-def _share_cores(jobs: int) -> None:
-    torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
-
-
-def _one(job: tuple[Table4Settings, Path, str, int]) -> Trained:
-    settings, folder, row, seed = job
-    run = run_folder(folder, row, seed)
-    people = people_folder(folder, seed)
-    recipe = row_recipe(settings, row, seed, people)
-    if (run / FIGURES).is_file():
-        return _read(run / FIGURES, recipe)
-    started = time.perf_counter()
-    with quiet():
-        fitted = train_run(recipe, run)
-    seconds = time.perf_counter() - started
-    if fitted.stopped:
-        raise KeyboardInterrupt
-    model = load_run(run)
-    with quiet():
-        embedded = embed_split(model, run, split="test")
-    scores: dict[str, Score] = {}
-    kinds: tuple[Feature, ...] = ("v", "z") if recipe.network.bottleneck else ("v",)
-    for kind in kinds:
-        features = replace(embedded.features, feature=search_feature(embedded.representations, kind))
-        scores[kind] = _score(features)
-    one = Trained(row, seed, scores, sum(p.numel() for p in model.network.parameters()), seconds)
-    write_json(run / FIGURES, {"recipe": recipe.to_dict(), **asdict(one)})
-    return one
-
-
-def _score(features: Features) -> Score:
-    (figures,) = evaluate(features, SYSU())
-    return Score(figures.cmc(1).mean, figures.mean_average_precision.mean, figures.mean_inverse_negative_penalty.mean)
-
-
-def _read(file: Path, recipe: ReidRecipe) -> Trained:
-    """The figures of a training that was done before, if it was this one."""
-    try:
-        held = json.loads(file.read_text(encoding="utf-8"))
-        made = ReidRecipe.from_dict(held["recipe"])
-        scores = {kind: Score(**score) for kind, score in held["scores"].items()}
-        one = Trained(held["row"], held["seed"], scores, held["parameters"], held["seconds"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file}: damaged ({error}); remove its folder to train again") from None
-    if _essence(made) != _essence(recipe):
-        raise InputError(f"{file}: was trained by another recipe; name another folder with --out")
-    return one
-
-
-def _essence(recipe: ReidRecipe) -> tuple[Any, ...]:
-    """What decides the result of a training."""
-    return (
-        recipe.elsewhere().data,
-        recipe.network,
-        recipe.loss,
-        recipe.augmentation,
-        resume_fingerprint(recipe.training),
-    )
-
-
-def draw_people(settings: PeopleSettings, target: Path, workers: int) -> None:
-    """The people of a seed, unless they lie there already.
-
-    Raises:
-        InputError: people of other settings lie there.
-    """
-    described = target / "people.json"
-    if not described.is_file():
-        make_people(target, settings, "sysu", workers=workers)
-        return
-    held = json.loads(described.read_text(encoding="utf-8"))["settings"]
-    if held != json.loads(json.dumps(vars(settings))):
-        raise InputError(f"{target}: holds people of other settings; name another folder with --out")
-
-
-def _figures(one: Trained) -> str:
-    return ", ".join(
-        f"{kind} rank-1 {100 * score.rank_1:.1f} mAP {100 * score.mean_average_precision:.1f}"
-        for kind, score in one.scores.items()
-    )
-
-
-def figures_of(trained: Sequence[Trained], row: str, kind: str, figure: str) -> list[float]:
-    """One figure of a row in per cent, a number a seed, by seed; empty where the row has no such feature."""
-    chosen = sorted((one for one in trained if one.row == row), key=lambda one: one.seed)
-    return [100 * float(np.float64(getattr(one.scores[kind], figure))) for one in chosen if kind in one.scores]
+    return ReidAblationResult(settings, tuple(train_people(settings, folder)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,11 @@ import torch
 
 from limbeck.devices import check_device
 from limbeck.errors import InputError
-from limbeck.files import write_json, write_text
 from limbeck.reid.network import Outputs, ReidNetwork
 from limbeck.reid.recipe import DataSettings, LossSettings, NetworkSettings, ReidRecipe
 from limbeck.reid.supervised.batches import Batch
 from limbeck.reid.supervised.loss import training_terms
-from limbeck.reporting.tables import format_table
-from limbeck.studies.published import TABLE_5
-from limbeck.studies.reid_ablation.run import ROWS
+from limbeck.studies.people import ROWS
 from limbeck.studies.timing import in_turns
 
 logger = logging.getLogger(__name__)
@@ -43,7 +40,7 @@ def published_recipe() -> ReidRecipe:
 
 
 @dataclass(frozen=True)
-class Table5Settings:
+class ReidCostSettings:
     """What is measured.
 
     Attributes:
@@ -77,12 +74,28 @@ class Cost:
     parameters: int
 
 
-def run_table5(settings: Table5Settings) -> list[Cost]:
+@dataclass(frozen=True)
+class ReidCostResult:
+    """A cost a row, in the order of `SHOWN`."""
+
+    settings: ReidCostSettings
+    costs: tuple[Cost, ...]
+
+
+def run(settings: ReidCostSettings, folder: Path) -> ReidCostResult:
     """Time training steps (forward, loss, backward, Adam) of every row on the same batch.
 
     All parameters are counted; the paper counts the classification layer of ImageNet too, 2,049,000 that no forward
     pass uses.
+
+    Args:
+        settings: what is measured.
+        folder: nothing is written to it.
+
+    Raises:
+        InputError: the device is not there.
     """
+    del folder
     device = check_device(settings.device)
     steps = {
         row: training_step(row_recipe(settings, row), settings.classes, device=device, precision=settings.precision)
@@ -98,13 +111,14 @@ def run_table5(settings: Table5Settings) -> list[Cost]:
         row: statistics.median(mine / base for mine, base in zip(values, seconds[SHOWN[0]], strict=True))
         for row, values in seconds.items()
     }
-    return [
+    costs = (
         Cost(row, median[row], ratio[row], count_parameters(row_recipe(settings, row), settings.classes))
         for row in SHOWN
-    ]
+    )
+    return ReidCostResult(settings, tuple(costs))
 
 
-def row_recipe(settings: Table5Settings, row: str) -> ReidRecipe:
+def row_recipe(settings: ReidCostSettings, row: str) -> ReidRecipe:
     """The recipe of a row; the conventional bottleneck's outputs are means and variances, half of them each."""
     network, loss = ROWS[row]
     changes: dict[str, Any] = dict(network)
@@ -162,39 +176,3 @@ def training_step(
             torch.cuda.synchronize()
 
     return step
-
-
-def write_table5(costs: Sequence[Cost], settings: Table5Settings, folder: Path) -> list[Path]:
-    """Write `table5.json` and `table5.txt`."""
-    files = [folder / "table5.json", folder / "table5.txt"]
-    write_json(files[0], {"costs": [vars(cost) for cost in costs], "recipe": settings.recipe.to_dict()})
-    write_text(files[1], format_table5(costs, settings))
-    return files
-
-
-def format_table5(costs: Sequence[Cost], settings: Table5Settings) -> str:
-    """Seconds, ratios and parameters beside the paper's."""
-    data, network = settings.recipe.data, settings.recipe.network
-    title = (
-        f"{network.encoder}, branches {', '.join(network.branches)}, {2 * data.identities * data.pictures} pictures of "
-        f"{data.height} x {data.width}, {settings.device}, {settings.precision}"
-    )
-    headings = ("row", "seconds a step", "time", "paper", "parameters", "paper ")
-    note = (
-        "time: over the first row's, median of the rounds' ratios. The paper's parameters hold ImageNet's "
-        "classification layer (2,049,000), which nothing uses; its conventional bottleneck has 589,824 more, because "
-        "head and critic read all 512 numbers there, and the 256 means here."
-    )
-    return format_table(headings, map(_cells, costs), title=title) + note + "\n"
-
-
-def _cells(cost: Cost) -> list[str]:
-    paper = TABLE_5.get(cost.row)
-    return [
-        cost.row,
-        f"{cost.seconds:.3f}",
-        f"{cost.ratio:.3f}",
-        "" if paper is None else f"{paper[0]:.2f}",
-        f"{cost.parameters:,}",
-        "" if paper is None else f"{paper[1] / 1e6:.2f} M",
-    ]

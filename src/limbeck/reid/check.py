@@ -1,4 +1,4 @@
-"""What the verbs on sets of people say."""
+"""What a set of people holds, and whether that is what it should hold."""
 
 from __future__ import annotations
 
@@ -9,46 +9,24 @@ from rich.table import Table
 
 from limbeck.errors import InputError
 from limbeck.images.decoding import read_image
-from limbeck.reid.dataset import ReidDataset, describe
-from limbeck.reid.sets.llcm import check_llcm, load_llcm
-from limbeck.reid.sets.regdb import check_regdb, load_regdb
-from limbeck.reid.sets.sysu import check_sysu, load_sysu
-from limbeck.reid.sets.table import load_table
+from limbeck.reid.dataset import describe
+from limbeck.reid.sets import load_people, reid_set, reid_sets
 from limbeck.reporting.progress import Progress
 from limbeck.reporting.tables import rendered
-from limbeck.synthetic.people.check import check_people, is_procedural
+from limbeck.synthetic.people.check import check_people as check_drawn
+from limbeck.synthetic.people.check import is_procedural
 
 _SHOWN = 5  # findings that a message spells out
 
-SETS = {
-    "sysu": "SYSU-MM01: 491 people, 4 visible and 2 infrared cameras, 30,071 + 15,792 images",
-    "regdb": "RegDB: 412 people, ten visible and ten thermal images each",
-    "llcm": "LLCM: 1,064 people, 9 cameras, 25,626 visible and 21,141 infrared images",
-    "csv": "your own pictures in a CSV file with the columns path, identity, modality and maybe camera",
-}
 
-
-def load_people(name: str, place: Path, *, fold: int = 1) -> ReidDataset:
-    """Read a set by its name.
-
-    Args:
-        name: of `SETS`.
-        place: its folder; the file for "csv".
-        fold: of RegDB, from 1 to 10.
-
-    Raises:
-        InputError: there is no such set, or it cannot be read.
-    """
-    match name:
-        case "sysu":
-            return load_sysu(place)
-        case "regdb":
-            return load_regdb(place, fold=fold)
-        case "llcm":
-            return load_llcm(place)
-        case "csv":
-            return load_table(place)
-    raise InputError(f"there is no set {name!r}: choose from {', '.join(SETS)}")
+def list_sets() -> str:
+    """A table of the sets of people that can be read."""
+    table = Table(title="Sets of people, where you have them", box=SIMPLE)
+    for heading in ("name", "what", "folds", "protocol"):
+        table.add_column(heading, justify="right" if heading == "folds" else "left")
+    for one in reid_sets().values():
+        table.add_row(one.name, one.title, str(one.folds), one.protocol)
+    return rendered(table, width=130)
 
 
 def describe_people(name: str, place: Path) -> str:
@@ -61,15 +39,16 @@ def describe_people(name: str, place: Path) -> str:
         table.add_column(heading, justify="left" if heading in {"split", "camera"} else "right")
     for split, cell, identities, pictures, fewest in describe(people):
         table.add_row(split, cell, str(identities), str(pictures), str(fewest))
-    note = "fold 1 of 10\n" if name == "regdb" else ""
+    folds = reid_set(name).folds
+    note = f"fold 1 of {folds}\n" if folds > 1 else ""
     return rendered(table) + note
 
 
-def check_set(name: str, place: Path, *, decode: bool = True, progress: Progress | None = None) -> str:
+def check_people(name: str, place: Path, *, decode: bool = True, progress: Progress | None = None) -> str:
     """Compare a set with its official counts (procedural people: with what was drawn) and decode every picture.
 
     Args:
-        name: of `SETS`.
+        name: of the set.
         place: its folder; the file for "csv".
         decode: open every picture too.
         progress: called with (pictures decoded, pictures in all).
@@ -80,20 +59,13 @@ def check_set(name: str, place: Path, *, decode: bool = True, progress: Progress
     Raises:
         InputError: something is wrong: the first finding, and how many there are.
     """
-    people = load_people(name, place)
-    against = "the official counts"
-    if name != "csv" and is_procedural(place):
-        against, wrong = "what was drawn (procedural people)", check_people(place)
+    people, check = load_people(name, place), reid_set(name).check
+    if check is None:
+        against, wrong = "its table", []
+    elif is_procedural(place):
+        against, wrong = "what was drawn (procedural people)", check_drawn(place)
     else:
-        match name:
-            case "sysu":
-                wrong = check_sysu(people)
-            case "regdb":
-                wrong = check_regdb(place)
-            case "llcm":
-                wrong = check_llcm(people)
-            case _:
-                against, wrong = "its table", []
+        against, wrong = "the official counts", check(people)
     if wrong:
         raise InputError(_findings(place, wrong))
     if decode:

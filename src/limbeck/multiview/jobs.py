@@ -1,0 +1,173 @@
+"""The command's jobs on multi-view sets and classifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from jsonargparse import ArgumentParser
+
+from limbeck.errors import InputError
+from limbeck.files import array_names
+from limbeck.information.arguments import add_diagnosis_arguments, diagnosis
+from limbeck.multiview.catalogue import download
+from limbeck.multiview.commands import check, describe, list_sets
+from limbeck.multiview.convert import convert
+from limbeck.multiview.data import EMBEDDED, load
+from limbeck.multiview.diagnosis import view_features_of_run, view_features_of_set
+from limbeck.multiview.recipe import Recipe
+from limbeck.multiview.runs import evaluate_run, train_run
+from limbeck.registry import Invocation
+
+_SPLITS = "train, validation, test, or all"
+
+
+def train_arguments(parser: ArgumentParser) -> None:
+    """Flags of `limbeck train multiview`."""
+    parser.add_argument("--config", action="config", help="a YAML recipe; flags after it override its values")
+    parser.add_argument("--data", type=str, default="digits", help="an NPZ file, or the embedded set `digits`")
+    parser.add_argument("--fold", type=int, default=0, help="which stored fold to train on")
+    parser.add_argument("--seed", type=int, default=0, help="of initial weights, order and dropout")
+    parser.add_argument("--device", type=str, default="cpu", help="where to compute")
+    parser.add_argument("--out", type=str, required=True, help="folder for the model and its figures")
+    parser.add_argument(
+        "--information_epochs",
+        type=int,
+        default=0,
+        help="every so many epochs measure I(v;y) and I(z;y) on the validation split; 0: never",
+    )
+    parser.add_class_arguments(Recipe, "recipe")
+
+
+def train(call: Invocation) -> Iterator[str]:
+    """Train a classifier on the train split of a fold."""
+    yield train_run(
+        call.data,
+        Path(call.out),
+        call.group("recipe"),
+        fold=call.fold,
+        seed=call.seed,
+        device=call.device,
+        resolved=call.resolved,
+        information_epochs=call.information_epochs,
+    )
+
+
+def evaluate_arguments(parser: ArgumentParser) -> None:
+    """Flags of `limbeck evaluate RUN`."""
+    _add_data(parser)
+    parser.add_argument("--split", type=str, default="test", help=_SPLITS)
+    parser.add_argument("--fold", type=int, default=0, help="which stored fold's split to score")
+    parser.add_argument("--device", type=str, default="cpu", help="where to compute")
+    parser.add_argument("--out", type=str | None, default=None, help="folder for figures and a page; default: the run")
+
+
+def evaluate(call: Invocation) -> Iterator[str]:
+    """Score a classifier on one split of a set."""
+    run, *others = call.inputs
+    if others:
+        raise InputError(f"{others[0]}: multi-view models are scored one at a time")
+    yield evaluate_run(
+        Path(run), call.data, fold=call.fold, split=call.split, device=call.device, out=call.out and Path(call.out)
+    )
+
+
+def diagnose_arguments(parser: ArgumentParser) -> None:
+    """Flags of `limbeck diagnose RUN`."""
+    add_diagnosis_arguments(parser)
+    _add_data(parser)
+    parser.add_argument("--split", type=str, default="test", help=_SPLITS)
+    parser.add_argument("--fold", type=int, default=0, help="which stored fold's split")
+    parser.add_argument("--device", type=str, default="cpu", help="where the network computes")
+
+
+def diagnose(call: Invocation) -> Iterator[str]:
+    """Diagnose a classifier on one split of a set."""
+    (run,) = call.inputs
+    features = view_features_of_run(Path(run), call.data, fold=call.fold, split=call.split, device=call.device)
+    return diagnosis(call, features)
+
+
+def is_set(word: str) -> bool:
+    """Whether a word names a multi-view set: an embedded one, or an NPZ file with views."""
+    return word in EMBEDDED or not {"view_0", "view_0_data"}.isdisjoint(array_names(word))
+
+
+def may_be_set(word: str) -> bool:
+    """Whether a word names a multi-view set, or a file that should be one."""
+    return word in EMBEDDED or Path(word).suffix == ".npz" or Path(word).is_file()
+
+
+def diagnose_set_arguments(parser: ArgumentParser) -> None:
+    """Flags of `limbeck diagnose SET`."""
+    add_diagnosis_arguments(parser)
+    parser.add_argument("--split", type=str, default="all", help=_SPLITS)
+    parser.add_argument("--fold", type=int, default=0, help="which stored fold's split")
+
+
+def diagnose_set(call: Invocation) -> Iterator[str]:
+    """Diagnose the views of a set as they are."""
+    (source,) = call.inputs
+    return diagnosis(call, view_features_of_set(source, fold=call.fold, split=call.split))
+
+
+def describe_set(call: Invocation) -> Iterator[str]:
+    """Say what a set holds."""
+    yield describe(load(call.inputs[0]))
+
+
+def check_set(call: Invocation) -> Iterator[str]:
+    """Say what makes a set doubtful."""
+    doubts = check(call.inputs[0])
+    yield from (f"doubt: {doubt}" for doubt in doubts)
+    yield f"{call.inputs[0]}: usable, {len(doubts)} doubt{'s' * (len(doubts) != 1)}"
+
+
+def list_known(call: Invocation) -> Iterator[str]:
+    """List the known sets."""
+    del call
+    yield list_sets()
+
+
+def convert_arguments(parser: ArgumentParser) -> None:
+    """Flags of `limbeck data convert`."""
+    parser.add_argument("source", type=str, help="a .mat, .npz or .csv file")
+    parser.add_argument("target", type=str, help="the NPZ file to write")
+    parser.add_argument("--views_key", type=str | None, default=None, help="the array that holds the views")
+    parser.add_argument("--labels_key", type=str | None, default=None, help="the array or column that holds the labels")
+    parser.add_argument("--name", type=str | None, default=None, help="what to call the set")
+    parser.add_argument("--folds", type=int, default=5, help="how many 70/20/10 folds to draw where none are stored")
+    parser.add_argument("--seed", type=int, default=0, help="of the folds")
+
+
+def convert_file(call: Invocation) -> Iterator[str]:
+    """Make an NPZ of another file."""
+    data = convert(
+        call.source,
+        call.target,
+        views_key=call.views_key,
+        labels_key=call.labels_key,
+        name=call.name,
+        folds=call.folds,
+        seed=call.seed,
+    )
+    yield describe(data)
+    yield f"Written: {call.target}"
+
+
+def download_arguments(parser: ArgumentParser) -> None:
+    """Flags of `limbeck data download`."""
+    parser.add_argument("name", type=str, help="a set of `limbeck data list`")
+    parser.add_argument("directory", type=str, help="where to put it")
+    parser.add_argument("--url", type=str | None, default=None, help="another place to fetch it from")
+    parser.add_argument("--sha256", type=str | None, default=None, help="the archive's checksum")
+
+
+def download_set(call: Invocation) -> Iterator[str]:
+    """Fetch a known set."""
+    result = download(call.name, call.directory, url=call.url, sha256=call.sha256)
+    yield f"Written: {result.path} (sha256 of the archive {result.sha256}; {result.verified})"
+
+
+def _add_data(parser: ArgumentParser) -> None:
+    parser.add_argument("--data", type=str, default="digits", help="an NPZ file, or the embedded set `digits`")

@@ -1,0 +1,30 @@
+"""The command's jobs that draw data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from jsonargparse import ArgumentParser
+
+from limbeck.registry import Invocation
+from limbeck.reporting.progress import progress_bar
+from limbeck.synthetic.people import PeopleSettings, make_people
+
+
+def people_arguments(parser: ArgumentParser) -> None:
+    """Flags of `limbeck data make people`."""
+    parser.add_argument("--config", action="config", help="a YAML file of settings; flags after it override its values")
+    parser.add_argument("directory", type=str, help="a new folder")
+    parser.add_argument("--layout", type=str, default="sysu", help="sysu, regdb or csv")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes; the result is the same")
+    parser.add_class_arguments(PeopleSettings, as_group=False)
+
+
+def people(call: Invocation) -> Iterator[str]:
+    """Draw a set of people into a new folder."""
+    with progress_bar("pictures") as advance:
+        made = make_people(
+            call.directory, call.settings(PeopleSettings), call.layout, workers=call.workers, progress=advance
+        )
+    yield f"Written: {made.directory}, {made.images} pictures of {made.identities} people"

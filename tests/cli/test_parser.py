@@ -1,0 +1,72 @@
+"""Flags are exact: no prefixes; near ones are suggested, older names answered, short ones stand for one longer flag."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from limbeck.cli.parser import Parser
+from limbeck.errors import InputError
+from limbeck.reid.recipe import ReidRecipe
+
+
+def parser() -> Parser:
+    made = Parser("try", description="A parser.", elsewhere=lambda: {"branch": "digits.npz"})
+    made.add_argument("--config", action="config")
+    made.add_argument("--split", type=str, default="test")
+    made.add_argument("--out", type=str | None, default=None)
+    made.add_class_arguments(ReidRecipe, as_group=False)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--spli", "train"], "there is no flag --spli: did you mean --split? (see limbeck try --help)"),
+        (["--ou=x"], "there is no flag --ou: did you mean --out?"),
+        (["--training.epoch", "3"], "there is no flag --training.epoch: did you mean --training.epochs?"),
+        (["--learning_rate", "3"], "there is no flag --learning_rate: did you mean --training.learning_rate?"),
+        (["--part", "test"], "there is no flag --part any more: it is --split"),
+        (["--branch", "shared"], "--branch is not for digits.npz: leave it out"),
+        (["--qwertz", "3"], "there is no flag --qwertz (see limbeck try --help)"),
+        (["--training.epochs", "many"], "training.epochs must be int, not many"),
+        (["--training.optimizer", "adm"], "training.optimizer must be one of adam, adamw, sgd, not 'adm'"),
+        (["stray"], "stray"),
+        (["--split"], "--split"),
+    ],
+)
+def test_a_mistake_is_one_line_with_what_was_meant(words: Sequence[str], expected: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parser().read(words)
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_hyphens_and_underscores_are_the_same() -> None:
+    assert parser().read(["--training.learning-rate", "0.5"])["training"]["learning_rate"] == 0.5
+
+
+def test_a_value_may_look_like_a_flag() -> None:
+    assert parser().read(["--out=--seed-3"])["out"] == "--seed-3"
+
+
+def test_a_short_flag_stands_for_the_only_longer_one() -> None:
+    made = parser()
+    values = made.read(["--epochs", "7", "--seed=3"])
+    assert (values["training"]["epochs"], values["training"]["seed"]) == (7, 3)
+    assert "--epochs is short for --training.epochs" in made.format_help()
+
+
+def test_an_ambiguous_short_flag_is_refused_with_the_longer_ones() -> None:
+    made = parser()
+    made.add_argument("--other.epochs", type=int, default=1)
+    with pytest.raises(InputError, match=r"--epochs: did you mean --training\.epochs or --other\.epochs"):
+        made.read(["--epochs", "7"])
+
+
+def test_the_flags_own_name_comes_before_a_longer_one() -> None:
+    made = parser()
+    made.add_argument("--epochs", type=int, default=1)
+    values = made.read(["--epochs", "7"])
+    assert (values["epochs"], values["training"]["epochs"]) == (7, ReidRecipe().training.epochs)
