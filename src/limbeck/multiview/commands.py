@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.box import SIMPLE
-from rich.table import Table
 from scipy import sparse
 
-from limbeck.multiview.catalogue import CATALOGUE
+from limbeck.multiview.catalogue import CATALOGUE, CatalogueEntry
 from limbeck.multiview.data import SPLITS, MultiViewData, View, load, missing_rows
-from limbeck.reporting.tables import rendered
+from limbeck.reporting.tables import format_table
 
 _WILD = 1e3
 _SHOWN = 5
@@ -23,14 +21,15 @@ _SHOWN = 5
 
 def list_sets() -> str:
     """A table of the known sets: name, what it is, samples, classes, features of each view, how to get it, licence."""
-    table = Table(title="Known multi-view sets", box=SIMPLE)
-    for heading in ("name", "what", "samples", "classes", "views", "get", "licence"):
-        table.add_column(heading, justify="right" if heading in {"samples", "classes"} else "left")
-    for entry in CATALOGUE.values():
-        views = ", ".join(str(size) for size in entry.views.values()) or "photographs"
-        how = "embedded" if entry.url is None else "download"
-        table.add_row(entry.name, entry.what, str(entry.samples), str(entry.classes), views, how, entry.licence)
-    return rendered(table)
+    headings = ("name", "what", "samples", "classes", "views", "get", "licence")
+    left = [heading for heading in headings if heading not in {"samples", "classes"}]
+    return format_table(headings, map(_entry_cells, CATALOGUE.values()), title="Known multi-view sets", left=left)
+
+
+def _entry_cells(entry: CatalogueEntry) -> list[str]:
+    views = ", ".join(str(size) for size in entry.views.values()) or "photographs"
+    how = "embedded" if entry.url is None else "download"
+    return [entry.name, entry.what, str(entry.samples), str(entry.classes), views, how, entry.licence]
 
 
 def describe(data: MultiViewData) -> str:
@@ -40,34 +39,31 @@ def describe(data: MultiViewData) -> str:
     repeat an earlier one, and samples that lack it.
     """
     sizes = np.bincount(data.labels, minlength=data.classes)
-    views = Table(
+    views = format_table(
+        ("view", "features", "lowest", "highest", "nonzero", "constant", "duplicates", "missing"),
+        [_view_cells(name, view) for name, view in data.views.items()],
         title=f"{data.name}: {data.samples} samples, {data.classes} classes of {sizes.min()} to {sizes.max()}, "
         f"{len(data.views)} views",
-        box=SIMPLE,
+        fold=("view",),
     )
-    headings = ("features", "lowest", "highest", "nonzero", "constant", "duplicates", "missing")
-    views.add_column("view", overflow="fold")
-    for heading in headings:
-        views.add_column(heading, justify="right")
-    for name, view in data.views.items():
-        figures = _figures(view)
-        views.add_row(
-            f"{name} (sparse)" if sparse.issparse(view) else name,
-            str(figures.features),
-            *(["-"] * 3 if figures.missing == data.samples else _ends_and_share(figures)),
-            str(figures.constant),
-            str(figures.duplicates),
-            str(figures.missing),
-        )
     if not len(data.folds):
-        return rendered(views) + "no folds stored\n"
-    folds = Table(title="Folds", box=SIMPLE)
-    folds.add_column("fold")
-    for split in SPLITS:
-        folds.add_column(split, justify="right")
-    for index, codes in enumerate(data.folds):
-        folds.add_row(str(index), *(str(int((codes == code).sum())) for code in range(len(SPLITS))))
-    return rendered(views) + rendered(folds)
+        return views + "no folds stored\n"
+    counts = [[str(int((codes == code).sum())) for code in range(len(SPLITS))] for codes in data.folds]
+    return views + format_table(
+        ("fold", *SPLITS), [[str(fold), *cells] for fold, cells in enumerate(counts)], title="Folds"
+    )
+
+
+def _view_cells(name: str, view: View) -> list[str]:
+    figures = _figures(view)
+    return [
+        f"{name} (sparse)" if sparse.issparse(view) else name,
+        str(figures.features),
+        *(["-"] * 3 if figures.missing == view.shape[0] else _ends_and_share(figures)),
+        str(figures.constant),
+        str(figures.duplicates),
+        str(figures.missing),
+    ]
 
 
 def check(path: str | os.PathLike[str]) -> list[str]:

@@ -7,13 +7,12 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from limbeck.multiview.training import Epoch
-from limbeck.multiview.training import Progress as Callback
+from limbeck.multiview.training import Epoch, EpochProgress
 from limbeck.reporting.progress import progress_bar
 
 
 @contextmanager
-def epoch_progress(epochs: int, *, label: str = "training", show: bool | None = None) -> Iterator[Callback]:
+def epoch_progress(epochs: int, *, label: str = "training", show: bool | None = None) -> Iterator[EpochProgress]:
     """Yield the callback that `train` calls after every epoch; see `progress_bar`."""
     with progress_bar(label, unit="epoch", total=epochs, show=show) as advance:
         yield lambda epoch, entries: advance(epoch + 1, state=_state(entries))

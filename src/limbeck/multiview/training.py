@@ -78,7 +78,7 @@ class Trained:
         return next(self.network.parameters()).device
 
 
-Progress = Callable[[int, Sequence[Epoch]], None]
+EpochProgress = Callable[[int, Sequence[Epoch]], None]
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def train(
     seeds: Sequence[int],
     sample_weight: NDArray[np.float32] | None = None,
     device: str | torch.device = "cpu",
-    progress: Progress | None = None,
+    progress: EpochProgress | None = None,
     callback: Callback | None = None,
 ) -> list[Trained]:
     """Train one model a fold, all of them side by side in one batched program.
@@ -180,7 +180,7 @@ def _train_together(
     seeds: Sequence[int],
     sample_weight: NDArray[np.float32] | None,
     device: torch.device,
-    progress: Progress | None,
+    progress: EpochProgress | None,
     callback: Callback | None,
 ) -> list[Trained]:
     used = [position for position, matrix in enumerate(views.matrices) if matrix is not None]
@@ -297,7 +297,7 @@ class _Loop:
         self.first_decay = min(recipe.milestones, default=0)
         self.stopped = [False] * models
 
-    def run(self, progress: Progress | None, callback: Callback | None) -> None:
+    def run(self, progress: EpochProgress | None, callback: Callback | None) -> None:
         self._show(callback, 0)
         for epoch in range(self.recipe.epochs):
             rate = self.recipe.learning_rate * self.recipe.decay ** sum(epoch >= m for m in self.recipe.milestones)

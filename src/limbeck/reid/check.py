@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.box import SIMPLE
-from rich.table import Table
-
 from limbeck.errors import InputError
 from limbeck.images.decoding import read_image
 from limbeck.reid.dataset import describe
 from limbeck.reid.sets import load_people, reid_set, reid_sets
 from limbeck.reporting.progress import Progress
-from limbeck.reporting.tables import rendered
+from limbeck.reporting.tables import format_table
 from limbeck.synthetic.people.check import check_people as check_drawn
 from limbeck.synthetic.people.check import is_procedural
 
@@ -21,27 +18,21 @@ _SHOWN = 5  # findings that a message spells out
 
 def list_sets() -> str:
     """A table of the sets of people that can be read."""
-    table = Table(title="Sets of people, where you have them", box=SIMPLE)
-    for heading in ("name", "what", "folds", "protocol"):
-        table.add_column(heading, justify="right" if heading == "folds" else "left")
-    for one in reid_sets().values():
-        table.add_row(one.name, one.title, str(one.folds), one.protocol)
-    return rendered(table, width=130)
+    rows = [[one.name, one.title, str(one.folds), one.protocol] for one in reid_sets().values()]
+    headings = ("name", "what", "folds", "protocol")
+    title = "Sets of people, where you have them"
+    return format_table(headings, rows, title=title, left=("name", "what", "protocol"), width=130)
 
 
 def describe_people(name: str, place: Path) -> str:
     """A table of a set: identities and pictures of every split, camera and modality."""
     people = load_people(name, place)
-    table = Table(
-        title=f"{people.name}: {len(people)} pictures of {len(set(people.identity.tolist()))} people", box=SIMPLE
-    )
-    for heading in ("split", "camera", "identities", "pictures", "fewest of one"):
-        table.add_column(heading, justify="left" if heading in {"split", "camera"} else "right")
-    for split, cell, identities, pictures, fewest in describe(people):
-        table.add_row(split, cell, str(identities), str(pictures), str(fewest))
+    headings = ("split", "camera", "identities", "pictures", "fewest of one")
+    title = f"{people.name}: {len(people)} pictures of {len(set(people.identity.tolist()))} people"
+    table = format_table(headings, [[*map(str, row)] for row in describe(people)], title=title, left=headings[:2])
     folds = reid_set(name).folds
     note = f"fold 1 of {folds}\n" if folds > 1 else ""
-    return rendered(table) + note
+    return table + note
 
 
 def check_people(name: str, place: Path, *, decode: bool = True, progress: Progress | None = None) -> str:

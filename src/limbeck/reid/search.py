@@ -13,8 +13,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from rich.box import SIMPLE
-from rich.table import Table
 
 from limbeck.errors import InputError
 from limbeck.images.decoding import read_image, try_image
@@ -24,7 +22,7 @@ from limbeck.reid.embedding import Feature, search_feature
 from limbeck.reid.runs import ReidModel
 from limbeck.reporting.html import Page
 from limbeck.reporting.progress import Progress
-from limbeck.reporting.tables import rendered
+from limbeck.reporting.tables import format_table
 
 Modality = Literal["auto", "visible", "infrared"]
 logger = logging.getLogger(__name__)
@@ -155,16 +153,15 @@ def _modality(picture: NDArray[np.uint8], given: Modality) -> int:
 
 def format_found(found: Found) -> str:
     """A table of what was found, best first."""
-    table = Table(
-        title=f"{found.query} ({MODALITIES[found.query_modality]}) among {found.searched} pictures", box=SIMPLE
-    )
-    for heading in ("rank", "similarity", "modality", "picture"):
-        table.add_column(heading, justify="left" if heading in {"modality", "picture"} else "right", overflow="fold")
-    for rank, (path, similarity, modality) in enumerate(
-        zip(found.path, found.similarity, found.modality, strict=True), start=1
-    ):
-        table.add_row(str(rank), f"{similarity:.3f}", MODALITIES[modality], str(path))
-    return rendered(table)
+    headings = ("rank", "similarity", "modality", "picture")
+    rows = [
+        [str(rank), f"{similarity:.3f}", MODALITIES[modality], str(path)]
+        for rank, (path, similarity, modality) in enumerate(
+            zip(found.path, found.similarity, found.modality, strict=True), start=1
+        )
+    ]
+    title = f"{found.query} ({MODALITIES[found.query_modality]}) among {found.searched} pictures"
+    return format_table(headings, rows, title=title, left=headings[2:], fold=headings)
 
 
 def write_found(found: Found, folder: Path) -> Path:
