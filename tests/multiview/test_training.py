@@ -21,6 +21,7 @@ from limbeck.multiview.tensors import TensorViews
 from limbeck.multiview.training import Epoch, Fold, Trained, fit_temperature, predict, train
 from limbeck.multiview.views import Views, read_views, select
 from limbeck.nn import SparseRows
+from limbeck.training import Diverged
 
 TINY = Recipe(encoder=(16, 8), representation=4, epochs=3, batch_size=16, learning_rate=1e-2, dropout=0.25)
 # Adam turns the rounding noise in a gradient of zero into whole steps; at this rate they stay small.
@@ -465,7 +466,7 @@ def test_ctrl_c_does_not_start_the_models_that_wait() -> None:
 
 
 def test_a_diverging_loss_is_one_clear_line() -> None:
-    with pytest.raises(InputError, match="lower learning_rate") as caught:
+    with pytest.raises(Diverged, match=r"in step 2: the term 'total of model 0' .*; lower learning_rate") as caught:
         _train(_problem(), [_fold(range(60))], replace(TINY, learning_rate=1e30))
     assert "\n" not in str(caught.value)
 

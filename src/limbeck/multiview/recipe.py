@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -77,6 +77,10 @@ class Recipe:
     patience: Annotated[int | None, Range(ge=1)] = 10
     scaling: Literal["standard", "none"] = "standard"
     clip: Annotated[float, Range(gt=0, le=math.inf)] = 10.0
+
+    # The learning rate has no other course and no warm-up, see `limbeck.training.learning_rate`.
+    schedule: ClassVar[Literal["steps"]] = "steps"
+    warmup_epochs: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -22,6 +22,9 @@ from limbeck.multiview.tensors import TensorViews
 from limbeck.multiview.views import Matrix, Views
 from limbeck.nn import StackedLinear
 from limbeck.objectives import cross_entropy
+from limbeck.training.guard import check_terms
+from limbeck.training.settings import learning_rate
+from limbeck.training.steps import make_optimizer
 
 # Rows a forward pass without gradients takes at once, so that memory does not grow with the number of samples.
 PREDICTION_BATCH = 1024
@@ -135,7 +138,8 @@ def train(
             not change; of folds of differing length one group of equally many steps after the other.
 
     Raises:
-        InputError: a fold has no training samples, the device is not there, or the loss is not finite any more.
+        InputError: a fold has no training samples, or the device is not there.
+        Diverged: the loss is infinite or NaN.
     """
     for fold in folds:
         if len(fold.training) == 0:
@@ -281,12 +285,14 @@ class _Loop:
         self.validation = [torch.from_numpy(fold.validation).to(device) for fold in folds]
         self.shuffles = [torch.Generator().manual_seed(seed) for seed in seeds]
         self.weight = None if sample_weight is None else torch.from_numpy(sample_weight).to(device)
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer = make_optimizer(
+            "adamw",
             _parameter_groups(network, recipe.weight_decay),
-            lr=recipe.learning_rate,
+            device,
+            learning_rate=recipe.learning_rate,
             betas=recipe.betas,
-            fused=True,
         )
+        self.steps_per_epoch = -(-max(len(samples) for samples in self.training) // recipe.batch_size)
         models = len(folds)
         self.active = list(range(models))  # which models the network still holds, in its order
         self.histories: list[list[Epoch]] = [[] for _ in range(models)]
@@ -300,7 +306,7 @@ class _Loop:
     def run(self, progress: EpochProgress | None, callback: Callback | None) -> None:
         self._show(callback, 0)
         for epoch in range(self.recipe.epochs):
-            rate = self.recipe.learning_rate * self.recipe.decay ** sum(epoch >= m for m in self.recipe.milestones)
+            rate = learning_rate(self.recipe, epoch * self.steps_per_epoch, self.steps_per_epoch)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             loss, ranked = self._train_epoch()
@@ -320,9 +326,9 @@ class _Loop:
     def _show(self, callback: Callback | None, epoch: int) -> None:
         if callback is None:
             return
-        steps = -(-max(len(samples) for samples in self.training) // self.recipe.batch_size)
         ended = tuple(epoch == self.recipe.epochs or self.stopped[model] for model in self.active)
-        callback(EpochState(epoch, epoch * steps, self.network.eval(), tuple(self.active), ended))
+        step = epoch * self.steps_per_epoch
+        callback(EpochState(epoch, step, self.network.eval(), tuple(self.active), ended))
 
     def state(self, model: int) -> dict[str, Tensor]:
         """The weights of a model at its best epoch, or as they are."""
@@ -357,13 +363,19 @@ class _Loop:
             self.optimizer.step()
             losses.append(loss.total.detach())
             shares.append(loss.ranked)
-        mean_loss = torch.stack(losses).mean(dim=0).tolist()
-        if not np.isfinite(mean_loss).all():
-            raise InputError(
-                f"the training loss is {mean_loss} after {len(self.histories[0])} epochs: "
-                "lower learning_rate or scale the views"
-            )
-        return mean_loss, torch.stack(shares).mean(dim=0).tolist()
+        loss_of_steps = torch.stack(losses)
+        self._check(loss_of_steps)
+        return loss_of_steps.mean(dim=0).tolist(), torch.stack(shares).mean(dim=0).tolist()
+
+    def _check(self, losses: Tensor) -> None:
+        """Stop where a loss (steps, models) is not finite; once an epoch, so that no step waits for the device."""
+        bad = losses.isfinite().all(dim=1).logical_not().nonzero()
+        if len(bad):
+            first, taken = int(bad[0]), len(self.histories[self.active[0]]) * self.steps_per_epoch
+            values = zip(self.active, losses[first].tolist(), strict=True)
+            terms = {f"total of model {model}": value for model, value in values}
+            remedy = "lower learning_rate or scale the views"
+            check_terms(terms, self.network, None, step=taken + first + 1, remedy=remedy)
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Yield each batch's samples (models, batch) and which places are not padding; None where none is.

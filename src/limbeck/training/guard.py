@@ -21,7 +21,13 @@ class Diverged(InputError):  # noqa: N818 - what happened, in the field's word
 
 
 def check_terms(
-    terms: Mapping[str, float], network: nn.Module, batch: Any, *, step: int, standing: Path | None
+    terms: Mapping[str, float],
+    network: nn.Module,
+    batch: Any,
+    *,
+    step: int,
+    standing: Path | None = None,
+    remedy: str | None = None,
 ) -> None:
     """Stop where a term of the loss is not finite.
 
@@ -31,6 +37,7 @@ def check_terms(
         batch: likewise.
         step: the number of this step, from 1.
         standing: the last good checkpoint.
+        remedy: what to do about it, for a loop without checkpoints and clipping; None: what `fit` can do.
 
     Raises:
         Diverged: a term is infinite or NaN.
@@ -41,7 +48,7 @@ def check_terms(
     causes = [f"batch{place}" for place, tensor in leaves(batch) if not is_finite(tensor)][:1]
     causes += [f"parameter {name}" for name in _bad_parameters(network)][:1]
     cause = f", and so is {' and '.join(causes)}" if causes else ""
-    raise Diverged(_line(step, f"the term {bad!r} of the loss is {terms[bad]}{cause}", standing))
+    raise Diverged(_line(step, f"the term {bad!r} of the loss is {terms[bad]}{cause}", standing, remedy))
 
 
 def check_gradient(norm: float, network: nn.Module, *, step: int, standing: Path | None) -> None:
@@ -107,6 +114,7 @@ def _bad_parameters(network: nn.Module) -> Iterator[str]:
     return (name for name, parameter in network.named_parameters() if not is_finite(parameter))
 
 
-def _line(step: int, what: str, standing: Path | None) -> str:
+def _line(step: int, what: str, standing: Path | None, remedy: str | None = None) -> str:
     good = f"the last good checkpoint is {standing}" if standing else "there is no checkpoint yet"
-    return f"training diverged in step {step}: {what}; {good}; lower learning_rate, clip the gradient, or use fp32"
+    remedy = remedy or f"{good}; lower learning_rate, clip the gradient, or use fp32"
+    return f"training diverged in step {step}: {what}; {remedy}"

@@ -32,6 +32,7 @@ from limbeck.training.interruption import StopRequest, stop_signals
 from limbeck.training.keys import seed_step
 from limbeck.training.lock import run_lock
 from limbeck.training.logs import StepLog, write_epochs
+from limbeck.training.selection import improves
 from limbeck.training.settings import TrainingSettings, learning_rate, resume_fingerprint
 from limbeck.training.steps import autocast, make_optimizer, to_device, total_of
 
@@ -226,7 +227,14 @@ class _Run:
         if world_size() > 1:
             self.network = synchronised(self.network, device)
         self.parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-        self.optimizer = make_optimizer(settings, self.parameters, device)
+        self.optimizer = make_optimizer(
+            settings.optimizer,
+            self.parameters,
+            device,
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            momentum=settings.momentum,
+        )
         self.scaler = torch.amp.GradScaler(device.type) if settings.precision == "fp16" else None
         self.module = self.network
         self.log: StepLog | None = None
@@ -477,12 +485,10 @@ class _Run:
         return nats
 
     def _consider(self, epoch: int, figures: dict[str, float]) -> None:
-        """Keep the network if it is better than the best so far; NaN is better than nothing only."""
-        value = next(iter(figures.values()))
-        if self.best is not None:
-            held = next(iter(self.best["figures"].values()))
-            if not (value > held or (math.isnan(held) and not math.isnan(value))):
-                return
+        """Keep the network if it is better than the best so far."""
+        best = None if self.best is None else next(iter(self.best["figures"].values()))
+        if not improves(next(iter(figures.values())), best):
+            return
         weights = {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
         self.best = {"step": self.step, "epoch": epoch, "figures": figures, "weights": weights}
         self._write_network(BEST)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 from limbeck.errors import InputError
 from limbeck.settings import (
@@ -89,11 +89,28 @@ class TrainingSettings:
             raise InputError("select must be 'last' where validate_epochs is 0: there is nothing to choose by")
 
 
-def learning_rate(settings: TrainingSettings, step: int, steps_per_epoch: int) -> float:
+class LearningRate(Protocol):
+    """Whatever says these of its learning rate, in the words of `TrainingSettings`."""
+
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def schedule(self) -> Schedule: ...
+    @property
+    def warmup_epochs(self) -> float: ...
+    @property
+    def milestones(self) -> tuple[int, ...]: ...
+    @property
+    def decay(self) -> float: ...
+
+
+def learning_rate(settings: LearningRate, step: int, steps_per_epoch: int) -> float:
     """The learning rate of one step: a function of its place alone.
 
     Args:
-        settings: see `TrainingSettings`.
+        settings: such as `TrainingSettings`.
         step: steps taken before this one.
         steps_per_epoch: steps in one pass over the training split.
 

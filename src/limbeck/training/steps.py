@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from limbeck.training.settings import TrainingSettings
+from limbeck.training.settings import Optimizer, TrainingSettings
 
 Value = TypeVar("Value")
 
@@ -41,16 +41,32 @@ def to_device(value: Value, device: torch.device) -> Value:
 
 
 def make_optimizer(
-    settings: TrainingSettings, parameters: Iterable[nn.Parameter], device: torch.device
+    kind: Optimizer,
+    parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
+    device: torch.device,
+    *,
+    learning_rate: float,
+    weight_decay: float = 0.0,
+    momentum: float = 0.0,
+    betas: tuple[float, float] = (0.9, 0.999),
 ) -> torch.optim.Optimizer:
-    """The optimiser of the settings, in one fused kernel where torch has it."""
-    common: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    """An optimiser, in one fused kernel where torch has it.
+
+    Args:
+        kind: see `TrainingSettings`.
+        parameters: what is trained, or groups of it with values of their own.
+        device: where the parameters lie.
+        learning_rate: at the beginning.
+        weight_decay: of groups that say no other.
+        momentum: Nesterov's, of "sgd"; 0 for none.
+        betas: of "adam" and "adamw": decay of the running means of gradients and of their squares.
+    """
+    common: dict[str, Any] = {"lr": learning_rate, "weight_decay": weight_decay}
     if device.type in {"cpu", "cuda"}:
         common["fused"] = True
-    if settings.optimizer == "sgd":
-        return torch.optim.SGD(parameters, momentum=settings.momentum, nesterov=settings.momentum > 0, **common)
-    kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
-    return kind(parameters, **common)
+    if kind == "sgd":
+        return torch.optim.SGD(parameters, momentum=momentum, nesterov=momentum > 0, **common)
+    return (torch.optim.AdamW if kind == "adamw" else torch.optim.Adam)(parameters, betas=betas, **common)
 
 
 def autocast(settings: TrainingSettings, device: torch.device) -> torch.autocast:
