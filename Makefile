@@ -1,8 +1,10 @@
 # Every target sets itself up: a virtual environment in .venv, re-used while its stamp is newer than what it was made from.
 PYTHON ?= python3
 BIN := .venv/bin
+# A worker a core; one that has run out of tests takes some of another's.
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: setup demo test check bench clean
+.PHONY: setup demo quick test check bench clean
 
 setup: .venv/stamp
 
@@ -20,8 +22,11 @@ demo: .venv/stamp
 	$(BIN)/limbeck evaluate runs/demo-reid --protocol sysu-all-single
 	$(BIN)/limbeck diagnose runs/demo-reid --out runs/demo-diagnosis
 
+quick: .venv/stamp
+	$(PYTEST) -m 'not slow' tests src
+
 test: .venv/stamp
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: .venv/stamp
 	$(BIN)/ruff check .

@@ -1,16 +1,65 @@
-"""What all tests share: where the real data is, when it is there."""
+"""What all tests share: workers and threads, where the real data is, folders that are filled once, refused commands."""
 
 import logging
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from limbeck.cli import main
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+# One thread a process, with one pytest worker a core: figures do not depend on the machine, and workers do not wait for
+# one another. Libraries read these when they are imported, so nothing above may import NumPy or torch.
+for pool in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
+    os.environ[f"{pool}_NUM_THREADS"] = "1"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: the cores that this process may use, which may be fewer than the machine has; at most 8."""
+    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+@pytest.fixture(scope="session")
+def built_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """`built_once(name, build)`: the folder that `build(folder)` fills, once for all workers of a session.
+
+    Tests read it and leave it as it is.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # a worker's own folder lies in that of the session
+    home = base / "built-once"
+    home.mkdir(exist_ok=True)
+
+    def find(name: str, build: Callable[[Path], object]) -> Path:
+        folder, whole = home / name, home / f"{name}.whole"
+        with FileLock(home / f"{name}.lock"):
+            if not whole.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                build(folder)
+                whole.touch()
+        return folder
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def small_people(built_once: Callable[..., Path]) -> Path:
+    """A folder of 14 people in the layout of SYSU-MM01: `tests.small.PEOPLE`."""
+    from tests.small import PEOPLE
+
+    from limbeck.synthetic.people import make_people
+
+    return built_once("small-people", lambda folder: make_people(folder / "sysu", PEOPLE)) / "sysu"
 
 
 @pytest.fixture(scope="session")

@@ -15,22 +15,58 @@ ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))]
 
 
-def shell_lines() -> list[str]:
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-    return [line.split("#")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+def shell_blocks() -> dict[str, list[str]]:
+    """The lines of every block of shell commands, by the words in bold or the heading before it."""
+    text = (ROOT / "README.md").read_text()
+    blocks = {}
+    for block in re.finditer(r"```sh\n(.*?)```", text, flags=re.DOTALL):
+        title = re.findall(r"^(?:\*\*|## )([\w ]+)", text[: block.start()], flags=re.MULTILINE)[-1]
+        blocks[title] = [line.split("#")[0].strip() for line in block[1].splitlines() if line.strip()]
+    return blocks
 
 
-def test_limbeck_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
-    commands = [line for line in shell_lines() if line.startswith("limbeck ")]
-    assert commands
-    for command in commands:
+BLOCKS = shell_blocks()
+COMMANDS = {title: [line for line in lines if line.startswith("limbeck ")] for title, lines in BLOCKS.items()}
+
+
+class Shell:
+    """Runs the README's commands in one folder, each once, and before it the earlier ones that make what it reads."""
+
+    def __init__(self) -> None:
+        self._done: set[str] = set()
+
+    def run(self, command: str) -> None:
+        if command in self._done:
+            return
+        known = [one for commands in COMMANDS.values() for one in commands]
+        for earlier in known[: known.index(command)]:
+            made = re.search(r"(?:--out|make people) (\S+)", earlier)
+            if made and re.search(rf"(?<!--out) {re.escape(made[1])}(?![^\s/])", command):
+                self.run(earlier)
         assert main(shlex.split(command)[1:]) == 0
+        self._done.add(command)
+
+
+@pytest.fixture(scope="module")
+def shell_and_folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shell, Path]:
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "recipes").symlink_to(ROOT / "recipes")
+    return Shell(), folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("title", [title for title, commands in COMMANDS.items() if commands])
+def test_limbeck_commands_run(
+    title: str, shell_and_folder: tuple[Shell, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell, folder = shell_and_folder
+    monkeypatch.chdir(folder)
+    for command in COMMANDS[title]:
+        shell.run(command)
 
 
 def test_make_targets_exist() -> None:
-    targets = {line.split()[1] for line in shell_lines() if line.startswith("make ")}
+    targets = {line.split()[1] for lines in BLOCKS.values() for line in lines if line.startswith("make ")}
     assert {"demo", "test"} <= targets
     makefile = (ROOT / "Makefile").read_text()
     assert all(re.search(rf"^{target}:", makefile, flags=re.MULTILINE) for target in targets)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tests.reid.conftest import PEOPLE
+from tests.small import PEOPLE
 
 from limbeck.errors import InputError
 from limbeck.images.decoding import try_image
@@ -31,6 +32,16 @@ from limbeck.training import Diverged, checkpoints
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
     return read_tensors(run / "model.safetensors", format="limbeck-reid-1", what="model")[1]
+
+
+def trained_for(epochs: int, recipe: ReidRecipe) -> ReidRecipe:
+    return replace(recipe, training=replace(recipe.training, epochs=epochs))
+
+
+@pytest.fixture
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evaluations write no pages and pictures: what is asked is in the table that they return."""
+    monkeypatch.setattr("limbeck.reid.evaluation.write_report", lambda folder, *_, **__: [folder / "index.html"])
 
 
 def test_a_run_leaves_its_recipe_its_log_and_its_model(small_run: Path, small_recipe: ReidRecipe) -> None:
@@ -99,7 +110,8 @@ def test_a_training_begun_under_the_names_of_earlier_versions_goes_on(
     assert all(torch.equal(ended[name], uninterrupted[name]) for name in uninterrupted)
 
 
-def test_another_recipe_or_architecture_is_refused(small_recipe: ReidRecipe, small_run: Path) -> None:
+def test_another_recipe_or_architecture_is_refused(small_recipe: ReidRecipe, small_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_run, tmp_path / "run")
     for group, change, words in (
         ("network", {"representation": 9}, "network.representation"),
         ("loss", {"objective": "none"}, "loss.objective"),
@@ -107,7 +119,7 @@ def test_another_recipe_or_architecture_is_refused(small_recipe: ReidRecipe, sma
     ):
         other = replace(small_recipe, **{group: replace(getattr(small_recipe, group), **change)})
         with pytest.raises(InputError, match=words) as caught:
-            train_run(other, small_run)
+            train_run(other, tmp_path / "run")
         assert len(str(caught.value).splitlines()) == 1
 
 
@@ -200,7 +212,7 @@ def test_features_differ_and_join(small_run: Path) -> None:
         assert np.allclose(np.linalg.norm(one.feature, axis=1), 1, atol=1e-5)
 
 
-def test_several_runs_are_trials(small_recipe: ReidRecipe, small_run: Path, tmp_path: Path) -> None:
+def test_several_runs_are_trials(small_recipe: ReidRecipe, small_run: Path, tmp_path: Path, no_report: None) -> None:
     other = replace(small_recipe, training=replace(small_recipe.training, seed=1))
     train_run(other, tmp_path / "other")
     table = evaluate_runs([small_run, tmp_path / "other"], out=tmp_path / "report")
@@ -208,13 +220,14 @@ def test_several_runs_are_trials(small_recipe: ReidRecipe, small_run: Path, tmp_
     assert "seeds 0, 1" in table
     with pytest.raises(InputError, match="same fold and seed"):
         evaluate_runs([small_run, small_run], out=tmp_path / "report")
-    shorter = replace(small_recipe, training=replace(small_recipe.training, epochs=1))
-    train_run(shorter, tmp_path / "shorter")
+    train_run(trained_for(1, small_recipe), tmp_path / "shorter")
     with pytest.raises(InputError, match="another recipe"):
         evaluate_runs([small_run, tmp_path / "shorter"], out=tmp_path / "report")
 
 
-def test_a_report_says_whom_the_model_knows(small_recipe: ReidRecipe, small_run: Path, tmp_path: Path) -> None:
+def test_a_report_says_whom_the_model_knows(
+    small_recipe: ReidRecipe, small_run: Path, tmp_path: Path, no_report: None
+) -> None:
     unseen, known, chosen = (
         "Nothing was learned from, or selected on",
         "learned from people of this split",
@@ -224,7 +237,7 @@ def test_a_report_says_whom_the_model_knows(small_recipe: ReidRecipe, small_run:
     assert unseen in evaluate_runs([small_run], **options)  # type: ignore[arg-type]
     assert unseen in evaluate_runs([small_run], split="held_out", **options)  # type: ignore[arg-type]
     assert known in evaluate_runs([small_run], split="train", **options)  # type: ignore[arg-type]
-    best = replace(small_recipe, training=replace(small_recipe.training, select="best"))
+    best = replace(small_recipe, training=replace(small_recipe.training, epochs=1, select="best"))
     train_run(best, tmp_path / "best")
     assert chosen in evaluate_runs([tmp_path / "best"], split="held_out", **options)  # type: ignore[arg-type]
     assert unseen in evaluate_runs([tmp_path / "best"], **options)  # type: ignore[arg-type]
@@ -248,7 +261,7 @@ def table(tmp_path: Path) -> Path:
 
 def test_ones_own_table_is_scored_on_the_people_held_out(small_recipe: ReidRecipe, table: Path, tmp_path: Path) -> None:
     recipe = replace(small_recipe, data=replace(small_recipe.data, set="csv", root=str(table)))
-    train_run(recipe, tmp_path / "run")
+    train_run(trained_for(1, recipe), tmp_path / "run")
     report = evaluate_runs([tmp_path / "run"])
     assert "cross-v2i" in report
     assert "Split of the set: held_out" in report
@@ -263,7 +276,7 @@ def test_a_table_without_held_out_people_says_so(
 ) -> None:
     recipe = replace(small_recipe, data=replace(small_recipe.data, set="csv", root=str(table), held_out=0))
     with messages() as heard:
-        train_run(recipe, tmp_path / "run")
+        train_run(trained_for(1, recipe), tmp_path / "run")
     assert any("nobody is held out" in line for line in heard)
     with pytest.raises(InputError, match="held out nobody"):
         evaluate_runs([tmp_path / "run"])
@@ -278,7 +291,7 @@ def test_folds_of_regdb_are_trials(small_recipe: ReidRecipe, tmp_path: Path) -> 
     for fold in (1, 2):
         data = replace(small_recipe.data, set="regdb", root=str(tmp_path / "people"), fold=fold, held_out=0)
         runs.append(tmp_path / f"fold-{fold}")
-        train_run(replace(small_recipe, data=data), runs[-1])
+        train_run(trained_for(1, replace(small_recipe, data=data)), runs[-1])
     report = evaluate_runs(runs, out=tmp_path / "report")
     assert "regdb-v2i" in report
     assert "regdb-i2v" in report
@@ -315,11 +328,12 @@ def test_folds_of_regdb_share_one_cache(
 def test_other_pictures_do_not_go_on_with_a_training(small_recipe: ReidRecipe, small_run: Path, tmp_path: Path) -> None:
     make_people(tmp_path / "others", replace(PEOPLE, seed=9))
     other = replace(small_recipe, data=replace(small_recipe.data, root=str(tmp_path / "others")))
+    shutil.copytree(small_run, tmp_path / "run")
     with pytest.raises(InputError, match="people is"):
-        train_run(other, small_run)
+        train_run(other, tmp_path / "run")
 
 
-def test_held_out_people_can_be_scored(small_run: Path, tmp_path: Path) -> None:
+def test_held_out_people_can_be_scored(small_run: Path, tmp_path: Path, no_report: None) -> None:
     table = evaluate_runs([small_run], split="held_out", protocol="cross-i2v", out=tmp_path / "report")
     assert "cross-i2v" in table
 
@@ -382,8 +396,7 @@ def test_what_is_no_run_is_one_line(tmp_path: Path, small_run: Path) -> None:
 def test_every_objective_trains_and_loads(small_recipe: ReidRecipe, tmp_path: Path, change: dict[str, Any]) -> None:
     groups = {name: replace(getattr(small_recipe, name), **values) for name, values in change.items()}
     recipe = replace(small_recipe, **groups)
-    short = replace(recipe, training=replace(recipe.training, epochs=1))
-    fitted = train_run(short, tmp_path)
+    fitted = train_run(trained_for(1, recipe), tmp_path)
     assert fitted.step == 2
     model = load_run(tmp_path)
     found = embed_split(model, tmp_path).features.feature
