@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,15 @@ def small_people(built_once: Callable[..., Path]) -> Path:
     from limbeck.synthetic.people import make_people
 
     return built_once("small-people", lambda folder: make_people(folder / "sysu", PEOPLE)) / "sysu"
+
+
+@pytest.fixture
+def short_tsne(monkeypatch: pytest.MonkeyPatch) -> None:
+    """t-SNE takes 250 iterations, the fewest there may be: for reports whose maps nobody looks at."""
+    from sklearn.manifold import TSNE
+
+    for module in ("limbeck.retrieval.report.projection", "limbeck.studies.multiview_ablation.report"):
+        monkeypatch.setattr(f"{module}.TSNE", partial(TSNE, max_iter=250))
 
 
 @pytest.fixture(scope="session")

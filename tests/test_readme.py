@@ -55,6 +55,7 @@ def shell_and_folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shell, P
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("short_tsne")
 @pytest.mark.parametrize("title", [title for title, commands in COMMANDS.items() if commands])
 def test_limbeck_commands_run(
     title: str, shell_and_folder: tuple[Shell, Path], monkeypatch: pytest.MonkeyPatch

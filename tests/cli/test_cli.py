@@ -61,6 +61,8 @@ def test_evaluate_out_is_a_folder_with_a_page(run: Path, tmp_path: Path) -> None
     assert "pixels" in (tmp_path / "report" / "index.html").read_text()
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("short_tsne")
 def test_study_writes_a_report_that_can_be_repeated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = tmp_path / "first"
     assert main(["study", "multiview-ablation", "--out", str(first), *STUDY]) == 0
@@ -344,6 +346,7 @@ def test_ctrl_c_in_a_study_is_no_half_report(
 # -- the installed script ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_installed_script_and_the_module_run(tmp_path: Path) -> None:
     script = Path(sys.executable).with_name("limbeck")
     if not script.exists():

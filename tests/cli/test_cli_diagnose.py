@@ -51,6 +51,7 @@ def test_features_get_a_table_and_a_folder(features, tmp_path, capsys):
     assert f"Diagnosis of {features}" in (tmp_path / "report" / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_set_is_diagnosed_as_it_is(multiview, capsys):
     assert main(["diagnose", str(multiview / "made.npz")]) == 0
     out = capsys.readouterr().out
@@ -58,6 +59,7 @@ def test_a_set_is_diagnosed_as_it_is(multiview, capsys):
     assert "I(v;y)" not in out
 
 
+@pytest.mark.slow
 def test_a_multiview_run_is_diagnosed(multiview, capsys):
     made = ["--data", str(multiview / "made.npz"), "--split", "all"]
     assert main(["diagnose", str(multiview / "mv2d"), *made]) == 0
@@ -68,6 +70,7 @@ def test_a_multiview_run_is_diagnosed(multiview, capsys):
     assert "I(z;v) held of v at all" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_training_logs_the_information(multiview):
     lines = (multiview / "mv2d" / "information.csv").read_text().splitlines()
     assert lines[0].startswith("step,name,nats,low,high,entropy")
@@ -75,6 +78,7 @@ def test_training_logs_the_information(multiview):
     assert (multiview / "mv2d" / "information.png").is_file()
 
 
+@pytest.mark.slow
 def test_a_reid_run_is_diagnosed(tmp_path, capsys):
     people = PeopleSettings(
         train_identities=4,
@@ -103,6 +107,7 @@ def test_a_reid_run_is_diagnosed(tmp_path, capsys):
     assert main(["diagnose", str(tmp_path / "run"), "--branch", "specific"]) == 0
 
 
+@pytest.mark.slow
 def test_refusals(features, multiview, tmp_path, refused):
     refused(["diagnose", tmp_path / "absent.npz"], "absent.npz", "no such file")
     refused(["diagnose", tmp_path], "holds no model.safetensors")
@@ -138,6 +143,7 @@ def test_the_table_is_printed_even_where_the_report_cannot_be_written(features, 
     assert "No space left" in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("study", "options", "page"),
     [

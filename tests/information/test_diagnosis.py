@@ -106,6 +106,7 @@ def in_common(world: JointDistribution, views: list[str], given: list[str]) -> f
     return in_common(world, rest, given) - in_common(world, rest, [*given, last])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("build", "views"), [(two_views, 2), (three_views, 3)])
 def test_known_nats_lie_within_the_intervals(build, views):
     world = build()
@@ -138,6 +139,7 @@ def test_figures_agree_with_one_another():
         assert interval.low <= interval.nats <= interval.high
 
 
+@pytest.mark.slow
 def test_copies_are_redundant_and_an_exclusive_or_is_synergy():
     rng = np.random.default_rng(0)
     bits = rng.integers(2, size=(1200, 2))
@@ -172,6 +174,7 @@ def test_agreement_and_calibration_of_known_predictions():
     assert found.accuracy == pytest.approx(0.5, abs=0.05)
 
 
+@pytest.mark.slow
 def test_one_view_and_many_views():
     given = drawn(two_views(), 300, 0, 2)
     alone = diagnose(
@@ -226,10 +229,10 @@ def test_a_gaussian_encoder_is_bracketed_and_a_deterministic_one_refused():
 
 
 def test_a_seed_gives_the_same_diagnosis_and_the_printed_table_names_everything():
-    given = drawn(two_views(), 300, 0, 2)
-    first, again = diagnose(**given, seed=3), diagnose(**given, seed=3)
+    given = drawn(two_views(), 200, 0, 2)
+    first, again, other = (diagnose(**given, folds=2, seed=seed) for seed in (3, 3, 4))
     assert first == again
-    assert first != diagnose(**given, seed=4)
+    assert first != other
     text = str(first)
     for words in ("I(v;y)", "gap", "only in this view", "synergy", "H(y)", "by chance", "in common of 1, 2"):
         assert words in text
@@ -260,11 +263,12 @@ def test_scale_does_not_matter_and_whole_numbers_are_exact():
 
 def test_progress_ends_at_its_total():
     calls = []
-    diagnose(**drawn(two_views(), 200, 0, 2), progress=lambda done, total: calls.append((done, total)))
+    diagnose(**drawn(two_views(), 200, 0, 2), folds=2, progress=lambda done, total: calls.append((done, total)))
     assert calls == sorted(calls)
     assert calls[-1][0] == calls[-1][1]
 
 
+@pytest.mark.slow
 def test_warnings_say_what_the_sample_cannot_bear():
     rng = np.random.default_rng(0)
     y = np.append(np.arange(40) % 4, 4)

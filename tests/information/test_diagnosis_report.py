@@ -33,13 +33,13 @@ def bits(views: int, samples: int = 160, seed: int = 0) -> dict[str, object]:
 @pytest.fixture(scope="module")
 def found() -> Diagnosis:
     given = bits(2)
-    return diagnose(observations=given["representations"], **given)
+    return diagnose(observations=given["representations"], folds=2, **given)
 
 
 @pytest.mark.parametrize(("views", "observed"), [(1, True), (2, True), (3, False), (4, True)])
 def test_the_folder_holds_what_there_is_to_see(tmp_path, views, observed):
     given = bits(views)
-    found = diagnose(observations=given["representations"] if observed else None, **given)
+    found = diagnose(observations=given["representations"] if observed else None, folds=2, **given)
     files = write_diagnosis(found, tmp_path / "new" / "folder", title="A < B")
     expected = [
         "diagnosis.json",
@@ -91,7 +91,7 @@ def test_what_is_said_is_borne_out_by_the_intervals(found):
 def test_names_are_no_formulas_and_none_is_left_out(tmp_path):
     given = bits(2)
     given["names"] = [r"$\foo$", "_hidden" * 9]
-    found = diagnose(**given)
+    found = diagnose(folds=2, **given)
     assert write_diagnosis(found, tmp_path)[-1].is_file()
     (legend,) = [axes.get_legend() for axes in venn_figure(found).axes]
     words = [text.get_text() for text in legend.get_texts()]
@@ -100,9 +100,9 @@ def test_names_are_no_formulas_and_none_is_left_out(tmp_path):
 
 
 def test_pictures_of_an_earlier_diagnosis_do_not_stay(tmp_path):
-    write_diagnosis(diagnose(**bits(2)), tmp_path)
+    write_diagnosis(diagnose(folds=2, **bits(2)), tmp_path)
     assert (tmp_path / "venn.png").is_file()
-    write_diagnosis(diagnose(**bits(4)), tmp_path)
+    write_diagnosis(diagnose(folds=2, **bits(4)), tmp_path)
     assert not (tmp_path / "venn.png").exists()
 
 

@@ -36,7 +36,13 @@ def symmetric_channel(classes, error, samples, seed):
 
 @pytest.mark.parametrize(
     ("classes", "error", "probe"),
-    [(2, 0.0, "linear"), (2, 0.1, "linear"), (5, 0.2, "linear"), (10, 0.5, "linear"), (5, 0.2, "mlp")],
+    [
+        (2, 0.0, "linear"),
+        (2, 0.1, "linear"),
+        (5, 0.2, "linear"),
+        (10, 0.5, "linear"),
+        pytest.param(5, 0.2, "mlp", marks=pytest.mark.slow),
+    ],
 )
 def test_symmetric_channel(classes, error, probe):
     z, y, truth = symmetric_channel(classes, error, 2000, seed=classes)
@@ -46,7 +52,9 @@ def test_symmetric_channel(classes, error, probe):
     assert read.entropy == pytest.approx(np.log(classes), abs=1e-3)
 
 
-@pytest.mark.parametrize(("distance", "probe"), [(1.0, "linear"), (3.0, "linear"), (3.0, "mlp")])
+@pytest.mark.parametrize(
+    ("distance", "probe"), [(1.0, "linear"), (3.0, "linear"), pytest.param(3.0, "mlp", marks=pytest.mark.slow)]
+)
 def test_two_gaussians(distance, probe):
     def integrand(x):  # log 2 - the conditional entropy, at y = 1
         return norm.pdf(x, distance / 2) * (np.log(2) - np.logaddexp(0, -distance * x))
@@ -93,6 +101,7 @@ def test_constant_features_and_columns_say_nothing():
     assert abs(cross_fitted_information(np.repeat(rounding, 2, axis=1), np.arange(200) % 2).nats) < 1e-3
 
 
+@pytest.mark.slow
 def test_only_the_network_reads_xor():
     rng = np.random.default_rng(0)
     bits = rng.integers(2, size=(1000, 2))
@@ -102,7 +111,7 @@ def test_only_the_network_reads_xor():
     assert cross_fitted_information(z, y, probe="mlp").nats == pytest.approx(np.log(2), abs=0.03)
 
 
-@pytest.mark.parametrize("probe", PROBES)
+@pytest.mark.parametrize("probe", ["linear", pytest.param("mlp", marks=pytest.mark.slow)])
 def test_groups_keep_the_probe_from_looking_up_who_it_is(probe):
     rng = np.random.default_rng(5)
     people = np.repeat(np.arange(60), 8)

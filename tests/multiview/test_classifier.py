@@ -69,6 +69,7 @@ INHERENT = {
 }
 
 
+@pytest.mark.slow
 @parametrize_with_checks(
     [_model(epochs=15, milestones=(12,))], expected_failed_checks=lambda estimator: INHERENT if estimator else {}
 )
@@ -83,6 +84,7 @@ def test_cross_val_score_on_one_matrix_with_column_groups() -> None:
     assert scores.min() > 0.7
 
 
+@pytest.mark.slow
 def test_cross_val_score_on_a_sparse_matrix_and_in_processes() -> None:
     model = _model(view_columns={"l": slice(0, 4), "r": slice(4, 9)})
     scores = cross_val_score(model, sp.csr_array(BOTH), Y, cv=3, n_jobs=2)

@@ -90,6 +90,7 @@ def test_a_model_that_stops_early_is_shown_as_it_ended(monkeypatch: pytest.Monke
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["dense", "sparse", "missing"])
 def test_figures_of_a_stack_are_those_of_each_models_own_samples(kind: str) -> None:
     views, labels = _problem(kind)
@@ -123,6 +124,7 @@ def test_without_a_bottleneck_there_is_no_z_and_one_view_is_not_joined() -> None
     assert [(row.step, row.name) for row in callback.curves[0].rows] == [(0, "v left"), (3, "v left")]
 
 
+@pytest.mark.slow
 def test_the_classifier_measures_its_validation_samples() -> None:
     views, labels = _problem("missing")
     data = dict(zip(views.names, views.matrices, strict=True))
@@ -140,6 +142,7 @@ def test_the_classifier_measures_its_validation_samples() -> None:
         watched.fit(data, labels, information_epochs=1)
 
 
+@pytest.mark.slow
 def test_a_run_writes_table_and_picture(tmp_path: Path) -> None:
     views, labels = _problem()
     codes = np.zeros((2, SAMPLES), np.int8)

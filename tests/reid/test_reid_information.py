@@ -29,6 +29,7 @@ def watched(small_recipe: ReidRecipe, tmp_path_factory: pytest.TempPathFactory) 
     return folder
 
 
+@pytest.mark.slow
 def test_the_identity_is_read_from_v_and_z_of_every_branch(watched: Path, small_run: Path) -> None:
     rows = read_information(watched / TABLE)
     names = ["v specific", "v shared", "z specific", "z shared"]
@@ -45,6 +46,7 @@ def test_the_identity_is_read_from_v_and_z_of_every_branch(watched: Path, small_
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
+@pytest.mark.slow
 def test_what_is_measured_is_what_evaluation_embeds_of_the_people_held_out(watched: Path) -> None:
     embedded = embed_split(load_run(watched), watched, split="held_out")
     last = [row for row in read_information(watched / TABLE) if row.step == 6]

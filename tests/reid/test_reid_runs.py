@@ -57,6 +57,7 @@ def test_a_run_leaves_its_recipe_its_log_and_its_model(small_run: Path, small_re
     assert len(model.identities) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [1, 3, 5])
 def test_a_training_that_breaks_off_goes_on_exactly(
     small_recipe: ReidRecipe, small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
@@ -150,6 +151,7 @@ def test_embedding_does_not_depend_on_the_batch(small_run: Path, small_people: P
         assert np.allclose(vectors[4], alone[name][0], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_report_says_what_evaluate_says(small_run: Path, tmp_path: Path) -> None:
     table = evaluate_runs([small_run], out=tmp_path / "report")
     embedded = embed_split(load_run(small_run), small_run)
@@ -212,6 +214,7 @@ def test_features_differ_and_join(small_run: Path) -> None:
         assert np.allclose(np.linalg.norm(one.feature, axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_several_runs_are_trials(small_recipe: ReidRecipe, small_run: Path, tmp_path: Path, no_report: None) -> None:
     other = replace(small_recipe, training=replace(small_recipe.training, seed=1))
     train_run(other, tmp_path / "other")
@@ -225,6 +228,7 @@ def test_several_runs_are_trials(small_recipe: ReidRecipe, small_run: Path, tmp_
         evaluate_runs([small_run, tmp_path / "shorter"], out=tmp_path / "report")
 
 
+@pytest.mark.slow
 def test_a_report_says_whom_the_model_knows(
     small_recipe: ReidRecipe, small_run: Path, tmp_path: Path, no_report: None
 ) -> None:
@@ -259,6 +263,7 @@ def table(tmp_path: Path) -> Path:
     return tmp_path / "own" / "people.csv"
 
 
+@pytest.mark.slow
 def test_ones_own_table_is_scored_on_the_people_held_out(small_recipe: ReidRecipe, table: Path, tmp_path: Path) -> None:
     recipe = replace(small_recipe, data=replace(small_recipe.data, set="csv", root=str(table)))
     train_run(trained_for(1, recipe), tmp_path / "run")
@@ -282,6 +287,7 @@ def test_a_table_without_held_out_people_says_so(
         evaluate_runs([tmp_path / "run"])
 
 
+@pytest.mark.slow
 def test_folds_of_regdb_are_trials(small_recipe: ReidRecipe, tmp_path: Path) -> None:
     settings = PeopleSettings(
         train_identities=8, validation_identities=0, test_identities=8, images_per_camera=3, height=32, width=16
@@ -380,6 +386,7 @@ def test_what_is_no_run_is_one_line(tmp_path: Path, small_run: Path) -> None:
         load_run(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [

@@ -102,6 +102,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_the_evaluation(report: Path) -> None:
     values = json.loads((report / "figures.json").read_text())
     assert values["evaluations"] == evaluations_as_json(evaluate(people(), named_protocols("sysu-all")))
@@ -112,6 +113,7 @@ def test_figures_are_those_of_the_evaluation(report: Path) -> None:
     assert precision == sorted(precision)
 
 
+@pytest.mark.slow
 def test_every_query_of_every_trial_is_a_line(report: Path) -> None:
     features = people()
     (one,) = evaluate(features, SYSU("all", 1))
@@ -137,6 +139,7 @@ def test_every_query_of_every_trial_is_a_line(report: Path) -> None:
             assert (line["best_right"] == "1") == (ranks.first[index] == 1)
 
 
+@pytest.mark.slow
 def test_the_page_is_whole_and_says_what_it_shows(report: Path) -> None:
     text = (report / "index.html").read_text(encoding="utf-8")
     found = Read(text)
@@ -159,6 +162,7 @@ def test_the_page_is_whole_and_says_what_it_shows(report: Path) -> None:
     assert not re.search(r"https?://", text)
 
 
+@pytest.mark.slow
 def test_a_browser_shows_all_pictures(report: Path, tmp_path: Path) -> None:
     browser = shutil.which("chromium")
     if browser is None:
@@ -221,7 +225,9 @@ def test_reranking_and_several_sets_of_features(tmp_path: Path) -> None:
     first, second = people(4, 3), people(3, 4)
     settings = KReciprocal(4, 2, 0.3)
     together = evaluate([first, second], RegDB("v2i"), reranking=settings)
-    write_report(tmp_path, together, [first, second], RegDB("v2i"), picture=picture, title="two", reranking=settings)
+    write_report(
+        tmp_path, together, [first, second], RegDB("v2i"), picture=picture, title="two", reranking=settings, rows=2, k=3
+    )
     found = lines(tmp_path / "queries-regdb-v2i.csv")
     assert [len(part) for part in together[0].queries] == [sum(li["trial"] == t for li in found) for t in "01"]
     assert all((line["best_right"] == "1") == (line["first_match"] == "1") for line in found)

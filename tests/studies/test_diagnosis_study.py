@@ -66,6 +66,7 @@ def done(tmp_path_factory: pytest.TempPathFactory, messages: Any) -> tuple[Diagn
         return run(_tiny(_set(folder)), folder), told, folder
 
 
+@pytest.mark.slow
 def test_every_row_and_split_is_diagnosed(done: Any) -> None:
     result, told, _ = done
     (one,) = result.sets
@@ -79,6 +80,7 @@ def test_every_row_and_split_is_diagnosed(done: Any) -> None:
     assert "trained on 72 samples, diagnosed on the 48 of the validation and test parts" in one.protocol
 
 
+@pytest.mark.slow
 def test_figures_are_means_over_views(done: Any) -> None:
     found = done[0].sets[0].rows["E+B"][0]
     first, second = found.views
@@ -102,6 +104,7 @@ def test_figures_are_means_over_views(done: Any) -> None:
     assert expected["only in this view"] == pytest.approx(expected["joint"] - expected["I(z;y)"])
 
 
+@pytest.mark.slow
 def test_differences_are_paired_and_corrected_for_shared_samples(done: Any) -> None:
     (one,) = done[0].sets
     figure = _figure("gap")
@@ -115,6 +118,7 @@ def test_differences_are_paired_and_corrected_for_shared_samples(done: Any) -> N
     assert replace(one, rows={"E+B": one.rows["E+B"]}).against("E+B", figure) is None
 
 
+@pytest.mark.slow
 def test_a_split_is_diagnosed_as_its_classifier_is(done: Any) -> None:
     """The study's batched trainings and diagnoses are those of one classifier on one split."""
     result, _, folder = done
@@ -139,6 +143,7 @@ def test_samples_that_lack_a_view_are_left_out(tmp_path: Path) -> None:
     assert [found.samples for found in one.rows["E+B"]] == [43]
 
 
+@pytest.mark.slow
 def test_the_report_holds_every_figure(done: Any, tmp_path: Path) -> None:
     result = done[0]
     (one,) = result.sets
@@ -172,6 +177,7 @@ def test_the_report_holds_every_figure(done: Any, tmp_path: Path) -> None:
     assert all((tmp_path / link).is_file() for link in links)
 
 
+@pytest.mark.slow
 def test_the_picture_shows_every_run(done: Any) -> None:
     (one,) = done[0].sets
     picture = diagnosis_picture(one)
@@ -182,6 +188,7 @@ def test_the_picture_shows_every_run(done: Any) -> None:
     assert [label.get_text() for label in picture.axes[0].get_yticklabels()] == list(ROWS)
 
 
+@pytest.mark.slow
 def test_without_a_search_across_there_are_the_other_figures(done: Any) -> None:
     (one,) = done[0].sets
     rows = {row: tuple(replace(diagnosis, retrieval=()) for diagnosis in found) for row, found in one.rows.items()}
@@ -191,6 +198,7 @@ def test_without_a_search_across_there_are_the_other_figures(done: Any) -> None:
     assert "across" not in format_report(DiagnosisResult(done[0].settings, (several,)))
 
 
+@pytest.mark.slow
 def test_one_split_has_no_interval(done: Any) -> None:
     result = done[0]
     (one,) = result.sets
@@ -204,6 +212,7 @@ def test_one_split_has_no_interval(done: Any) -> None:
     assert against == {"mean": pytest.approx(difference), "low": None, "high": None}
 
 
+@pytest.mark.slow
 def test_people_are_trained_as_in_the_ablation(tmp_path: Path) -> None:
     study = people_settings()
     study = replace(
@@ -217,7 +226,13 @@ def test_people_are_trained_as_in_the_ablation(tmp_path: Path) -> None:
             training=replace(study.recipe.training, epochs=1),
         ),
         people=PeopleSettings(
-            train_identities=3, validation_identities=0, test_identities=3, images_per_camera=2, absent=0.0
+            train_identities=3,
+            validation_identities=0,
+            test_identities=3,
+            images_per_camera=2,
+            height=32,
+            width=16,
+            absent=0.0,
         ),
     )
     settings = _tiny(PEOPLE, people=study)
@@ -265,6 +280,7 @@ def test_unusable_sets_are_refused_before_anything_is_trained(tmp_path: Path, me
         assert told == []
 
 
+@pytest.mark.slow
 def test_a_row_by_itself_has_no_differences(done: Any) -> None:
     result = done[0]
     one: SetResult = replace(result.sets[0], rows={"E+B": result.sets[0].rows["E+B"]})

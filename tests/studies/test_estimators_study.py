@@ -45,6 +45,7 @@ def result(messages):
     return found
 
 
+@pytest.mark.slow
 def test_every_estimator_that_suits_is_there(result):
     asked = {(row.task.name, row.estimator) for row in result.rows}
     known = [f"known {name}" for name in ("infonce", "standard prior", "fitted prior", "leave-one-out")]
@@ -58,6 +59,7 @@ def test_every_estimator_that_suits_is_there(result):
     assert all(len(row.nats) == len(row.low) == len(row.high) == 2 for row in result.rows)
 
 
+@pytest.mark.slow
 def test_bounds_are_on_their_sides_and_rows_repeat(result):
     assert set(result.right) == {row.estimator for row in result.rows if row.bound != "neither"}
     assert min(result.right.values()) >= 0.95
@@ -133,7 +135,7 @@ def test_a_stated_error_says_something():
         ("ksg", ("normal", "swiss-roll", "additive-uniform-0.1", "two-pairs-5", "student-3-3-2", "two-pairs-25")),
         ("ross", ("overlapping-uniforms-5", "gaussian-classes-8", "gaussian-classes-64")),
         ("linear", ("overlapping-uniforms-5", "gaussian-classes-64")),
-        ("infonce", ("normal", "two-pairs-5", "linear-encoder-32")),
+        pytest.param("infonce", ("normal", "two-pairs-5", "linear-encoder-32"), marks=pytest.mark.slow),
         ("js", ("linear-encoder-8",)),
         ("bracket", ("linear-encoder-2", "linear-encoder-8", "linear-encoder-32")),
     ],
@@ -155,6 +157,7 @@ def test_what_suits_what():
         assert all(suits(name, task) for name in CRITICS)
 
 
+@pytest.mark.slow
 def test_the_text_names_what_fails_and_what_is_saturated(result):
     text = format_report(result)
     lines = text.splitlines()
@@ -171,6 +174,7 @@ def test_the_text_names_what_fails_and_what_is_saturated(result):
     assert "0 of 1 rows are within their stated error" in format_report(spoiled)
 
 
+@pytest.mark.slow
 def test_the_json_is_plain_and_complete(result):
     plain = json.loads(json.dumps(as_json(result), allow_nan=False))
     assert plain["settings"]["samples"] == 200
@@ -181,6 +185,7 @@ def test_the_json_is_plain_and_complete(result):
         assert one["truth"] == origin.task.truth
 
 
+@pytest.mark.slow
 def test_everything_is_written(result, tmp_path):
     files = write_report(result, tmp_path / "out")
     assert [file.name for file in files] == ["estimators.json", "estimators.txt", "estimators.png", "index.html"]

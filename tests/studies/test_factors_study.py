@@ -20,7 +20,9 @@ def people(tmp_path_factory):
     settings = PeopleSettings(
         train_identities=99, validation_identities=0, test_identities=1, images_per_camera=2, height=16, width=16
     )
-    make_people(folder, settings, "csv")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("limbeck.synthetic.people.make.encoded", lambda *_: b"")  # the table alone, without the pictures
+        make_people(folder, settings, "csv")
     return read_factors(folder).columns
 
 
@@ -65,6 +67,7 @@ def nats(rows, representation, modality, factor):
     return row.nats
 
 
+@pytest.mark.slow
 def test_what_is_in_a_representation_is_read(rows):
     assert nats(rows, "all", "visible", "upper colour") > 0.8
     assert nats(rows, "all", "infrared", "upper reflectance") > 0.7
@@ -74,6 +77,7 @@ def test_what_is_in_a_representation_is_read(rows):
             assert nats(rows, representation, modality, "build") > 0.6
 
 
+@pytest.mark.slow
 def test_what_is_not_in_it_reads_near_zero(rows):
     for row in rows:
         absent = row.factor in ("camera", "brightness") or row.representation == "noise"
@@ -82,12 +86,14 @@ def test_what_is_not_in_it_reads_near_zero(rows):
             assert abs(row.nats) < 0.05, row
 
 
+@pytest.mark.slow
 def test_controls_are_marked_and_near_zero(rows):
     controls = {(row.factor, row.modality) for row in rows if row.control}
     assert controls == {("upper colour", "infrared"), ("upper reflectance", "visible")}
     assert max(abs(row.nats) for row in rows if row.control) < 0.05
 
 
+@pytest.mark.slow
 def test_rows_are_whole_and_in_order(rows, representations):
     assert len(rows) == 2 * 7 * 3
     assert [row.modality for row in rows] == ["visible"] * 21 + ["infrared"] * 21
@@ -146,6 +152,7 @@ def found(rows):
     return FactorsResult(FactorsSettings(runs=("run",)), tuple(rows))
 
 
+@pytest.mark.slow
 def test_the_table_of_one_run_and_of_several(rows):
     one, several = format_report(found(rows)), format_report(found([*rows, *rows, *rows]))
     assert "visible pictures" in one
@@ -157,6 +164,7 @@ def test_the_table_of_one_run_and_of_several(rows):
     assert "-0.00" not in one
 
 
+@pytest.mark.slow
 def test_files(rows, tmp_path):
     files = write_report(found(rows), tmp_path / "out")
     assert [file.name for file in files] == ["factors.json", "factors.txt", "factors.png"]

@@ -62,7 +62,7 @@ def _people(**changes: Any) -> PeopleFitting:
                 network=replace(recipe.network, hidden=(8,), pooling="average"),
                 training=replace(recipe.training, epochs=2, information_epochs=2),
             ),
-            "people": replace(plain.people, train_identities=5, images_per_camera=2, absent=0.0),
+            "people": replace(plain.people, train_identities=5, images_per_camera=2, height=32, width=16, absent=0.0),
             **changes,
         }
     )
@@ -78,6 +78,7 @@ def done(
         return settings, run(settings, folder), told, folder
 
 
+@pytest.mark.slow
 def test_every_set_and_run_is_measured(done: Any) -> None:
     _, result, told, folder = done
     runs = list(result.runs)
@@ -96,6 +97,7 @@ def test_every_set_and_run_is_measured(done: Any) -> None:
     assert read_information(folder / "people-vd" / "width-2" / "seed-0" / "information.csv") == list(runs[2].rows)
 
 
+@pytest.mark.slow
 def test_a_second_call_does_not_train_people_again(done: Any) -> None:
     settings, result, _, folder = done
     times = {file: file.stat().st_mtime_ns for file in folder.rglob("checkpoints/*")}
@@ -193,6 +195,7 @@ def test_the_picture_shows_every_objective_and_width() -> None:
         fitting_figure([runs[0], replace(runs[1], data="other")])
 
 
+@pytest.mark.slow
 def test_the_report_holds_every_figure(done: Any, tmp_path: Path) -> None:
     result = done[1]
     files = write_report(result, tmp_path)

@@ -130,6 +130,7 @@ def test_each_split_gives_what_it_gives_alone(result: MultiviewAblationResult) -
             assert row.scores[split].cross_entropy == pytest.approx(one.scores[0].cross_entropy, abs=1e-2)
 
 
+@pytest.mark.slow
 def test_test_labels_choose_nothing() -> None:
     data = small()
     settings = MultiviewAblationSettings(recipe=RECIPE, compression_weights=(1e-3, 1e-1))

@@ -19,6 +19,8 @@ from limbeck.studies.multiview_ablation.run import (
 )
 from limbeck.studies.multiview_rows import ROWS
 
+pytestmark = pytest.mark.usefixtures("short_tsne")
+
 
 def _result(
     name: str = "slice", *, splits: int = 3, classes: int = 4, views: int = 3, sweep: bool = True, width: int = 5

@@ -28,7 +28,13 @@ def tiny() -> ReidAblationSettings:
             training=replace(recipe.training, epochs=1),
         ),
         people=PeopleSettings(
-            train_identities=4, validation_identities=0, test_identities=4, images_per_camera=2, absent=0.0
+            train_identities=4,
+            validation_identities=0,
+            test_identities=4,
+            images_per_camera=2,
+            height=32,
+            width=16,
+            absent=0.0,
         ),
     )
 
@@ -40,6 +46,7 @@ def done(tmp_path_factory: pytest.TempPathFactory, messages: Any) -> tuple[Path,
         return folder, run(tiny(), folder), told
 
 
+@pytest.mark.slow
 def test_every_row_and_seed_is_trained_and_scored(done: tuple[Path, ReidAblationResult, list[str]]) -> None:
     folder, result, told = done
     trained = result.trainings
@@ -52,6 +59,7 @@ def test_every_row_and_seed_is_trained_and_scored(done: tuple[Path, ReidAblation
     assert first != second
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_done_again(done: tuple[Path, ReidAblationResult, list[str]]) -> None:
     folder, result, _ = done
     times = {file: file.stat().st_mtime_ns for file in folder.rglob("model.safetensors")}
@@ -59,6 +67,7 @@ def test_what_is_done_is_not_done_again(done: tuple[Path, ReidAblationResult, li
     assert times == {file: file.stat().st_mtime_ns for file in folder.rglob("model.safetensors")}
 
 
+@pytest.mark.slow
 def test_another_recipe_or_other_people_need_another_folder(done: tuple[Path, ReidAblationResult, list[str]]) -> None:
     folder = done[0]
     longer = replace(tiny(), recipe=replace(tiny().recipe, training=replace(tiny().recipe.training, epochs=2)))
@@ -68,6 +77,7 @@ def test_another_recipe_or_other_people_need_another_folder(done: tuple[Path, Re
         run(replace(tiny(), people=replace(tiny().people, difficulty="easy")), folder)
 
 
+@pytest.mark.slow
 def test_the_report_holds_every_figure(done: tuple[Path, ReidAblationResult, list[str]], tmp_path: Path) -> None:
     result = done[1]
     files = write_report(result, tmp_path)

@@ -229,6 +229,7 @@ def test_a_full_disk_ends_the_training_and_the_last_checkpoint_stands(
     assert all(torch.equal(value, weights(uninterrupted)[name]) for name, value in weights(tmp_path).items())
 
 
+@pytest.mark.slow
 def test_a_limit_on_the_size_of_files_ends_the_training(nursery: Nursery, tmp_path: Path) -> None:
     folder, errors = tmp_path / "run", tmp_path / "errors"
     child = "tests.training.toytask:child"

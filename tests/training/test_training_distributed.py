@@ -67,6 +67,7 @@ def test_small_collectives(nursery: Nursery, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.glob("done*")) == ["done-0", "done-1"]
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(nursery: Nursery, tmp_path: Path) -> None:
     # Not by Adam: a bias before batch normalisation has no gradient but rounding, which Adam scales up to full steps.
     options: dict[str, Any] = {"optimizer": "sgd", "information_epochs": 3}
@@ -87,6 +88,7 @@ def test_two_processes_train_as_one(nursery: Nursery, tmp_path: Path) -> None:
     assert [row.nats for row in tables[1]] == pytest.approx([row.nats for row in tables[0]], abs=0.01)
 
 
+@pytest.mark.slow
 def test_sigterm_to_one_stops_both_and_they_go_on(nursery: Nursery, tmp_path: Path) -> None:
     options: dict[str, Any] = {"epochs": 15, "select": "best"}
     _run(nursery, "train_together", tmp_path / "one go", tmp_path / "errors", **options)

@@ -106,6 +106,7 @@ def test_half_precision_learns_the_same(tmp_path: Path, precision: str, uninterr
 # -- information ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_information_is_measured_before_the_first_step_every_so_often_and_after_the_last(measured: Path) -> None:
     rows = read_information(measured / TABLE)
     assert [(row.step, row.name) for row in rows] == [(epoch * STEPS, name) for epoch in (0, 2, 3) for name in "vz"]

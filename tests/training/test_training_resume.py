@@ -122,6 +122,7 @@ def test_a_run_left_during_its_validation_validates_when_it_goes_on(
     _same(tmp_path, uninterrupted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [2, 2 * STEPS])
 def test_measuring_information_changes_nothing_and_goes_on_exactly(
     uninterrupted: Path, measured: Path, tmp_path: Path, step: int
@@ -135,6 +136,7 @@ def test_measuring_information_changes_nothing_and_goes_on_exactly(
     assert (tmp_path / PICTURE).read_bytes() == (measured / PICTURE).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_run_left_while_it_is_measured_is_measured_when_it_goes_on(
     measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

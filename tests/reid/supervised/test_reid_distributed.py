@@ -34,6 +34,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     nursery.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_two_processes_give_the_gradient_of_one(together: Path, name: str) -> None:
     expected = gradients(name)

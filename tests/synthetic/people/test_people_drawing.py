@@ -251,6 +251,7 @@ def test_the_sheet_shows_what_the_set_holds() -> None:
     np.testing.assert_array_equal(page[38:70, 22:38], render(shown.person, shown.camera, third, "infrared", 32, 16))
 
 
+@pytest.mark.slow
 def test_untrained_baselines_are_near_chance_across_modalities() -> None:
     """Rank-1 against three visible pictures of each of 60 people: chance is 1/60."""
     people = range(1, 61)
