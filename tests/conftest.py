@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from filelock import FileLock
 
 from limbeck.cli import main
+
+if TYPE_CHECKING:
+    from limbeck.reid.recipe import ReidRecipe
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -61,6 +64,22 @@ def small_people(built_once: Callable[..., Path]) -> Path:
     from limbeck.synthetic.people import make_people
 
     return built_once("small-people", lambda folder: make_people(folder / "sysu", PEOPLE)) / "sysu"
+
+
+@pytest.fixture(scope="session")
+def small_recipe(small_people: Path) -> "ReidRecipe":
+    """A recipe that trains on them in a second."""
+    from tests.small import recipe
+
+    return recipe(small_people)
+
+
+@pytest.fixture(scope="session")
+def small_run(small_recipe: "ReidRecipe", built_once: Callable[..., Path]) -> Path:
+    """The folder of a finished training by it."""
+    from limbeck.reid.runs import train_run
+
+    return built_once("small-run", lambda folder: train_run(small_recipe, folder))
 
 
 @pytest.fixture

@@ -7,9 +7,8 @@ import pytest
 
 from limbeck.cli import main
 from limbeck.multiview.data import assemble, save, stratified_folds
-from limbeck.synthetic.people import PeopleSettings, make_people
 
-TINY = ["--recipe.epochs", "3", "--recipe.encoder", "[16,8]", "--recipe.representation", "4"]
+TINY = ["--recipe.epochs", "2", "--recipe.encoder", "[16,8]", "--recipe.representation", "4"]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +52,7 @@ def test_features_get_a_table_and_a_folder(features, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_set_is_diagnosed_as_it_is(multiview, capsys):
-    assert main(["diagnose", str(multiview / "made.npz")]) == 0
+    assert main(["diagnose", str(multiview / "made.npz"), "--folds", "2"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("228 samples of 3 classes")
     assert "I(v;y)" not in out
@@ -61,7 +60,7 @@ def test_a_set_is_diagnosed_as_it_is(multiview, capsys):
 
 @pytest.mark.slow
 def test_a_multiview_run_is_diagnosed(multiview, capsys):
-    made = ["--data", str(multiview / "made.npz"), "--split", "all"]
+    made = ["--probe_folds", "2", "--data", str(multiview / "made.npz"), "--split", "all"]
     assert main(["diagnose", str(multiview / "mv2d"), *made]) == 0
     out = capsys.readouterr().out
     assert "gap I(v;y) - I(z;y)" in out
@@ -79,32 +78,13 @@ def test_training_logs_the_information(multiview):
 
 
 @pytest.mark.slow
-def test_a_reid_run_is_diagnosed(tmp_path, capsys):
-    people = PeopleSettings(
-        train_identities=4,
-        validation_identities=0,
-        test_identities=5,
-        images_per_camera=4,
-        height=32,
-        width=16,
-        absent=0.0,
-    )
-    make_people(tmp_path / "people", people)
-    small = (
-        "data: {height: 32, width: 16, identities: 2, pictures: 2}\n"
-        "network: {encoder: small, weights: none, hidden: [16], representation: 8, head_hidden: null}\n"
-        "training: {epochs: 1, warmup_epochs: 0, validate_epochs: 0}\n"
-    )
-    (tmp_path / "small.yaml").write_text(small)
-    words = ["train", "reid", "--config", str(tmp_path / "small.yaml"), "--data.root", str(tmp_path / "people")]
-    assert main([*words, "--out", str(tmp_path / "run")]) == 0
-    capsys.readouterr()
-    assert main(["diagnose", str(tmp_path / "run"), "--out", str(tmp_path / "report")]) == 0
+def test_a_reid_run_is_diagnosed(small_run, tmp_path, capsys):
+    assert main(["diagnose", str(small_run), "--folds", "2", "--out", str(tmp_path / "report")]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("40 samples of 5 classes")  # 8 infrared pictures of each, with as many visible ones
+    assert out.startswith("20 samples of 5 classes")  # 4 infrared pictures of each, with as many visible ones
     assert "visible searches infrared" in out
     assert (tmp_path / "report" / "venn.png").is_file()
-    assert main(["diagnose", str(tmp_path / "run"), "--branch", "specific"]) == 0
+    assert main(["diagnose", str(small_run), "--folds", "2", "--branch", "specific"]) == 0
 
 
 @pytest.mark.slow
@@ -152,12 +132,13 @@ def test_the_table_is_printed_even_where_the_report_cannot_be_written(features, 
             "fitting",
             [
                 *("--widths", "[2]", "--objectives", "[none]", "--measured", "[1]", "--folds", "1"),
+                *("--probe_folds", "2"),
                 "--recipe.epochs",
                 "2",
             ],
             "made",
         ),
-        ("diagnosis", ["--rows", "[E+B,E+B+MV2D]", "--folds", "1", "--recipe.epochs", "2"], "made"),
+        ("diagnosis", ["--rows", "[E+B,E+B+MV2D]", "--folds", "1", "--probe_folds", "2", "--recipe.epochs", "2"], "made"),
     ],
 )
 def test_studies_write_their_settings_a_table_and_a_page(multiview, tmp_path, capsys, study, options, page):
