@@ -40,7 +40,7 @@ def multiview(tmp_path_factory):
 
 
 def test_features_get_a_table_and_a_folder(features, tmp_path, capsys):
-    assert main(["diagnose", str(features), "--out", str(tmp_path / "report")]) == 0
+    assert main(["diagnose", str(features), "--folds", "2", "--out", str(tmp_path / "report")]) == 0
     out = capsys.readouterr().out
     assert "only in this view" in out
     assert "left" in out
@@ -115,7 +115,7 @@ def test_the_table_is_printed_even_where_the_report_cannot_be_written(features, 
 
     monkeypatch.setattr("limbeck.information.diagnosis.report.write_json", full)
     with pytest.raises(SystemExit) as caught:
-        main(["diagnose", str(features), "--out", str(tmp_path / "report")])
+        main(["diagnose", str(features), "--folds", "2", "--out", str(tmp_path / "report")])
     out, err = capsys.readouterr()
     assert caught.value.code == 2
     assert "only in this view" in out

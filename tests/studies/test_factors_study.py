@@ -54,7 +54,7 @@ def rows(people, representations):
     torch.set_num_threads(1)
     names = [name for name in FACTORS if name not in ("identity", "lower colour", "step", "bag")]
     measured = measure_factors(
-        representations, people, modality=people["modality"], identity=people["identity"], names=names
+        representations, people, modality=people["modality"], identity=people["identity"], names=names, folds=3
     )
     torch.set_num_threads(before)
     return measured
@@ -104,6 +104,7 @@ def test_rows_are_whole_and_in_order(rows, representations):
         assert row.nats <= row.entropy
 
 
+@pytest.mark.slow
 def test_identity_is_read_over_pictures(people, representations):
     few = people["identity"] <= 12
     codes = people["identity"][few]
