@@ -40,7 +40,7 @@ def multiview(tmp_path_factory):
 
 
 def test_features_get_a_table_and_a_folder(features, tmp_path, capsys):
-    assert main(["diagnose", str(features), "--folds", "2", "--out", str(tmp_path / "report")]) == 0
+    assert main(["diagnose", str(features), "--probe_folds", "2", "--out", str(tmp_path / "report")]) == 0
     out = capsys.readouterr().out
     assert "only in this view" in out
     assert "left" in out
@@ -52,7 +52,7 @@ def test_features_get_a_table_and_a_folder(features, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_set_is_diagnosed_as_it_is(multiview, capsys):
-    assert main(["diagnose", str(multiview / "made.npz"), "--folds", "2"]) == 0
+    assert main(["diagnose", str(multiview / "made.npz"), "--probe_folds", "2"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("228 samples of 3 classes")
     assert "I(v;y)" not in out
@@ -79,12 +79,12 @@ def test_training_logs_the_information(multiview):
 
 @pytest.mark.slow
 def test_a_reid_run_is_diagnosed(small_run, tmp_path, capsys):
-    assert main(["diagnose", str(small_run), "--folds", "2", "--out", str(tmp_path / "report")]) == 0
+    assert main(["diagnose", str(small_run), "--probe_folds", "2", "--out", str(tmp_path / "report")]) == 0
     out = capsys.readouterr().out
     assert out.startswith("20 samples of 5 classes")  # 4 infrared pictures of each, with as many visible ones
     assert "visible searches infrared" in out
     assert (tmp_path / "report" / "venn.png").is_file()
-    assert main(["diagnose", str(small_run), "--folds", "2", "--branch", "specific"]) == 0
+    assert main(["diagnose", str(small_run), "--probe_folds", "2", "--branch", "specific"]) == 0
 
 
 @pytest.mark.slow
@@ -115,7 +115,7 @@ def test_the_table_is_printed_even_where_the_report_cannot_be_written(features, 
 
     monkeypatch.setattr("limbeck.information.diagnosis.report.write_json", full)
     with pytest.raises(SystemExit) as caught:
-        main(["diagnose", str(features), "--folds", "2", "--out", str(tmp_path / "report")])
+        main(["diagnose", str(features), "--probe_folds", "2", "--out", str(tmp_path / "report")])
     out, err = capsys.readouterr()
     assert caught.value.code == 2
     assert "only in this view" in out
@@ -138,7 +138,11 @@ def test_the_table_is_printed_even_where_the_report_cannot_be_written(features, 
             ],
             "made",
         ),
-        ("diagnosis", ["--rows", "[E+B,E+B+MV2D]", "--folds", "1", "--probe_folds", "2", "--recipe.epochs", "2"], "made"),
+        (
+            "diagnosis",
+            ["--rows", "[E+B,E+B+MV2D]", "--folds", "1", "--probe_folds", "2", "--recipe.epochs", "2"],
+            "made",
+        ),
     ],
 )
 def test_studies_write_their_settings_a_table_and_a_page(multiview, tmp_path, capsys, study, options, page):
