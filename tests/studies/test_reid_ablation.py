@@ -1,6 +1,7 @@
 """The re-identification ablation: rows, resumption, figures, report."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,20 @@ def test_what_is_done_is_not_done_again(done: tuple[Path, ReidAblationResult, li
     times = {file: file.stat().st_mtime_ns for file in folder.rglob("model.safetensors")}
     assert run(tiny(), folder) == result
     assert times == {file: file.stat().st_mtime_ns for file in folder.rglob("model.safetensors")}
+
+
+@pytest.mark.slow
+def test_figures_stored_under_earlier_names_of_settings_are_read(
+    done: tuple[Path, ReidAblationResult, list[str]], tmp_path: Path
+) -> None:
+    folder, result, _ = done
+    shutil.copytree(folder, tmp_path / "stored")
+    for file in (tmp_path / "stored").rglob("figures.json"):
+        held = json.loads(file.read_text())
+        data = held["recipe"]["data"]
+        data |= {"split": data.pop("fold"), "parts": data.pop("splits")}
+        file.write_text(json.dumps(held))
+    assert run(tiny(), tmp_path / "stored") == result
 
 
 @pytest.mark.slow
