@@ -125,7 +125,7 @@ def test_known_nats_lie_within_the_intervals(build, views):
 
 
 def test_figures_agree_with_one_another():
-    found = diagnose(**drawn(two_views(), 600, 0, 2))
+    found = diagnose(**drawn(two_views(), 600, 0, 2), folds=2)
     first, second = found.views
     for view in found.views:
         assert view.gap.nats == pytest.approx(view.observation.nats - view.representation.nats)
@@ -159,6 +159,7 @@ def test_copies_are_redundant_and_an_exclusive_or_is_synergy():
     assert abs(diagnose(representations=apart, labels=bits[:, 0] ^ bits[:, 1]).joint.nats) < 0.01
 
 
+@pytest.mark.slow
 def test_agreement_and_calibration_of_known_predictions():
     world = two_views()
     given = drawn(world, 1500, 3, 2)
@@ -194,7 +195,7 @@ def test_search_across_two_views():
     rng = np.random.default_rng(0)
     y = np.arange(120) % 6
     things = 4 * np.eye(6)[y] + rng.normal(size=(120, 6))
-    found = diagnose(representations=[things, things + 0.01 * rng.normal(size=things.shape)], labels=y)
+    found = diagnose(representations=[things, things + 0.01 * rng.normal(size=things.shape)], labels=y, folds=2)
     there, back = found.retrieval
     assert (there.query, there.gallery, back.query) == ("1", "2", "2")
     assert there.pair == back.pair == 1.0
@@ -253,7 +254,9 @@ def test_scale_does_not_matter_and_whole_numbers_are_exact():
     rng = np.random.default_rng(0)
     y = np.arange(120) % 3
     z = np.eye(3)[y] + 0.2 * rng.normal(size=(120, 3))
-    plain, huge, tiny = (diagnose(representations=[z * scale, z * scale], labels=y) for scale in (1.0, 1e300, 1e-300))
+    plain, huge, tiny = (
+        diagnose(representations=[z * scale, z * scale], labels=y, folds=2) for scale in (1.0, 1e300, 1e-300)
+    )
     for other in (huge, tiny):
         assert other.joint.nats == pytest.approx(plain.joint.nats, abs=1e-3)
         assert other.retrieval[0].pair == 1.0

@@ -168,7 +168,13 @@ def test_a_report_says_what_evaluate_says(small_run: Path, tmp_path: Path) -> No
     ("device", "rerank", "ranked_on"), [("cpu", False, None), ("cuda", False, "cuda"), ("cuda", True, None)]
 )
 def test_ranks_are_computed_on_the_device_that_was_asked_for(
-    small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, rerank: bool, ranked_on: str | None
+    small_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    no_report: None,
+    device: str,
+    rerank: bool,
+    ranked_on: str | None,
 ) -> None:
     places, told = [], []
 

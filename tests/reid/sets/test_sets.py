@@ -89,6 +89,7 @@ def test_sysu_is_read(small_sysu: Path) -> None:
         people.split("gallery")
 
 
+@pytest.mark.slow
 def test_official_sysu_is_in_order(official_sysu: Path) -> None:
     assert sysu.check_sysu(sysu.load_sysu(official_sysu)) == []
     people = sysu.load_sysu(official_sysu)
@@ -252,6 +253,7 @@ def test_regdb_lists_that_do_not_fit_are_named(tmp_path: Path) -> None:
 # -- LLCM -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_official_llcm_is_in_order(official_llcm: Path) -> None:
     assert llcm.check_llcm(llcm.load_llcm(official_llcm)) == []
     people = llcm.load_llcm(official_llcm)
