@@ -9,7 +9,7 @@ import pytest
 from jsonargparse import ArgumentParser
 
 from limbeck.cli import main
-from limbeck.reid.recipe import ReidRecipe
+from limbeck.reid.recipe import ReidRecipe, shipped_recipe
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))]
@@ -90,16 +90,18 @@ def test_every_function_of_the_equations_exists() -> None:
         assert hasattr(importlib.import_module(module), attribute), name
 
 
-RECIPES = sorted((ROOT / "recipes").rglob("*.yaml"))
+RECIPES = sorted([*(ROOT / "recipes").rglob("*.yaml"), *(ROOT / "src").rglob("recipes/*.yaml")])
 
 
 def checked_by(recipe: Path) -> list[str]:
     """The command that reads a recipe; one that changes another is laid over it."""
     if recipe.parent.name == "multiview":
         return ["study", "multiview-ablation", "--config", str(recipe)]
-    over = {"table3-2021": "sysu-vd-2021", "table4-2022": "sysu-mv2d-2view", "reid": ""}[recipe.parent.name]
-    base = "sysu-mv2d-2view" if recipe.stem == "cam" else over
-    configs = [ROOT / "recipes" / "reid" / f"{base}.yaml"] * bool(base) + [recipe]
+    published = ROOT / "recipes" / "reid"
+    tables = {"table3-2021": published / "sysu-vd-2021.yaml", "table4-2022": published / "sysu-mv2d-2view.yaml"}
+    single = {"cam": published / "sysu-mv2d-2view.yaml", "demo": shipped_recipe("small")}
+    base = tables.get(recipe.parent.name) or single.get(recipe.stem)
+    configs = [recipe] if base is None else [base, recipe]
     return ["train", "reid", "--out", "run", *(word for file in configs for word in ("--config", str(file)))]
 
 

@@ -31,10 +31,13 @@ class Job:
     Attributes:
         run: called with the `Invocation`; yields what is to be printed, a text at a time.
         arguments: called with the parser (a `jsonargparse.ArgumentParser`), adds what can be said; None: nothing.
+        recipes: called with a name, gives the file of a shipped recipe, which `--config NAME` then reads; None: there
+            are none.
     """
 
     run: Reference
     arguments: Reference | None = None
+    recipes: Reference | None = None
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from limbeck.cli.parser import Parser
 from limbeck.errors import InputError
-from limbeck.reid.recipe import ReidRecipe
+from limbeck.reid.recipe import ReidRecipe, read_recipe, shipped_recipe
 
 
 def parser() -> Parser:
@@ -70,3 +71,19 @@ def test_the_flags_own_name_comes_before_a_longer_one() -> None:
     made.add_argument("--epochs", type=int, default=1)
     values = made.read(["--epochs", "7"])
     assert (values["epochs"], values["training"]["epochs"]) == (7, ReidRecipe().training.epochs)
+
+
+def test_a_shipped_recipe_is_named_like_a_file_and_a_file_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = parser()
+    made.recipes = shipped_recipe
+    values = made.read(["--config", "small", "--epochs", "2"])
+    shipped = read_recipe(shipped_recipe("small"))
+    assert values["training"]["learning_rate"] == shipped.training.learning_rate != ReidRecipe().training.learning_rate
+    assert values["training"]["epochs"] == 2 != shipped.training.epochs
+    (tmp_path / "small").write_text("training: {epochs: 5}\n")
+    assert made.read(["--config", "small"])["training"]["epochs"] == 5
+    with pytest.raises(InputError, match="tiny: there is no such file, and a shipped recipe must be one of small"):
+        made.read(["--config", "tiny"])

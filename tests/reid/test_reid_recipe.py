@@ -3,12 +3,20 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from limbeck.errors import InputError
 from limbeck.images.augmentation import AugmentationSettings
-from limbeck.reid.recipe import DataSettings, LossSettings, NetworkSettings, ReidRecipe
+from limbeck.reid.recipe import (
+    DataSettings,
+    LossSettings,
+    NetworkSettings,
+    ReidRecipe,
+    read_recipe,
+    shipped_recipe,
+)
 
 
 @pytest.mark.parametrize(
@@ -71,3 +79,22 @@ def test_an_unknown_key_is_refused() -> None:
     values["network"]["depth"] = 3
     with pytest.raises(InputError, match="not of this version"):
         ReidRecipe.from_dict(values)
+
+
+def test_the_shipped_recipes_are_found_by_name_and_can_be_read() -> None:
+    small = read_recipe(shipped_recipe("small"))
+    assert (small.network.encoder, small.network.hidden, small.network.head_hidden) == ("small", (512,), None)
+    assert (small.training.epochs, small.training.learning_rate, small.training.precision) == (24, 2e-3, "bf16")
+    assert small.data == replace(DataSettings(), height=64, width=32, steps_per_epoch=50)
+    with pytest.raises(InputError, match=r"^recipe must be one of small, not 'large'$"):
+        shipped_recipe("large")
+
+
+def test_a_recipe_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    for text in ("a: [", "network: {depth: 3}", "network: {encoder: 3}", "- 1"):
+        (tmp_path / "recipe.yaml").write_text(text)
+        with pytest.raises(InputError, match=r"recipe\.yaml") as caught:
+            read_recipe(tmp_path / "recipe.yaml")
+        assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="absent"):
+        read_recipe(tmp_path / "absent.yaml")

@@ -46,6 +46,8 @@ def _done(
 def _add(parser: Parser, job: Job) -> None:
     if job.arguments is not None:
         resolve(job.arguments)(parser)
+    if job.recipes is not None:
+        parser.recipes = resolve(job.recipes)
 
 
 # -- studies ----------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
@@ -39,6 +40,7 @@ class Parser(ArgumentParser):
     def __init__(self, verb: str, *, description: str, usage: str = "...", elsewhere: Any = None) -> None:
         super().__init__(prog=f"limbeck {verb}", usage=f"limbeck {verb} {usage}", description=description)
         self._elsewhere: Callable[[], dict[str, str]] = elsewhere or dict
+        self.recipes: Callable[[str], Path] | None = None
 
     def read(self, words: Sequence[str]) -> Namespace:
         """What the words say.
@@ -48,7 +50,7 @@ class Parser(ArgumentParser):
             SystemExit: help was asked for.
         """
         self._add_short()
-        return self.parse_args([self._exact(word) for word in words])
+        return self.parse_args(self._with_recipes([self._exact(word) for word in words]))
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         del ex
@@ -71,6 +73,19 @@ class Parser(ArgumentParser):
         if self._short:
             told = ", ".join(f"--{name} is short for --{flag}" for name, flag in self._short.items())
             self.epilog = f"{told}."
+
+    def _with_recipes(self, words: list[str]) -> list[str]:
+        """The words with the files of shipped recipes in place of their names."""
+        if self.recipes is None:
+            return words
+        found = list(words)
+        for place, word in enumerate(words):
+            if place and words[place - 1] == "--config" and re.fullmatch(r"[\w-]+", word) and not Path(word).exists():
+                try:
+                    found[place] = str(self.recipes(word))
+                except InputError as error:
+                    raise InputError(f"--config {word}: there is no such file, and a shipped {error}") from None
+        return found
 
     def _exact(self, word: str) -> str:
         """The word with its flag as the parser knows it.

@@ -8,7 +8,7 @@ TASK = Task(
     "reid",
     "train a re-identification model on visible and infrared pictures",
     "limbeck-reid-1",
-    train=Job(f"{_JOBS}:train", f"{_JOBS}:train_arguments"),
+    train=Job(f"{_JOBS}:train", f"{_JOBS}:train_arguments", recipes="limbeck.reid.recipe:shipped_recipe"),
     verbs={
         "evaluate": Job(f"{_JOBS}:evaluate", f"{_JOBS}:evaluate_arguments"),
         "diagnose": Job(f"{_JOBS}:diagnose", f"{_JOBS}:diagnose_arguments"),

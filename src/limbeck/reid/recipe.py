@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import yaml
+
 from limbeck.errors import InputError
+from limbeck.files import first_line
 from limbeck.images.augmentation import AugmentationSettings
 from limbeck.reid.sets import reid_sets
 from limbeck.settings import (
@@ -242,6 +246,30 @@ class ReidRecipe:
             return cls(**{name: _read(groups[name], name, held) for name, held in values.items()})
         except (TypeError, KeyError) as error:
             raise InputError(f"the recipe is not of this version ({error})") from None
+
+
+def shipped_recipe(name: str) -> Path:
+    """The YAML file of a recipe that comes with the package, such as "small".
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    shipped = {path.stem: path for path in sorted((Path(__file__).parent / "recipes").glob("*.yaml"))}
+    if name not in shipped:
+        raise InputError(f"recipe must be one of {', '.join(shipped)}, not {name!r}")
+    return shipped[name]
+
+
+def read_recipe(path: Path) -> ReidRecipe:
+    """The recipe of a YAML file; what it does not name is as by default.
+
+    Raises:
+        InputError: it cannot be read, or a value is unknown or does not fit.
+    """
+    try:
+        return ReidRecipe.from_dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: not a recipe ({first_line(error)})") from None
 
 
 def _read(kind: Callable[..., Any], group: str, values: Mapping[str, Any]) -> Any:

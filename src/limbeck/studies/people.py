@@ -21,16 +21,14 @@ import torch
 
 from limbeck.errors import InputError
 from limbeck.files import write_json
-from limbeck.images.augmentation import AugmentationSettings
 from limbeck.reid.embedding import Feature, search_feature
 from limbeck.reid.evaluation import embed_split
-from limbeck.reid.recipe import DataSettings, LossSettings, NetworkSettings, ReidRecipe
+from limbeck.reid.recipe import ReidRecipe, read_recipe, shipped_recipe
 from limbeck.reid.runs import decoded, load_run, train_run
 from limbeck.reid.sets.sysu import load_sysu
 from limbeck.reporting.console import quiet
 from limbeck.retrieval import SYSU, Features, evaluate
 from limbeck.synthetic.people import PeopleSettings, make_people
-from limbeck.training import TrainingSettings
 from limbeck.training.settings import resume_fingerprint
 
 logger = logging.getLogger(__name__)
@@ -38,36 +36,8 @@ FIGURES = "figures.json"
 
 
 def small_recipe() -> ReidRecipe:
-    """What is trained unless something else is asked for: the small encoder on pictures of 64 x 32, for processors.
-
-    The normalisation of pictures and the weight of ranking were chosen on held-out people of seed 0 and the standard
-    level, with "E"; nothing was tuned for any other row, and the studies' seeds do not include 0.
-    """
-    return ReidRecipe(
-        DataSettings(set="sysu", height=64, width=32, identities=8, pictures=4, steps_per_epoch=50),
-        NetworkSettings(
-            encoder="small",
-            weights="none",
-            normalization="picture",
-            pooling="stripes4",
-            hidden=(512,),
-            representation=256,
-            head_hidden=None,
-            critic_hidden=(512, 256),
-        ),
-        LossSettings(consistency="vcd+vmd", ranking_weight=5.0),
-        AugmentationSettings(pad=4, erase=0.3, channels=0.8, channel_mode="mix", tone=0.3),
-        TrainingSettings(
-            epochs=24,
-            optimizer="adamw",
-            learning_rate=2e-3,
-            weight_decay=0.05,
-            schedule="cosine",
-            warmup_epochs=2,
-            precision="bf16",
-            validate_epochs=0,
-        ),
-    )
+    """What is trained unless something else is asked for: the shipped recipe "small", for processors."""
+    return read_recipe(shipped_recipe("small"))
 
 
 # What each row changes: (network, loss).
