@@ -11,7 +11,7 @@ from limbeck.errors import InputError
 from limbeck.files import array_names
 from limbeck.information.arguments import add_diagnosis_arguments, diagnosis
 from limbeck.multiview.catalogue import download
-from limbeck.multiview.commands import check, describe, list_sets
+from limbeck.multiview.check import check, describe, list_sets
 from limbeck.multiview.convert import convert
 from limbeck.multiview.data import EMBEDDED, load
 from limbeck.multiview.diagnosis import view_features_of_run, view_features_of_set

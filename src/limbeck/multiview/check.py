@@ -1,4 +1,4 @@
-"""What the verbs on multi-view sets say: the list of known sets, a description, a list of doubts."""
+"""The list of known multi-view sets, a description of one, and what makes it doubtful."""
 
 from __future__ import annotations
 

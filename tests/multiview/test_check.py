@@ -10,7 +10,7 @@ from scipy import sparse
 
 from limbeck.errors import InputError
 from limbeck.multiview.catalogue import CATALOGUE
-from limbeck.multiview.commands import check, describe, list_sets
+from limbeck.multiview.check import check, describe, list_sets
 from limbeck.multiview.data import assemble, load, save, stratified_folds
 
 CODES = np.repeat([0, 1, 2], 10)
