@@ -1,4 +1,4 @@
-"""Run every benchmark: `python -m benchmarks [views] [splits] [loop] [retrieval] [people] [reid] [diagnosis]`."""
+"""Run every benchmark: `python -m benchmarks [views] [folds] [loop] [retrieval] [people] [reid] [diagnosis]`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sys
 import torch
 from rich.console import Console
 
-from benchmarks import diagnosis, loop, people, reid, retrieval, splits, views
+from benchmarks import diagnosis, folds, loop, people, reid, retrieval, views
 
 BENCHMARKS = {
     "views": views.run,
-    "splits": splits.run,
+    "folds": folds.run,
     "loop": loop.run,
     "retrieval": retrieval.run,
     "people": people.run,

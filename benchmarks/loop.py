@@ -21,7 +21,7 @@ EPOCHS = 4
 
 
 def run(source: str = "digits") -> Table:
-    """Seconds of one fit, both ways, without a validation part on either side."""
+    """Seconds of one fit, both ways, without a validation split on either side."""
     data = load(source)
     views = read_views(data.views)
     training = data.split("train")

@@ -1,4 +1,4 @@
-"""Five splits in one batched program against five separate fits, on the embedded digits."""
+"""Five folds in one batched program against five separate fits, on the embedded digits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EPOCHS = 4
 
 
 def run(source: str = "digits") -> Table:
-    """Seconds for five splits side by side, one after the other, and by a plain loop one after the other."""
+    """Seconds for five folds side by side, one after the other, and by a plain loop one after the other."""
     data = load(source)
     views = read_views(data.views)
     folds = [Fold(data.split("train", fold), data.split("validation", fold)) for fold in range(5)]
@@ -34,7 +34,7 @@ def run(source: str = "digits") -> Table:
             plain_fit(views, data.labels, fold.training, recipe, classes=data.classes)
 
     seconds = medians({"side by side": lambda: fit(folds), "separate": separate, "plain": plain}, repeats=3)
-    table = Table(title=f"Five splits of {data.name}, {EPOCHS} epochs each")
+    table = Table(title=f"Five folds of {data.name}, {EPOCHS} epochs each")
     for heading in ("how", "seconds", "against side by side"):
         table.add_column(heading, justify="left" if heading == "how" else "right")
     for name, label in (
