@@ -1,4 +1,4 @@
-"""Tables of features from several sources, some of them missing for some people: fit, predict, what each view contributes, save."""
+"""Tables of features from several sources, some of them missing for some people: fit, predict, contributions, save."""
 
 from __future__ import annotations
 

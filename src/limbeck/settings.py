@@ -133,7 +133,7 @@ def _annotations(kind: Any) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in fields(kind)}
 
 
-# What each plain type takes, and its names; bool is a whole number to Python, but true is no number of epochs.
+# What each plain type takes, and its names; bool is a whole number to Python, but true is not a number of epochs.
 _PLAIN: dict[Any, tuple[type, str, str]] = {
     bool: (bool, "true or false", "true or false"),
     int: (Integral, "a whole number", "whole numbers"),

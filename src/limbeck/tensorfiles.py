@@ -134,7 +134,7 @@ def read_description(path: str | os.PathLike[str]) -> dict[str, Any]:
         with safe_open(file, framework="pt", device="cpu") as stream:
             description = json.loads((stream.metadata() or {})["limbeck"])
         if not isinstance(description["format"], str):
-            raise TypeError("its format is no word")
+            raise TypeError("its format is not a word")
     except DAMAGE as error:
         raise InputError(f"{file}: not a file of limbeck, or damaged ({' '.join(str(error).split())})") from None
     return dict(description)

@@ -49,7 +49,7 @@ def test_pictures_that_are_none_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"x.jpg: is empty"):
         read_image(file)
     file.write_bytes(b"GIF89a" + bytes(100))
-    with pytest.raises(InputError, match=r"x.jpg: is no JPEG, PNG or BMP"):
+    with pytest.raises(InputError, match=r"x.jpg: is not a JPEG, PNG or BMP"):
         read_image(file)
     photograph(file, 0, (64, 64))
     file.write_bytes(file.read_bytes()[:600])

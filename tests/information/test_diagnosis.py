@@ -315,7 +315,7 @@ LABELS = np.arange(30) % 3
         ),
         ({"representations": [GOOD, np.where(GOOD > 1, np.nan, GOOD)]}, "representations[1] must be finite"),
         ({"representations": [GOOD, np.ones((30, 4))]}, "representations[1] is constant"),
-        ({"representations": GOOD}, "representations must be a list with one matrix a view"),
+        ({"representations": GOOD}, "representations must be a list with one matrix per view"),
         ({"representations": []}, "representations must hold at least one view"),
         ({"representations": [GOOD[:, 0]]}, "representations[0] must be real numbers of shape (samples, features)"),
         ({"observations": [GOOD, GOOD]}, "observations must be of 1 views, as representations are, not 2"),

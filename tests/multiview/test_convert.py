@@ -76,7 +76,7 @@ def test_mat_with_strings_and_chosen_keys(tmp_path: Path) -> None:
     assert convert(path, tmp_path / "o.npz", views_key="shape", labels_key="kind").view_names == ("shape",)
     with pytest.raises(InputError, match="no 'size'; views_key"):
         convert(path, tmp_path / "o.npz", views_key="size", labels_key="kind")
-    with pytest.raises(InputError, match="'kind2' is no matrix"):
+    with pytest.raises(InputError, match="'kind2' is not a matrix"):
         convert(path, tmp_path / "o.npz", views_key="kind2", labels_key="kind")
 
 

@@ -100,7 +100,7 @@ def _shared(verb: SharedVerb, words: Sequence[str]) -> Iterator[str]:
 
 
 def _inputs(words: Sequence[str]) -> Iterator[str]:
-    """Words that are no flags; those behind a flag, which may be its value, last."""
+    """Words that are not flags; those behind a flag, which may be its value, last."""
     pairs = [(before, word) for before, word in zip(("", *words), words, strict=False) if not word.startswith("-")]
     for behind in (False, True):
         yield from (word for before, word in pairs if (before.startswith("--") and "=" not in before) == behind)

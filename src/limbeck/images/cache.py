@@ -70,7 +70,7 @@ def decoded_images(
     Args:
         root: the folder that paths are relative to.
         paths: of the pictures, in any order; the cache is the same.
-        folder: where the cache lies or is to lie; one cache a folder.
+        folder: where the cache lies or is to lie; one cache per folder.
         size: (height, width) in pixels.
         skip_corrupt: leave unreadable pictures out, and list them, instead of refusing.
         workers: threads that decode; default: all cores.

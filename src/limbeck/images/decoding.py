@@ -34,7 +34,7 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.ui
         size: (height, width) in pixels to resize to, bilinear with antialiasing; default: as it is.
 
     Raises:
-        InputError: there is no such file, it is no picture, damaged, of no size, or unfolds to more than `MAX_PIXELS`.
+        InputError: there is no such file, it is not a picture, damaged, empty, or unfolds to more than `MAX_PIXELS`.
     """
     try:
         with warnings.catch_warnings():
@@ -53,7 +53,7 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.ui
     except InputError:
         raise
     except UnidentifiedImageError:
-        told = "is empty" if path.stat().st_size == 0 else "is no JPEG, PNG or BMP picture, or a damaged one"
+        told = "is empty" if path.stat().st_size == 0 else "is not a JPEG, PNG or BMP picture, or a damaged one"
         raise InputError(f"{path}: {told}") from None
     except Image.DecompressionBombError:
         raise InputError(f"{path}: unfolds to more than {MAX_PIXELS} pixels; refused") from None

@@ -39,7 +39,7 @@ class Draw(NamedTuple):
 
 
 class PKSampler:
-    """Draws P classes and K pictures of each in every group, a batch a step.
+    """Draws P classes and K pictures of each in every group, one batch per step.
 
     Every epoch goes through the classes in an order of its own, round after round, P at a time; those that whole
     batches leave over sit out the round. What is drawn depends on (seed, epoch, place in the epoch) alone. A class with

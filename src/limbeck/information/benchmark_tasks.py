@@ -73,7 +73,7 @@ class BenchmarkTask:
         """Independent draws; the same seed gives the same ones.
 
         Raises:
-            InputError: `samples` or `seed` is no whole number from 1 or 0.
+            InputError: `samples` or `seed` is not a whole number from 1 or 0.
 
         Example:
             >>> task = benchmark_task("normal")

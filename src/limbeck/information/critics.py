@@ -366,7 +366,7 @@ def _log_mean_exp(joint_scores: Tensor, product_scores: Tensor) -> Tensor:
 
 
 def _contributions(scores: NDArray[np.float64], estimator: CriticEstimator) -> NDArray[np.float64]:
-    r"""The linearised figure of a block: one contribution a sample, whose mean is the figure.
+    r"""The linearised figure of a block: one contribution per sample, whose mean is the figure.
 
     A sample enters with its own pair, and with all pairs that its x or its y has a part in: that part, less its mean,
     is taken off.

@@ -28,7 +28,7 @@ class JointDistribution:
     to rounding (about 1e-15); nothing is clamped.
 
     Args:
-        table: probabilities, one axis a variable. A sum that is not quite 1 (within 1e-9) is divided out. The attribute
+        table: probabilities, one axis per variable. A sum not quite 1 (within 1e-9) is divided out. The attribute
             of this name is float64 and read-only.
         names: of the variables, one an axis. The attribute of this name is a tuple.
 

@@ -26,8 +26,8 @@ def quantile_classes(values: ArrayLike, classes: int = 4) -> NDArray[np.int64]:
         `(samples,)` int64 in the order of the values, counted from 0 without gaps.
 
     Raises:
-        InputError: `values` is not a row of finite numbers, or holds fewer than `classes`; `classes` is no whole number
-            from 2.
+        InputError: `values` is not a row of finite numbers, or holds fewer than `classes`; `classes` is not a whole
+            number from 2.
 
     Example:
         >>> quantile_classes([0.1, 9.0, 0.2, 3.0], classes=2)

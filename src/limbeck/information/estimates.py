@@ -39,12 +39,12 @@ class InformationEstimate:
 def estimate_of(
     contributions: NDArray[np.float64], *, bound: Bound, saturates: float | None, estimator: str
 ) -> InformationEstimate:
-    r"""The mean of one contribution a sample, with the interval of a mean.
+    r"""The mean of one contribution per sample, with the interval of a mean.
 
     .. math:: \bar c \pm t_{n-1} \, s / \sqrt n
 
     where :math:`\bar c` and s are mean and standard deviation of the n contributions and t is Student's quantile at
-    97.5 %. A figure that is no plain mean is given as its linearisation (its influence function), which has the same
+    97.5 %. A figure that is not a plain mean is given as its linearisation (its influence function), which has the same
     mean, and the interval is then right to first order.
 
     Args:

@@ -83,7 +83,7 @@ def whole_number(value: object, name: str, *, least: int) -> int:
     """The value as an int.
 
     Raises:
-        InputError: it is no whole number from `least`.
+        InputError: it is not a whole number from `least`.
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise InputError(f"{name} must be a whole number from {least}, not {value!r}")

@@ -29,8 +29,8 @@ def ksg_information(x: ArrayLike, y: ArrayLike, neighbours: int = 3, *, seed: in
     and y are each divided by the mean absolute deviation of all their entries first: where one has far larger numbers
     than the other, the formula gives nothing. The scales of columns within x or within y are left alone, and count.
 
-    It is no bound. Of few columns its error is small; with more it collapses: of a few hundred or thousand samples in
-    twenty columns nearest neighbours are hardly nearer than any others, and the figure is far below the truth. Strong
+    It is not a bound. Of few columns its error is small; with more it collapses: of a few hundred or thousand samples
+    in twenty columns nearest neighbours are hardly nearer than any others, and the figure is far below the truth. Strong
     dependence is underestimated too.
 
     The interval is subsampling's: samples are cut into 10 parts (fewer where they would be too small), 5 times, and the
@@ -83,7 +83,7 @@ def ross_information(x: ArrayLike, labels: ArrayLike, neighbours: int = 3, *, se
     :math:`m_i` the number of samples of all classes that are nearer than :math:`r_i`, itself included. The whole vector
     is used; a sum over columns would count what they share more than once.
 
-    It is no bound, and it collapses as columns are added (of five Gaussian classes and 1000 samples in 64 columns it
+    It is not a bound, and it collapses as columns are added (of five Gaussian classes and 1000 samples in 64 columns it
     misses a quarter or so). The scale of each column counts. The interval is that of `ksg_information`, with parts that
     hold every class alike.
 

@@ -61,7 +61,7 @@ def encoder_information(mean: ArrayLike, log_variance: ArrayLike, *, seed: int =
     (20,000 x 512: 0.55 GB beyond it).
 
     Args:
-        mean: `(samples, features)` finite real numbers, one row an input.
+        mean: `(samples, features)` finite real numbers, one row per input.
         log_variance: the same shape; natural logarithm.
         seed: of the draws and the halves.
 

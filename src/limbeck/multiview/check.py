@@ -74,7 +74,7 @@ def check(path: str | os.PathLike[str]) -> list[str]:
     view; classes absent from a split of a fold; splits without samples; no folds.
 
     Raises:
-        InputError: the file is no valid set at all (see `load`).
+        InputError: the file is not a valid set at all (see `load`).
     """
     data = load(path)
     doubts: list[str] = []

@@ -106,7 +106,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         view_shapes_: features of each view and whether it is sparse; 0 features for a view that nobody had.
         network_: the trained `MultiViewNetwork`.
         n_features_in_: columns of X where X is one matrix, else the features of all views together.
-        history_: one entry an epoch: loss, validation accuracy, learning rate.
+        history_: one entry per epoch: loss, validation accuracy, learning rate.
         best_epoch_: whose weights are used.
         temperature_: divides the logits of samples that have all views.
         leave_one_out_temperature_: one a view: divides the logits of samples that lack that view; of a sample that

@@ -248,7 +248,7 @@ def _cells(value: Any) -> dict[str, Any]:
 
 def _plain(value: Any, key: str, path: Path) -> Any:
     if not _is_matrix(value):
-        raise InputError(f"{path}: {key!r} is no matrix of numbers; views_key must name matrices or one cell array")
+        raise InputError(f"{path}: {key!r} is not a matrix of numbers; views_key must name matrices or one cell array")
     return value
 
 

@@ -34,7 +34,7 @@ def train_folds(
     label: str = "training",
     callback: Callback | None = None,
 ) -> list[Trained]:
-    """Train a model a fold, all side by side in one batched program.
+    """Train one model per fold, all side by side in one batched program.
 
     Args:
         data: the set.

@@ -56,7 +56,7 @@ class Predictions:
 class ViewScaler(nn.Module):
     """Scale the features of one view with numbers that were measured on each model's training split.
 
-    Dense: (x - mean) * factor, clipped. Sparse: values * factor, with one factor a model, so that zeros stay zeros.
+    Dense: (x - mean) * factor, clipped. Sparse: values * factor, with one factor per model, so that zeros stay zeros.
 
     Shapes: dense (models, batch, features), or `SparseRows` of all models one after the other.
     """
@@ -91,7 +91,7 @@ class MultiViewNetwork(nn.Module):
         shapes: width and kind of each view.
         classes: number of classes.
         recipe: widths, dropout, normalisation.
-        seeds: one integer a model; a model's initial weights and random draws depend on its own seed alone.
+        seeds: one integer per model; a model's initial weights and random draws depend on its own seed alone.
         device: where the parameters and the random draws live.
     """
 

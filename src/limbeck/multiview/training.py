@@ -64,7 +64,7 @@ class Trained:
         network: with this model alone, in evaluation mode, at its best epoch.
         temperature: divides the joint logits so that probabilities are calibrated on the validation split; 1 without
             one.
-        history: one entry an epoch.
+        history: one entry per epoch.
         best_epoch: position in `history` of the epoch whose weights were kept.
         interrupted: whether Ctrl-C ended the training early.
     """
@@ -119,7 +119,7 @@ def train(
     progress: EpochProgress | None = None,
     callback: Callback | None = None,
 ) -> list[Trained]:
-    """Train one model a fold, all of them side by side in one batched program.
+    """Train one model per fold, all of them side by side in one batched program.
 
     What becomes of a model depends on its fold, its seed and the recipe, not on the models beside it. All models step
     together; one with fewer samples gets empty places at the end of an epoch, and one that stops early leaves the rest.

@@ -45,7 +45,7 @@ def read_views(given: Any, *, columns: ViewColumns | None = None, names: Sequenc
     """Read views given as a list, a dict or one matrix.
 
     Args:
-        given: a list or tuple with one matrix a view (None where a view is missing for all samples); a dict from name
+        given: a list or tuple with one matrix per view (None where a view is missing for all samples); a dict from name
             to matrix (a name that `names` knows and the dict lacks is missing for all samples); or one matrix whose
             columns are cut into views by `columns`. A matrix is an array, a SciPy sparse matrix or a DataFrame. A row
             of NaN alone says that the sample lacks the view.
@@ -199,7 +199,7 @@ def _cut(matrix: Any, columns: ViewColumns | None) -> dict[str, Any]:
 def _length(matrix: Any, name: str) -> int:
     shape = _shape(matrix, f"view {name!r}")
     if len(shape) != 2:
-        hint = "Reshape your data" if len(shape) == 1 else "give one row a sample"
+        hint = "Reshape your data" if len(shape) == 1 else "give one row per sample"
         raise InputError(f"view {name!r} must be a matrix (samples, features), got shape {shape}: {hint}")
     return int(shape[0])
 

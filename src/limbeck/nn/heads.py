@@ -75,7 +75,7 @@ class AdditiveHead(nn.Module):
 
 
 class ClassificationHead(nn.Module):
-    """Logits from one vector a sample: one linear layer, or two with normalisation and dropout between them.
+    """Logits from one vector per sample: one linear layer, or two with normalisation and dropout between them.
 
     With `hidden`, the layers are linear, batch normalisation, leaky ReLU of slope 0.1, dropout, linear.
 

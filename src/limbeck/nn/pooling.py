@@ -1,4 +1,4 @@
-"""Pooling: from the maps of an encoder to one vector a picture."""
+"""Pooling: from the maps of an encoder to one vector per picture."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class GeneralizedMean(nn.Module):
 class Stripes(nn.Module):
     """Average plus maximum of every map over each of several horizontal stripes, one stripe after the other.
 
-    Where the height is no multiple of the number of stripes, neighbouring stripes share a row.
+    Where the height is not a multiple of the number of stripes, neighbouring stripes share a row.
 
     Args:
         stripes: their number, from top to bottom.

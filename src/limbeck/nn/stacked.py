@@ -1,6 +1,6 @@
 """Layers that hold many independent copies of themselves and apply each to its own slice of the input.
 
-`stack` is a tuple of leading dimensions: `()` is an ordinary layer, `(views,)` one copy a view, `(models, views)` one
+`stack` is a tuple of leading dimensions: `()` is an ordinary layer, `(views,)` one copy per view, `(models, views)` one
 copy a view in each of several models that train side by side. Copies share nothing but the call, so that a stack of s
 models costs one batched product a layer where s models would cost s small ones.
 """

@@ -40,7 +40,7 @@ class UNet(nn.Module):
 
     Raises:
         ValueError: there is no width, or one is not positive.
-        InputError: when called, the height or the width is no multiple of 2**(len(widths) - 1).
+        InputError: when called, the height or the width is not a multiple of 2**(len(widths) - 1).
 
     Source: Ronneberger et al. 2015, Fig. 1; for the third view of Tian et al. 2022, appendix B.1.
 

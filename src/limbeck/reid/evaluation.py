@@ -217,7 +217,7 @@ def _notes(recipes: Sequence[ReidRecipe], split: str, feature: str) -> Iterator[
     if split == "held_out" and training.select == "best":
         yield "The best step was chosen on these very people: the figures are optimistic."
     elif split in data.splits:
-        yield "The model learned from people of this split: these are no figures of unseen people."
+        yield "The model learned from people of this split: these are not figures of unseen people."
     else:
         yield "Nothing was learned from, or selected on, the people shown here."
     yield f"Split of the set: {split}. Compared: {feature} of every branch, each of length 1, side by side."

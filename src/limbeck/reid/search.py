@@ -169,7 +169,7 @@ def write_found(found: Found, folder: Path) -> Path:
     page = Page(f"What looks like {found.query.name}")
     page.paragraph(
         f"{found.searched} pictures were compared with one {MODALITIES[found.query_modality]} picture. A similarity "
-        "is a cosine between embeddings: it orders pictures, and is no probability that they show the same person."
+        "is a cosine between embeddings: it orders pictures, and is not a probability that they show the same person."
     )
     page.picture(_thumbnail(found.query), f"The query {found.query.name}", f"query: {found.query}")
     for rank, (path, similarity, modality) in enumerate(

@@ -129,7 +129,7 @@ class Page:
             link: the same picture as a file beside the page, opened by a click; for wide ones on small screens.
 
         Raises:
-            ValueError: the bytes are no PNG.
+            ValueError: the bytes are not a PNG.
         """
         if not png.startswith(_PNG) or len(png) < 24:
             raise ValueError("png must be the bytes of a PNG file")

@@ -26,7 +26,7 @@ class Estimate:
 
     @staticmethod
     def from_values(values: Sequence[float]) -> Estimate:
-        """The estimate of one figure a trial.
+        """The estimate of one figure per trial.
 
         Raises:
             ValueError: there are no values.
@@ -65,7 +65,7 @@ def paired_difference(
     correction.
 
     Args:
-        first: one figure a trial.
+        first: one figure per trial.
         second: the same trials.
         test_to_train: test samples over training samples of a fold; 0 where trials share no samples.
         confidence: of the interval.

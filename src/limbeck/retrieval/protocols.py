@@ -188,7 +188,7 @@ class CrossModal(Protocol):
 
 @dataclass(frozen=True)
 class RegDB(CrossModal):
-    """RegDB: the test pictures of one of ten folds; one model a fold, so one file of features a fold.
+    """RegDB: the test pictures of one of ten folds; one model per fold, so one file of features per fold.
 
     Source: Ye et al. 2018, §5.1 ("visible to thermal" is "v2i" here).
     """

@@ -237,7 +237,7 @@ def _rank_rows(
     inverse_negative_penalty: NDArray[np.float64],
     matches: NDArray[np.int64],
 ) -> bool:
-    """Fill the last four arrays, a row a query; False if a similarity is NaN."""
+    """Fill the last four arrays, one row per query; False if a similarity is NaN."""
     scores = np.empty(len(codes), similarity.dtype)  # of the matches, best first
     order = np.empty(len(codes), np.int64)  # their positions in the gallery
     counts = np.zeros(len(codes) + 1, np.int64)  # other items with exactly k matches before them
@@ -287,7 +287,7 @@ def _count_others(
     seen: NDArray[np.int64],
     query: int,
 ) -> int:
-    """Count the items that are no match by how many matches come before them.
+    """Count the items that are not matches by how many matches come before them.
 
     Items of the query's own identity (`code`) or of the place `hidden` are passed over. Returns how many identities
     have an item before the first match, or -1 if a similarity is NaN.

@@ -72,7 +72,7 @@ def ranked_lists(
         One list a query, in the order of `queries`.
 
     Raises:
-        InputError: there is no such trial, a position is no query of it, k is below 1, or labels are missing.
+        InputError: there is no such trial, a position is not a query of it, k is below 1, or labels are missing.
         ValueError: a similarity is NaN.
 
     Example:
@@ -115,7 +115,7 @@ def _positions(queries: ArrayLike, known: NDArray[np.int64], name: str, trial: i
         raise InputError(f"queries must be a row of positions, not {asked.dtype} {asked.shape}")
     strange = ~np.isin(asked, known)
     if strange.any():
-        raise InputError(f"item {asked[strange.argmax()]} is no query of {name}, trial {trial}")
+        raise InputError(f"item {asked[strange.argmax()]} is not a query of {name}, trial {trial}")
     return asked.astype(np.int64)
 
 

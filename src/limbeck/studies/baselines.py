@@ -178,5 +178,5 @@ def _scores_of(decision: Any) -> Any:
 
 
 def _as_columns(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Two classes come as one column of margins; make it one score a class."""
+    """Two classes come as one column of margins; make it one score per class."""
     return np.stack([-scores, scores], axis=1) / 2 if scores.ndim == 1 else scores

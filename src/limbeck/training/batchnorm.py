@@ -18,7 +18,7 @@ class GlobalBatchNorm(_BatchNorm):
     batch may differ in length. Input (batch, channels, ...).
 
     Raises:
-        ValueError: in training, all processes together have one value a channel only.
+        ValueError: in training, all processes together have one value per channel only.
     """
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -36,7 +36,7 @@ class GlobalBatchNorm(_BatchNorm):
         shape = [1, -1, *[1] * (input.dim() - 2)]
         count = sum_over_processes(values.new_tensor(values.numel() / values.shape[1], dtype=torch.float64)).item()
         if count <= 1:
-            raise ValueError("batch normalisation needs more than one value a channel in training")
+            raise ValueError("batch normalisation needs more than one value per channel in training")
         # In two passes: the mean of squares less the square of the mean would lose digits.
         mean = sum_over_processes(values.sum(over)) / count
         centred = values - mean.view(shape)

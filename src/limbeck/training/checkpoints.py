@@ -303,4 +303,4 @@ def unflatten(skeleton: Any, tensors: Mapping[str, Tensor]) -> Any:
         return tuple(unflatten(entry, tensors) for entry in content)
     if kind == "dict":
         return {key: unflatten(entry, tensors) for key, entry in content}
-    raise ValueError(f"{kind!r} is no kind of state")
+    raise ValueError(f"{kind!r} is not a kind of state")

@@ -1,4 +1,4 @@
-"""What a run leaves to read: a line a step, a row an epoch, and curves for TensorBoard; none of it ever doubled."""
+"""What a run leaves to read: one line per step, one row per epoch, curves for TensorBoard; never written twice."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOG, EPOCHS, CURVES = "log.jsonl", "epochs.csv", "tensorboard"
 
 
 class StepLog:
-    """`log.jsonl` of a run: one JSON object a line, one line a step.
+    """`log.jsonl` of a run: one JSON object per line, one line per step.
 
     Args:
         folder: of the run.
@@ -37,7 +37,7 @@ class StepLog:
 
     def write(self, entry: Mapping[str, float]) -> None:
         """Add the line of one step; `entry` holds its number as `step`."""
-        # Infinity and NaN are no JSON: null instead.
+        # Infinity and NaN are not JSON: null instead.
         plain = {name: value if math.isfinite(value) else None for name, value in entry.items()}
         self._stream.write(json.dumps(plain) + "\n")
         self._stream.flush()

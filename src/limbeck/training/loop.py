@@ -54,7 +54,7 @@ class Task(Protocol[Batch]):
         """Steps in one pass over the training split."""
 
     def batches(self, start: int, stop: int) -> Iterable[Batch]:
-        """This process's share of the global steps [start, stop), one batch a step, on the CPU.
+        """This process's share of the global steps [start, stop), one batch per step, on the CPU.
 
         Iterated over once, for all that is left of the training. A batch must depend on its step alone: draw with
         `generator` and keys such as (seed, epoch, place).
@@ -144,7 +144,7 @@ def fit(
     is computed from `gather`ed tensors they follow the course of a single process.
 
     One training at a time can use `folder`, see `run_lock`. In it are then `checkpoints/step-000000120.safetensors`
-    (all that is needed to go on), `log.jsonl` (a line a step), `epochs.csv` (means of every epoch, figures on held-out
+    (all that is needed to go on), `log.jsonl` (one line per step), `epochs.csv` (means per epoch, figures on held-out
     data), `model.safetensors` at the end (the selected network's weights and `description`), and `best.safetensors`
     while the best is selected. With `settings.information_epochs` also `information.csv` and `information.png`: nats of
     the label that can be read from held-out data, which a `Measurable` task gives.

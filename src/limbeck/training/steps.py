@@ -79,7 +79,7 @@ def total_of(terms: Mapping[str, Tensor]) -> Tensor:
     """The sum of the terms of a loss.
 
     Raises:
-        ValueError: there is none, or one is no single number.
+        ValueError: there is none, or one is not a single number.
     """
     for name, term in terms.items():
         if term.numel() != 1:

@@ -110,9 +110,9 @@ def test_official_sysu_is_in_order(official_sysu: Path) -> None:
         (lambda r: picture(r / "cam1/0004/0009.jpg"), "identity 4, camera 1: image 0004 is missing"),
         (lambda r: picture(r / "cam1/0004/0004.jpg"), "identity 4, camera 1: 4 images, expected 3"),
         (lambda r: (r / "cam4/0006/0003.jpg").unlink(), "identity 6, camera 4: 2 images, expected 3"),  # no gap tells
-        (lambda r: (r / "cam2/0001/Thumbs.db").touch(), "identity 1, camera 2: Thumbs.db is no picture"),
+        (lambda r: (r / "cam2/0001/Thumbs.db").touch(), "identity 1, camera 2: Thumbs.db is not a picture"),
         (lambda r: (r / "cam6/0002").rename(r / "cam6/0777"), "identity 777, camera 6: no list in exp names"),
-        (lambda r: (r / "cam6/0002").rename(r / "cam6/mine"), "camera 6: cam6/mine is no folder of an identity"),
+        (lambda r: (r / "cam6/0002").rename(r / "cam6/mine"), "camera 6: cam6/mine is not a folder of an identity"),
         (lambda r: shutil.rmtree(r / "cam5/0004"), "identity 4, camera 5: the folder is missing"),
         (lambda r: shutil.rmtree(r / "cam4/0003"), "validation, camera 4: 0 images, expected 3"),
         (lambda r: shutil.rmtree(r / "cam2/0006"), "test, camera 2: 1 identities, expected 2"),
@@ -217,8 +217,8 @@ def test_official_regdb_is_in_order(official_regdb: Path) -> None:
     [
         (lambda r: (r / "Thermal/3/t01.bmp").unlink(), "identity 3, thermal: 3 images, expected 4"),
         (lambda r: picture(r / "Visible/2/extra.bmp"), "identity 2, visible: 5 images, expected 4"),
-        (lambda r: (r / "Visible/2/notes.txt").touch(), "identity 2, visible: notes.txt is no picture"),
-        (lambda r: (r / "Visible/5").rename(r / "Visible/five"), "Visible/five is no folder of an identity"),
+        (lambda r: (r / "Visible/2/notes.txt").touch(), "identity 2, visible: notes.txt is not a picture"),
+        (lambda r: (r / "Visible/5").rename(r / "Visible/five"), "Visible/five is not a folder of an identity"),
         (lambda r: shutil.rmtree(r / "Visible/5"), "visible: 5 identities, expected 6"),
     ],
 )
@@ -267,7 +267,7 @@ def test_official_llcm_is_in_order(official_llcm: Path) -> None:
     [
         (lambda r: (r / "test_vis/cam1/0005/0000.jpg").unlink(), "test, vis: 8679 images, expected 8680"),
         (lambda r: (r / "test_nir/cam2/0006").rename(r / "test_nir/cam2/0999"), "identity 0999, camera 2, nir"),
-        (lambda r: (r / "test_nir/cam2/0006/x.db").touch(), "identity 6, camera 2, nir: x.db is no picture"),
+        (lambda r: (r / "test_nir/cam2/0006/x.db").touch(), "identity 6, camera 2, nir: x.db is not a picture"),
         (lambda r: picture(r / "vis/0001/new.jpg", empty=True), "identity 0001, vis: new.jpg is not listed"),
     ],
 )
@@ -390,6 +390,6 @@ def test_checking_decodes_every_picture(tmp_path: Path) -> None:
     assert check_people("csv", file) == f"{file}: 4 pictures as in its table, all of them readable"
     (tmp_path / "pictures/b.png").write_bytes(b"")
     (tmp_path / "pictures/d.png").write_bytes(b"no picture")
-    with pytest.raises(InputError, match=r"2 of 4 pictures cannot be used: .*b.png: is empty; .*d.png: is no JPEG"):
+    with pytest.raises(InputError, match=r"2 of 4 pictures cannot be used: .*b.png: is empty; .*d.png: is not a JPEG"):
         check_people("csv", file)
     check_people("csv", file, decode=False)

@@ -48,7 +48,7 @@ def _views(views: tuple[ViewDiagnosis, ...]) -> str:
 
 
 def view_rows(views: Sequence[ViewDiagnosis]) -> Iterator[list[str]]:
-    """What is said of every view: a name, and a cell a view; figures that no view has are left out."""
+    """What is said of every view: a name, and one cell per view; figures that no view has are left out."""
     for name, figure in FIGURES.items():
         cells = [figure(view) for view in views]
         if any(cells):

@@ -180,7 +180,7 @@ def _matrices(
     values: Sequence[ArrayLike], kind: str, place: str, *, varied: bool = True
 ) -> tuple[NDArray[np.floating], ...]:
     if getattr(values, "ndim", None) == 2:
-        raise InputError(f"{place}{kind} must be a list with one matrix a view; for one view, [matrix]")
+        raise InputError(f"{place}{kind} must be a list with one matrix per view; for one view, [matrix]")
     # A variance of 0, whose logarithm is -inf, has an answer of its own.
     matrices = [
         real_matrix(matrix, f"{place}{kind}[{view}]", minus_infinity=not varied) for view, matrix in enumerate(values)

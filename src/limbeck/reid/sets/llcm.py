@@ -1,7 +1,7 @@
 """LLCM: its folders, lists and official counts.
 
-Layout: `idx/train_{vis,nir}.txt`, a picture a line as `vis/0001/name.jpg 0`; `idx/test_id.txt`, one line of identities;
-`test_{vis,nir}/cam{1..9}/{identity:04d}/name.jpg`. Names of train pictures hold the camera as `_c05_`.
+Layout: `idx/train_{vis,nir}.txt`, one picture per line as `vis/0001/name.jpg 0`; `idx/test_id.txt`, identities in a
+line; `test_{vis,nir}/cam{1..9}/{identity:04d}/name.jpg`. Names of train pictures hold the camera as `_c05_`.
 
 Source: Zhang and Wang 2023.
 """
@@ -65,7 +65,7 @@ def check_llcm(people: ReidDataset) -> list[str]:
     """What is wrong with a copy of the set, a line each; empty where its counts are the official ones.
 
     Looked for: identities and pictures of each split and modality; test folders that the list does not name and
-    identities of the list without a folder; files that are no pictures; pictures that no list names.
+    identities of the list without a folder; files that are not pictures; pictures that no list names.
 
     Args:
         people: the set, as `load_llcm` read it.
@@ -91,7 +91,7 @@ def check_llcm(people: ReidDataset) -> list[str]:
                 continue
             with_folder.add(int(folder.name))
             wrong += [
-                f"identity {int(folder.name)}, camera {camera}, {word}: {file.name} is no picture"
+                f"identity {int(folder.name)}, camera {camera}, {word}: {file.name} is not a picture"
                 for file in strays(folder)
             ]
         for folder in sorted(path for path in (root / word).glob("*") if path.is_dir()):

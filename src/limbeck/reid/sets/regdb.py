@@ -1,8 +1,8 @@
 """RegDB: its folders, lists and official counts.
 
-Layout: `idx/{train,test}_{visible,thermal}_{1..10}.txt`, a picture a line as `Visible/1/name.bmp 0`; ten pictures of
-each of 412 people in either modality. Each of ten folds halves the people. Labels of the two halves both begin at 0, so
-identities are taken from the folders.
+Layout: `idx/{train,test}_{visible,thermal}_{1..10}.txt`, one picture per line as `Visible/1/name.bmp 0`; ten pictures
+of each of 412 people in either modality. Each of ten folds halves the people. Labels of the two halves both begin at 0,
+so identities are taken from the folders.
 
 Source: Nguyen et al. 2017; the ten folds: Ye et al. 2018.
 """
@@ -61,8 +61,8 @@ def _listed_pictures(root: Path, split: str, word: str, fold: int) -> Iterator[P
 def check_regdb(root: Path, identities: int = OFFICIAL_IDENTITIES, images: int = OFFICIAL_IMAGES) -> list[str]:
     """What is wrong with a copy of the set, a line each; empty where its counts are the expected ones.
 
-    Looked for: people without `images` pictures in a modality; files that are no pictures; another number of people;
-    folds that are no halves, or whose lists do not hold all pictures of their people.
+    Looked for: people without `images` pictures in a modality; files that are not pictures; another number of people;
+    folds that are not halves, or whose lists do not hold all pictures of their people.
 
     Args:
         root: the folder of the set.
@@ -80,10 +80,10 @@ def check_regdb(root: Path, identities: int = OFFICIAL_IDENTITIES, images: int =
         people = 0
         for cell in sorted(folder.iterdir(), key=lambda entry: (len(entry.name), entry.name)):
             if not cell.is_dir() or not cell.name.isdigit():
-                wrong.append(f"{word}: {cell.relative_to(root).as_posix()} is no folder of an identity")
+                wrong.append(f"{word}: {cell.relative_to(root).as_posix()} is not a folder of an identity")
                 continue
             people += 1
-            wrong += [f"identity {cell.name}, {word}: {file.name} is no picture" for file in strays(cell)]
+            wrong += [f"identity {cell.name}, {word}: {file.name} is not a picture" for file in strays(cell)]
             if len(listed(cell)) != images:
                 wrong.append(f"identity {cell.name}, {word}: {len(listed(cell))} images, expected {images}")
         if people != identities:

@@ -76,7 +76,7 @@ def _pictures(root: Path, members: list[int]) -> Iterator[Picture]:
 def check_sysu(people: ReidDataset) -> list[str]:
     """What is wrong with a copy of the set, a line each; empty where its counts are the official ones.
 
-    Looked for: identities listed without a folder; files that are no pictures; gaps in a folder's numbers; where
+    Looked for: identities listed without a folder; files that are not pictures; gaps in a folder's numbers; where
     `exp/rand_perm_cam.mat` is there, folders of another size than it says; identities a split and images a split and
     camera.
 
@@ -127,7 +127,7 @@ def _wrong_folders(root: Path, splits: Mapping[str, list[int]]) -> Iterator[str]
             continue
         for cell in sorted(folder.iterdir()):
             if not cell.is_dir() or not cell.name.isdigit() or len(cell.name) != 4:
-                yield f"camera {camera}: {cell.relative_to(root).as_posix()} is no folder of an identity"
+                yield f"camera {camera}: {cell.relative_to(root).as_posix()} is not a folder of an identity"
                 continue
             identity = int(cell.name)
             seen.add(identity)
@@ -145,12 +145,12 @@ def _wrong_cell(cell: Path, identity: int, camera: int, size: int | None) -> Ite
     """Lines about one identity and camera."""
     name = f"identity {identity}, camera {camera}"
     for file in strays(cell):
-        yield f"{name}: {file.name} is no picture"
+        yield f"{name}: {file.name} is not a picture"
     stems = [file.stem for file in listed(cell)]
     numbers = {int(stem) for stem in stems if stem.isdigit()}
     for stem in stems:
         if not stem.isdigit():
-            yield f"{name}: {stem} is no number"
+            yield f"{name}: {stem} is not a number"
     for number in sorted(set(range(1, max(numbers, default=0) + 1)) - numbers):
         yield f"{name}: image {number:04d} is missing"
     if size is not None and size != len(stems):

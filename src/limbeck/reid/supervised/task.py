@@ -126,7 +126,7 @@ class ReidTask:
         share = rank(), world_size()
         data = Batches(self.images, self.sampler, self._training_rows, self.recipe.augmentation, share=share)
         workers = self.recipe.training.workers
-        # One batch a key: nothing is collated, and any number of workers gives the same batches in the same order.
+        # One batch per key: nothing is collated, and any number of workers gives the same batches in the same order.
         return DataLoader(
             data,
             batch_size=None,

@@ -82,7 +82,7 @@ def sheet_figure(shown: Sequence[ShownQuery], features: Features, picture: Pictu
         k: columns; a shorter list leaves the rest of its row empty.
 
     Raises:
-        InputError: there is no row, or a picture is no such array.
+        InputError: there is no row, or a picture is not such an array.
     """
     if not shown:
         raise InputError("there is no query to show")

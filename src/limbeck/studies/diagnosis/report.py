@@ -1,4 +1,4 @@
-"""What people see of the diagnoses side by side: tables, a picture a set, a page, plain values."""
+"""What people see of the diagnoses side by side: tables, one picture per set, a page, plain values."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _row_as_json(one: SetResult, row: str) -> dict[str, Any]:
 
 
 def diagnosis_picture(one: SetResult) -> Picture:
-    """A panel a figure, a line and a colour a row: a dot a run, and mean ± sd."""
+    """One panel per figure, one line and colour per row: one dot per run, and mean ± sd."""
     lines = -(-len(one.figures) // _PANELS)
     picture = Picture(figsize=(13, lines * (1.1 + 0.36 * len(one.rows))), layout="constrained")
     panels = picture.subplots(lines, _PANELS, sharey=True)

@@ -143,7 +143,7 @@ class SetResult:
         name: of the set.
         reference: the row that the others are compared with.
         runs: one a diagnosis: which fold, or which seed.
-        rows: row -> a diagnosis a run.
+        rows: row -> one diagnosis per run.
         test_to_train: diagnosed samples over training samples where runs share samples; 0 where they do not.
         protocol: in words.
     """
@@ -162,7 +162,7 @@ class SetResult:
         return (*FIGURES, ACROSS) if searched else FIGURES
 
     def values(self, row: str, figure: Figure) -> list[float]:
-        """One figure of a row, a number a run."""
+        """One figure of a row, one number per run."""
         return [figure.of(found) for found in self.rows[row]]
 
     def estimate(self, row: str, figure: Figure) -> Estimate:
@@ -186,7 +186,7 @@ class DiagnosisResult:
 
 
 def run(settings: DiagnosisSettings, folder: Path) -> DiagnosisResult:
-    """Train every row and diagnose it: of multi-view sets a model a fold, of people a model a seed.
+    """Train every row and diagnose it: of multi-view sets one model per fold, of people one model per seed.
 
     Args:
         settings: what to run.

@@ -22,7 +22,7 @@ _HEADINGS = ("task", "truth", "estimator", "bound", "mean ± sd", "bias", "state
 
 
 def format_report(result: EstimatorsResult, *, width: int = 150) -> str:
-    """A line an estimator and task, and what they come to.
+    """One line per estimator and task, and what they come to.
 
     Args:
         result: of `run`.
@@ -73,7 +73,7 @@ def _verdicts(result: EstimatorsResult) -> list[str]:
 
 
 def estimators_figure(result: EstimatorsResult) -> Figure:
-    """Errors as colours: a row a task, a column an estimator; blue is below the truth, red above, white is right.
+    """Errors as colours: one row per task, one column per estimator; blue is below the truth, red above, white right.
 
     The number is the mean error in nats. A dot marks rows outside their stated error.
     """

@@ -83,7 +83,7 @@ class StatedError:
 
 @dataclass(frozen=True)
 class EstimatorRow:
-    """One estimator on one task: a figure a seed."""
+    """One estimator on one task: one figure per seed."""
 
     task: BenchmarkTask
     estimator: str

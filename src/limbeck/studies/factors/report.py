@@ -87,7 +87,7 @@ def _summary(rows: Sequence[FactorRow]) -> _Summary:
 
 
 def format_report(result: FactorsResult, *, width: int = 150) -> str:
-    """A table for each modality: a line a factor, a column a representation; nats.
+    """A table for each modality: one line per factor, one column per representation; nats.
 
     Several rows of the same representation, modality and factor are taken for several runs: they become a mean and the
     standard deviation between them.
@@ -131,7 +131,7 @@ def as_json(result: FactorsResult) -> list[dict[str, Any]]:
 
 
 def factors_figure(result: FactorsResult) -> Figure:
-    """Bars of nats: a line of panels a modality, a group a factor, a bar a representation, a tick at the entropy.
+    """Bars of nats: panels per modality, one group per factor, one bar per representation, a tick at the entropy.
 
     The identity, whose entropy is several times that of the others, has a panel and a scale of its own. Lines on the
     bars are the intervals of one run, or one standard deviation of several to each side. Factors that a modality does

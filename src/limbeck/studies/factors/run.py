@@ -163,7 +163,7 @@ def measure_factors(
         progress: called with the figures done and the figures in all.
 
     Returns:
-        One row a modality, factor and representation, in this order. A factor that is the same in all pictures of a
+        One row per modality, factor and representation, in this order. A factor that is the same in all pictures of a
         modality, like the only camera of one, has no row there.
 
     Raises:

@@ -71,7 +71,7 @@ _Key = tuple[str, str, str, int]
 
 
 def _grouped(runs: Sequence[FittedRun]) -> dict[_Key, list[Series]]:
-    """(set, scope, objective, width) -> a series a run; sorted by set and scope in the order of their first run."""
+    """(set, scope, objective, width) -> one series per run; sorted by set and scope in the order of their first run."""
     found: dict[_Key, list[Series]] = {}
     for run in runs:
         for scope, series in series_of(run).items():
@@ -183,7 +183,7 @@ def _summary_as_json(line: Summary) -> dict[str, Any]:
 
 
 def fitting_figure(runs: Sequence[FittedRun]) -> Figure:
-    """The curves of one set: a line of panels for each v and z, a panel an objective, a colour a width.
+    """The curves of one set: a line of panels for each v and z, one panel per objective, one colour per width.
 
     I(v; y) is solid, I(z; y) dashed; bands are one standard deviation of the runs to each side, H(y) is dotted. The
     last panel of a line is the gap after the last step over the width.

@@ -58,7 +58,7 @@ def write_report(result: MultiviewAblationResult, folder: Path) -> list[Path]:
 
 
 def format_report(result: MultiviewAblationResult, *, width: int = 150) -> str:
-    """The comparison as text: a line a row, mean ± sd, paired differences to MV2D, published figures."""
+    """The comparison as text: one line per row, mean ± sd, paired differences to MV2D, published figures."""
     compared = format_table(
         _HEADINGS,
         [_cells(result, row) for row in result.rows],

@@ -61,7 +61,7 @@ class MultiviewAblationSettings:
 
 @dataclass
 class RowResult:
-    """Figures of one row, a value a fold; accuracies and calibration errors in [0, 1].
+    """Figures of one row, one value per fold; accuracies and calibration errors in [0, 1].
 
     Attributes:
         name: of the row.
@@ -85,7 +85,7 @@ class RowResult:
 
     @property
     def missing_loss(self) -> list[float]:
-        """Accuracy lost when one view is missing, mean over the views, a value a fold."""
+        """Accuracy lost when one view is missing, mean over the views, one value per fold."""
         return [float(a - row.mean()) for a, row in zip(self.accuracy, self.without, strict=True)]
 
 

@@ -105,7 +105,7 @@ def _protocol(settings: ReidAblationSettings) -> str:
 
 
 def _picture(result: ReidAblationResult) -> Figure:
-    """A dot a training, a line a seed, so that pairs can be followed; v on the left, z on the right."""
+    """One dot per training, one line per seed, so that pairs can be followed; v on the left, z on the right."""
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     for axes, kind in zip(figure.subplots(1, 2, sharey=True), _FEATURES, strict=True):
         _panel(axes, result, [row for row in result.settings.rows if result.values(row, kind, "rank_1")], kind)

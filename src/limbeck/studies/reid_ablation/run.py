@@ -30,7 +30,7 @@ class ReidAblationResult:
     trainings: tuple[Trained, ...]
 
     def values(self, row: str, feature: str, figure: str) -> list[float]:
-        """One figure of a row in per cent, a number a seed, by seed; empty where the row has no such feature.
+        """One figure of a row in per cent, one number per seed, by seed; empty where the row has no such feature.
 
         Args:
             row: of the settings.

@@ -9,7 +9,7 @@ from limbeck.synthetic.people.paint import Array, Palette, soft_step
 
 _AROUND = 3.0  # a scene's clutter recurs after so many picture heights
 _FRAME = 0.02  # of a window
-_NO_WINDOW = 0.1  # a narrower share of the wall is no window
+_NO_WINDOW = 0.1  # a narrower share of the wall is not a window
 
 
 def backdrop(scene: Scene, crop: Crop, height: int, width: int, palette: Palette) -> Array:

@@ -1,4 +1,4 @@
-"""The table of factors: one row a picture, every factor a column; a picture can be drawn again from its row."""
+"""The table of factors: one row per picture, every factor a column; a picture can be drawn again from its row."""
 
 from __future__ import annotations
 
