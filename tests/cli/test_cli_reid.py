@@ -209,6 +209,7 @@ def test_a_refused_command_changes_nothing(place: Path, stopped: Callable[..., N
     assert len(list((place / "run" / "pictures").glob("images-*"))) == 1
 
 
+@pytest.mark.slow
 def test_training_twice_gives_the_same_weights(place: Path, tmp_path: Path) -> None:
     assert train(place, tmp_path / "again", "--training.workers", "2") == 0
     one, other = (

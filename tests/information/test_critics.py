@@ -139,6 +139,7 @@ def test_contributions_have_the_figures_mean_and_the_jackknifes_spread(estimator
     assert contributions.std(ddof=1) / math.sqrt(150) == pytest.approx(jackknife, rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", list(BOUNDS))
 def test_trained_critics_find_most_of_a_gaussian_pair(estimator):
     task = benchmark_task("normal")

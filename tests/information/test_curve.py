@@ -32,6 +32,7 @@ def test_every_row_is_the_cross_fitted_information() -> None:
     assert row.entropy == pytest.approx(np.log(3))
 
 
+@pytest.mark.slow
 def test_groups_and_probe_are_handed_on() -> None:
     # Each group has a mark of its own, which names the label only where the probe has seen the group.
     groups = np.repeat(np.arange(30), 4)

@@ -99,6 +99,7 @@ def test_names_are_no_formulas_and_none_is_left_out(tmp_path):
     assert words[1].startswith("_hidden")
 
 
+@pytest.mark.slow
 def test_pictures_of_an_earlier_diagnosis_do_not_stay(tmp_path):
     write_diagnosis(diagnose(folds=2, **bits(2)), tmp_path)
     assert (tmp_path / "venn.png").is_file()

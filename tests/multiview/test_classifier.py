@@ -151,6 +151,7 @@ SPARSE_FORMS: dict[str, tuple[Any, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forms", [FORMS, SPARSE_FORMS], ids=["dense", "sparse"])
 def test_every_form_of_the_same_views_gives_the_same_predictions(forms: dict[str, tuple[Any, Any]]) -> None:
     expected = None

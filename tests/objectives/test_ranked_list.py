@@ -153,6 +153,7 @@ def test_a_few_gradient_steps_take_a_collapsed_batch_apart(classes: int, dtype: 
     assert distance[same].max() < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", COLLAPSED)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_collapsed_batch_comes_apart_whatever_the_order_of_the_labels(labels: list[int], dtype: torch.dtype) -> None:

@@ -135,6 +135,7 @@ def test_a_split_is_diagnosed_as_its_classifier_is(done: Any) -> None:
         assert figure.of(alone) == pytest.approx(figure.of(batched), abs=0.02 * 10 ** (3 - figure.digits)), figure.name
 
 
+@pytest.mark.slow
 def test_samples_that_lack_a_view_are_left_out(tmp_path: Path) -> None:
     def change(views: dict[str, Any], labels: Any, splits: Any) -> None:
         views["view 4"][np.flatnonzero(splits[0] == 2)[:5]] = np.nan

@@ -110,6 +110,7 @@ def test_the_study_reads_its_set(result: MultiviewAblationResult, tmp_path: Path
     assert found.settings == settings
 
 
+@pytest.mark.slow
 def test_a_study_can_be_repeated(result: MultiviewAblationResult) -> None:
     again = ablate(small(), SETTINGS)
     for one, two in zip([*result.rows, *result.sweep.values()], [*again.rows, *again.sweep.values()], strict=True):

@@ -129,6 +129,7 @@ def test_the_reference_row_is_not_compared_with_itself() -> None:
     assert result.test_to_train == 8 / 56
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
