@@ -30,8 +30,8 @@ def ksg_information(x: ArrayLike, y: ArrayLike, neighbours: int = 3, *, seed: in
     than the other, the formula gives nothing. The scales of columns within x or within y are left alone, and count.
 
     It is not a bound. Of few columns its error is small; with more it collapses: of a few hundred or thousand samples
-    in twenty columns nearest neighbours are hardly nearer than any others, and the figure is far below the truth. Strong
-    dependence is underestimated too.
+    in twenty columns nearest neighbours are hardly nearer than any others, and the figure is far below the truth.
+    Strong dependence is underestimated too.
 
     The interval is subsampling's: samples are cut into 10 parts (fewer where they would be too small), 5 times, and the
     variance between the figures of the parts, divided by the number of parts, is that of the figure of all. Samples are

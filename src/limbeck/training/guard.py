@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from limbeck.errors import InputError
 
-# With a scaled loss single overflows are usual: the scale is halved, the step left out. More in a row are not accidental.
+# With a scaled loss single overflows are usual: the scale is halved, the step left out. Many in a row are not.
 MOST_OVERFLOWS = 20
 
 
