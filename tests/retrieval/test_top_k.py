@@ -92,7 +92,7 @@ def test_what_does_not_fit_is_refused() -> None:
         ranked_lists(features, RegDB(), k=0)
     with pytest.raises(InputError, match="trials 0 to 0"):
         ranked_lists(features, RegDB(), trial=1)
-    with pytest.raises(InputError, match="no query of regdb-i2v, trial 0"):
+    with pytest.raises(InputError, match="not a query of regdb-i2v, trial 0"):
         ranked_lists(features, RegDB(), queries=[0])
     with pytest.raises(InputError, match="row of positions"):
         ranked_lists(features, RegDB(), queries=[0.5])
