@@ -23,6 +23,7 @@ from limbeck.multiview.views import Matrix, Views
 from limbeck.nn import StackedLinear
 from limbeck.objectives import cross_entropy
 from limbeck.training.guard import check_terms
+from limbeck.training.selection import improves
 from limbeck.training.settings import learning_rate
 from limbeck.training.steps import make_optimizer
 
@@ -298,7 +299,7 @@ class _Loop:
         self.histories: list[list[Epoch]] = [[] for _ in range(models)]
         self.snapshots: dict[int, dict[str, Tensor]] = {}
         self.best_epoch = [-1] * models
-        self.best_accuracy = [-1.0] * models
+        self.best_accuracy: list[float | None] = [None] * models
         self.last_gain = [0] * models  # the epoch of the last strict improvement
         self.first_decay = min(recipe.milestones, default=0)
         self.stopped = [False] * models
@@ -412,8 +413,8 @@ class _Loop:
         self.histories[model].append(entry)
         if np.isnan(entry.validation_accuracy):
             self.best_epoch[model] = epoch  # nothing to choose by: the last epoch it is
-        elif entry.validation_accuracy >= self.best_accuracy[model]:
-            if entry.validation_accuracy > self.best_accuracy[model]:
+        elif improves(entry.validation_accuracy, self.best_accuracy[model], ties="latest"):
+            if improves(entry.validation_accuracy, self.best_accuracy[model]):
                 self.last_gain[model] = epoch
             self.best_accuracy[model] = entry.validation_accuracy
             self.best_epoch[model] = epoch
