@@ -18,7 +18,7 @@ demo: .venv/stamp
 	$(BIN)/limbeck study multiview-ablation --config recipes/multiview/demo.yaml --out runs/demo
 	test -d runs/demo-people || $(BIN)/limbeck data make people runs/demo-people --difficulty easy \
 		--train_identities 80 --validation_identities 0 --test_identities 30
-	$(BIN)/limbeck train reid --config small --config recipes/reid/demo.yaml \
+	$(BIN)/limbeck train reid --config small --epochs 8 --training.warmup_epochs 1 --data.splits "[train]" \
 		--data.root runs/demo-people --out runs/demo-reid
 	$(BIN)/limbeck evaluate runs/demo-reid --protocol sysu-all-single
 	$(BIN)/limbeck diagnose runs/demo-reid --out runs/demo-diagnosis

@@ -9,7 +9,7 @@ import pytest
 from jsonargparse import ArgumentParser
 
 from limbeck.cli import main
-from limbeck.reid.recipe import ReidRecipe, shipped_recipe
+from limbeck.reid.recipe import ReidRecipe
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))]
@@ -99,8 +99,7 @@ def checked_by(recipe: Path) -> list[str]:
         return ["study", "multiview-ablation", "--config", str(recipe)]
     published = ROOT / "recipes" / "reid"
     tables = {"table3-2021": published / "sysu-vd-2021.yaml", "table4-2022": published / "sysu-mv2d-2view.yaml"}
-    single = {"cam": published / "sysu-mv2d-2view.yaml", "demo": shipped_recipe("small")}
-    base = tables.get(recipe.parent.name) or single.get(recipe.stem)
+    base = published / "sysu-mv2d-2view.yaml" if recipe.stem == "cam" else tables.get(recipe.parent.name)
     configs = [recipe] if base is None else [base, recipe]
     return ["train", "reid", "--out", "run", *(word for file in configs for word in ("--config", str(file)))]
 
