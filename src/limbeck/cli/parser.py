@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -33,14 +33,27 @@ class Parser(ArgumentParser):
 
     Args:
         verb: that the flags belong to.
-        elsewhere: flags of the same verb for other inputs -> for which: they are refused with that reason.
         description: for the help.
+        usage: what follows the verb in the help.
+        elsewhere: gives flags that the verb has for other inputs -> the input that was given: they are refused with
+            that reason. Called for an unknown flag only.
+
+    Attributes:
+        recipes: gives the file of a shipped recipe, so that `--config` takes its name; None: there are none.
     """
 
-    def __init__(self, verb: str, *, description: str, usage: str = "...", elsewhere: Any = None) -> None:
+    def __init__(
+        self,
+        verb: str,
+        *,
+        description: str,
+        usage: str = "...",
+        elsewhere: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
         super().__init__(prog=f"limbeck {verb}", usage=f"limbeck {verb} {usage}", description=description)
-        self._elsewhere: Callable[[], dict[str, str]] = elsewhere or dict
         self.recipes: Callable[[str], Path] | None = None
+        self._elsewhere = elsewhere
+        self._short: dict[str, str] = {}
 
     def read(self, words: Sequence[str]) -> Namespace:
         """What the words say.
@@ -65,7 +78,6 @@ class Parser(ArgumentParser):
     def _add_short(self) -> None:
         """The flags that short ones stand for."""
         known = self.flags
-        self._short = {}
         for name in SHORT:
             longer = [flag for flag in known if flag.endswith(f".{name}")]
             if name not in known and len(longer) == 1:
@@ -116,7 +128,7 @@ class Parser(ArgumentParser):
         return f"there is no flag --{name}{meant}"
 
     def _plain(self, message: str) -> str:
-        """The message of jsonargparse as one line, without the words that only its authors use."""
+        """The message of jsonargparse as one line, without the words that only programmers use."""
         line = " ".join(message.split())
         line = re.sub(r'^Parser key "([^"]+)": ', r"\1: ", line)
         choice = re.match(r"([\w.]+): Expected an? typing\.Literal\[(.*?)\]\. Got value: (.*)", line)
