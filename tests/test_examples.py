@@ -23,9 +23,8 @@ def test_every_example_is_listed() -> None:
     assert {path.stem for path in EXAMPLES.glob("*.py")} == set(REACHES)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name == "lightning_module" else ()) for name in REACHES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REACHES)
 def test_example_reaches_its_figure(name: str) -> None:
     if name == "lightning_module":
         pytest.importorskip("lightning", reason="lightning is not installed", exc_type=ImportError)

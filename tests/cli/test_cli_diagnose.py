@@ -39,6 +39,7 @@ def multiview(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_features_get_a_table_and_a_folder(features, tmp_path, capsys):
     assert main(["diagnose", str(features), "--probe_folds", "2", "--out", str(tmp_path / "report")]) == 0
     out = capsys.readouterr().out

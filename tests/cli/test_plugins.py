@@ -64,6 +64,7 @@ def test_a_study_runs_and_reports(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "sides: 2" in (tmp_path / "settings.yaml").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("registered")
 def test_a_set_of_people_is_checked_trained_on_and_searched(
     people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Callable[..., None]
@@ -82,6 +83,7 @@ def test_a_set_of_people_is_checked_trained_on_and_searched(
     refused([*words, "--data.set", "toyset", "--data.fold", "2", "--out", tmp_path / "other"], "fold", "toyset")
 
 
+@pytest.mark.slow
 def test_an_installed_distribution_is_found_by_its_entry_points(tmp_path: Path) -> None:
     made = tmp_path / "toy_limbeck-1.0.dist-info"
     made.mkdir()

@@ -229,6 +229,7 @@ def test_a_gaussian_encoder_is_bracketed_and_a_deterministic_one_refused():
         diagnose(representations=[v], log_variances=[np.full_like(v, -80.0)], labels=y)
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_diagnosis_and_the_printed_table_names_everything():
     given = drawn(two_views(), 200, 0, 2)
     first, again, other = (diagnose(**given, folds=2, seed=seed) for seed in (3, 3, 4))

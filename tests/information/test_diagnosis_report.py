@@ -36,7 +36,9 @@ def found() -> Diagnosis:
     return diagnose(observations=given["representations"], folds=2, **given)
 
 
-@pytest.mark.parametrize(("views", "observed"), [(1, True), (2, True), (3, False), (4, True)])
+@pytest.mark.parametrize(
+    ("views", "observed"), [(1, True), (2, True), (3, False), pytest.param(4, True, marks=pytest.mark.slow)]
+)
 def test_the_folder_holds_what_there_is_to_see(tmp_path, views, observed):
     given = bits(views)
     found = diagnose(observations=given["representations"] if observed else None, folds=2, **given)

@@ -12,6 +12,7 @@ from limbeck.errors import InputError
 from limbeck.information import cross_fitted_information
 
 PROBES = ("linear", "mlp")
+MLP_SLOW = ["linear", pytest.param("mlp", marks=pytest.mark.slow)]
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +83,7 @@ def test_it_is_on_the_right_side_of_the_truth():
     assert np.mean(figures) >= np.mean(truths) - 0.08
 
 
-@pytest.mark.parametrize("probe", PROBES)
+@pytest.mark.parametrize("probe", MLP_SLOW)
 def test_independent_features_say_nothing(probe):
     for seed in range(2):
         rng = np.random.default_rng(seed)
@@ -111,7 +112,8 @@ def test_only_the_network_reads_xor():
     assert cross_fitted_information(z, y, probe="mlp").nats == pytest.approx(np.log(2), abs=0.03)
 
 
-@pytest.mark.parametrize("probe", ["linear", pytest.param("mlp", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("probe", PROBES)
 def test_groups_keep_the_probe_from_looking_up_who_it_is(probe):
     rng = np.random.default_rng(5)
     people = np.repeat(np.arange(60), 8)
@@ -156,7 +158,7 @@ def test_figures_agree_with_one_another():
     assert (read.samples, read.majority) == (300, pytest.approx(1 / 3))
 
 
-@pytest.mark.parametrize("probe", PROBES)
+@pytest.mark.parametrize("probe", MLP_SLOW)
 def test_a_seed_gives_the_same_figures_and_touches_nothing_global(probe):
     rng = np.random.default_rng(0)
     y = rng.integers(3, size=240)

@@ -6,6 +6,7 @@ import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -76,6 +77,7 @@ def _zipped(files: dict[str, bytes | str]) -> bytes:
     return stream.getvalue()
 
 
+@cache
 def _digit_files(seed: int = 0) -> dict[str, bytes | str]:
     """Tables of the shapes of the UCI set, with other numbers in them."""
     generator = np.random.default_rng(seed)

@@ -91,6 +91,7 @@ def test_cross_val_score_on_a_sparse_matrix_and_in_processes() -> None:
     assert scores.min() > 0.7
 
 
+@pytest.mark.slow
 def test_grid_search_over_the_recipe() -> None:
     grid = {"distillation_weight": [0.0, 2.0], "encoder": [(8,), (16, 8)]}
     search = GridSearchCV(_model(view_columns=(4, 5), epochs=3), grid, cv=2).fit(BOTH, Y)
@@ -98,6 +99,7 @@ def test_grid_search_over_the_recipe() -> None:
     assert search.best_estimator_.recipe_.encoder == search.best_params_["encoder"]
 
 
+@pytest.mark.slow
 def test_grid_search_over_numpy_values() -> None:
     grid = {"random_state": np.arange(2), "representation": np.array([2, 4]), "dropout": np.array([0.0, 0.1])}
     search = GridSearchCV(_model(view_columns=(4, 5), epochs=1), grid, cv=2, error_score="raise").fit(BOTH, Y)
@@ -242,6 +244,7 @@ def test_a_sample_is_predicted_from_what_it_has() -> None:
     np.testing.assert_allclose(proba[1::2], model.predict_proba([LEFT, RIGHT])[1::2], atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [np.array, sp.csr_array])
 def test_rows_missing_at_fit_are_learned_around(make: Callable[[Any], Any]) -> None:
     left, right = LEFT.copy(), RIGHT.copy()
@@ -313,6 +316,7 @@ def test_transform_does_not_depend_on_the_batch(monkeypatch: pytest.MonkeyPatch)
 # -- weights, validation, calibration ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", ["balanced", {"rare": 20.0}, {"rare": 20.0, "common": 1.0}])
 def test_class_weights_raise_the_recall_of_the_rare_class(weight: Any) -> None:
     rng = np.random.default_rng(0)

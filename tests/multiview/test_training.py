@@ -77,6 +77,7 @@ OTHER_STEPS = [_fold(OTHERS[:size], OTHERS[90:]) for size in (48, 20, 80)]
 # -- alone or together ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -351,6 +352,7 @@ def test_a_model_that_stopped_is_not_changed_by_those_that_go_on(monkeypatch: py
         torch.testing.assert_close(one, two, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["dense", "missing", "sparse"])
 @pytest.mark.parametrize("changes", [{}, {"objective": "cib"}, {"normalization": "none"}], ids=str)
 def test_models_that_go_on_do_so_as_if_alone(

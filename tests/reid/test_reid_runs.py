@@ -337,6 +337,7 @@ def test_folds_of_regdb_share_one_cache(
             assert isinstance(expected, str) if row < 0 else np.array_equal(images[row], expected)
 
 
+@pytest.mark.slow
 def test_other_pictures_do_not_go_on_with_a_training(small_recipe: ReidRecipe, small_run: Path, tmp_path: Path) -> None:
     make_people(tmp_path / "others", replace(PEOPLE, seed=9))
     other = replace(small_recipe, data=replace(small_recipe.data, root=str(tmp_path / "others")))

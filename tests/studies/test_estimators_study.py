@@ -136,7 +136,7 @@ def test_a_stated_error_says_something():
         ("ross", ("overlapping-uniforms-5", "gaussian-classes-8", "gaussian-classes-64")),
         ("linear", ("overlapping-uniforms-5", "gaussian-classes-64")),
         pytest.param("infonce", ("normal", "two-pairs-5", "linear-encoder-32"), marks=pytest.mark.slow),
-        ("js", ("linear-encoder-8",)),
+        pytest.param("js", ("linear-encoder-8",), marks=pytest.mark.slow),
         ("bracket", ("linear-encoder-2", "linear-encoder-8", "linear-encoder-32")),
     ],
 )

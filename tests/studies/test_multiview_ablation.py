@@ -156,6 +156,7 @@ def test_splits_are_stored_or_drawn() -> None:
         replace(settings, folds=-1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("baselines", [(), ("logistic",)])
 def test_a_split_without_validation_still_gives_a_report(baselines: Any) -> None:
     data = small()

@@ -12,6 +12,7 @@ from limbeck.studies.reid_cost.report import format_report, write_report
 from limbeck.studies.reid_cost.run import Cost, ReidCostResult, ReidCostSettings, run
 
 
+@pytest.mark.slow
 def test_costs_are_relative_to_the_first_row() -> None:
     recipe = replace(small_recipe(), data=replace(small_recipe().data, height=32, width=16, identities=2, pictures=2))
     settings = ReidCostSettings(recipe=recipe, classes=4, repeats=1)

@@ -264,6 +264,7 @@ def test_without_tensorboard_there_is_one_warning(tmp_path: Path, monkeypatch: p
     assert len(caught) == 1
 
 
+@pytest.mark.slow
 def test_tensorboard_gets_every_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[tuple[str, int]] = []
 

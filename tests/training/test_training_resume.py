@@ -80,6 +80,7 @@ def test_without_a_checkpoint_training_begins_anew(uninterrupted: Path, tmp_path
     _same(tmp_path, uninterrupted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -159,6 +160,7 @@ def test_a_run_left_while_it_is_measured_is_measured_when_it_goes_on(
     assert not list(tmp_path.glob(".*.tmp"))
 
 
+@pytest.mark.slow
 def test_checkpoints_of_before_there_was_information_still_go_on(uninterrupted: Path, tmp_path: Path) -> None:
     with pytest.raises(InterruptedHereError):
         train(tmp_path, hook=_until(STEPS + 2), checkpoint_steps=1)

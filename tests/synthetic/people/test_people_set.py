@@ -34,6 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {layout: make_people(root / layout, SMALL, layout).directory for layout in ("sysu", "regdb", "csv")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["sysu", "regdb", "csv"])
 def test_same_seed_same_bytes_whatever_the_workers(made, layout: str, tmp_path: Path) -> None:
     expected = _digests(made[layout])
@@ -230,6 +231,7 @@ def test_folders_layouts_and_workers_that_cannot_be_used_are_refused(tmp_path: P
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "full"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("trouble", [KeyboardInterrupt, OSError])
 def test_an_interruption_leaves_nothing(tmp_path: Path, workers: int, trouble: type[BaseException]) -> None:
