@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.ports import free_port
 
 from limbeck.cli import main
 from limbeck.tensorfiles import read_tensors
@@ -236,9 +236,7 @@ def test_two_processes_train_like_one(place: Path, tmp_path: Path) -> None:
     more = ["--data.identities", "4", "--training.optimizer", "sgd", "--training.learning-rate", "0.001"]
     more += ["--training.epochs", "1"]
     assert train(place, tmp_path / "one", *more) == 0
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     processes = [
         subprocess.Popen(
             [sys.executable, "-m", "limbeck", *command(place, tmp_path / "two", *more)],
@@ -249,7 +247,7 @@ def test_two_processes_train_like_one(place: Path, tmp_path: Path) -> None:
                 "LOCAL_RANK": str(rank),
                 "WORLD_SIZE": "2",
                 "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": str(port),
+                "MASTER_PORT": port,
             },
             stderr=subprocess.PIPE,
             text=True,

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.ports import free_port
 from tests.training.nursery import Nursery
 from tests.training.processes import LOSSES, gradients
 from tests.training.toytask import STEPS, train, weights
@@ -22,10 +22,7 @@ from limbeck.training import GlobalBatchNorm, gather, is_main, process_group, ra
 
 
 def _start(nursery: Nursery, call: str, folder: Path, errors: Path, **options: Any) -> list[int]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
     return [
         nursery.start(
             f"tests.training.processes:{call}",

@@ -1,12 +1,12 @@
 """Two processes give the gradient of one for the whole three-branch objective."""
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.ports import free_port
 from tests.reid.supervised.reid_processes import RECIPES, gradients
 from tests.training.nursery import Nursery
 
@@ -15,10 +15,7 @@ from tests.training.nursery import Nursery
 def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("reid-gradients")
     nursery = Nursery()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
     children = [
         nursery.start(
             "tests.reid.supervised.reid_processes:all_gradients",
