@@ -191,6 +191,7 @@ def test_one_view_and_many_views():
     assert all(abs(view.specific.nats) < 0.03 for view in four.views)  # each has a copy
 
 
+@pytest.mark.slow
 def test_search_across_two_views():
     rng = np.random.default_rng(0)
     y = np.arange(120) % 6

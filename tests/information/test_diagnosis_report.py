@@ -37,7 +37,13 @@ def found() -> Diagnosis:
 
 
 @pytest.mark.parametrize(
-    ("views", "observed"), [(1, True), (2, True), (3, False), pytest.param(4, True, marks=pytest.mark.slow)]
+    ("views", "observed"),
+    [
+        (1, True),
+        pytest.param(2, True, marks=pytest.mark.slow),
+        (3, False),
+        pytest.param(4, True, marks=pytest.mark.slow),
+    ],
 )
 def test_the_folder_holds_what_there_is_to_see(tmp_path, views, observed):
     given = bits(views)

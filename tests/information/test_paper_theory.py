@@ -534,6 +534,7 @@ def outcomes(joint):
     return int((joint.marginal(("v1", "v2", "y")).table > 0).sum())
 
 
+@pytest.mark.slow
 def test_definition_1_is_vcd_at_zero(small_worlds):
     """Definition 1 iff both views are sufficient and VCD (2022 eq. 18) is 0 iff views and representations are.
 
@@ -550,6 +551,7 @@ def test_definition_1_is_vcd_at_zero(small_worlds):
     assert 100 < met < len(small_worlds) / 2
 
 
+@pytest.mark.slow
 def test_mv2d_vcd_and_vmd_at_zero(small_worlds):
     """2022 §4.4 and Corollary 2, n = 2: MV2D = 0 implies VCD = VMD = 0; VCD = 0 implies VMD = VSD = 0.
 
@@ -571,6 +573,7 @@ def test_mv2d_vcd_and_vmd_at_zero(small_worlds):
             assert difference.entropy("y", given="d") == near(0)
 
 
+@pytest.mark.slow
 def test_when_mv2d_can_be_zero(small_worlds):
     """With two views. Theorem 3 has no cost only there; the exclusive or belongs to it, since no view predicts."""
     least, agree = {}, {}

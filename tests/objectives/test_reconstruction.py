@@ -100,6 +100,7 @@ def test_one_level_is_the_picture_itself() -> None:
     torch.testing.assert_close(laplacian_pyramid_l1(x, y, levels=1), (x - y).abs().mean())
 
 
+@pytest.mark.slow
 @SIZES
 def test_losses_are_their_equations(height: int, width: int) -> None:
     x, y = _images(6, 2, 3, height, width), _images(7, 2, 3, height, width)

@@ -282,6 +282,7 @@ def test_ones_own_table_is_scored_on_the_people_held_out(small_recipe: ReidRecip
         evaluate_runs([tmp_path / "run"])
 
 
+@pytest.mark.slow
 def test_a_table_without_held_out_people_says_so(
     small_recipe: ReidRecipe, table: Path, tmp_path: Path, messages: Any
 ) -> None:

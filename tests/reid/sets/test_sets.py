@@ -205,6 +205,7 @@ def test_regdb_is_read_fold_by_fold(tmp_path: Path) -> None:
             regdb.load_regdb(tmp_path, fold=fold)
 
 
+@pytest.mark.slow
 def test_official_regdb_is_in_order(official_regdb: Path) -> None:
     assert regdb.check_regdb(official_regdb) == []
     people = regdb.load_regdb(official_regdb)
