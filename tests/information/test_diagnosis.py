@@ -252,6 +252,7 @@ def test_a_stochastic_encoder_is_read_with_its_noise():
     assert view.gap.low > 0.5
 
 
+@pytest.mark.slow
 def test_scale_does_not_matter_and_whole_numbers_are_exact():
     rng = np.random.default_rng(0)
     y = np.arange(120) % 3
@@ -285,6 +286,7 @@ def test_warnings_say_what_the_sample_cannot_bear():
     assert diagnose(**drawn(two_views(), 2000, 0, 2)).warnings == ()
 
 
+@pytest.mark.slow
 def test_warnings_where_a_narrow_interval_would_mislead():
     rng = np.random.default_rng(0)
     y = np.arange(200) % 2

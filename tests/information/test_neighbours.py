@@ -53,6 +53,7 @@ def test_what_does_not_change_the_figure():
     assert ross_information(drawn.x @ turn, names).nats == pytest.approx(ross_information(drawn.x, drawn.y).nats)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth_where_there_is_no_bias():
     for name, figure in (("normal", ksg_information), ("gaussian-classes-2", ross_information)):
         task = benchmark_task(name)

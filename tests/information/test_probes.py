@@ -70,6 +70,7 @@ def test_two_gaussians(distance, probe):
     assert read.accuracy == pytest.approx(norm.cdf(distance / 2), abs=0.03)
 
 
+@pytest.mark.slow
 def test_it_is_on_the_right_side_of_the_truth():
     figures, truths = [], []
     for seed in range(5):

@@ -174,6 +174,7 @@ def test_wrong_checksum_leaves_nothing_and_keeps_the_old_file(tmp_path: Path, se
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("handwritten.npz", b"old")]
 
 
+@pytest.mark.slow
 def test_pinned_files_are_checked_one_by_one(tmp_path: Path, served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     files = _digit_files()
     url = served(_zipped(files))

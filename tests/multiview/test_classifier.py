@@ -329,6 +329,7 @@ def test_class_weights_raise_the_recall_of_the_rare_class(weight: Any) -> None:
     assert recall[1] > recall[0] + 0.2
 
 
+@pytest.mark.slow
 def test_samples_of_weight_zero_do_not_teach() -> None:
     wrong = (Y + 1) % 3
     views, labels = [np.vstack([LEFT, LEFT]), np.vstack([RIGHT, RIGHT])], np.concatenate([Y, wrong])
@@ -337,6 +338,7 @@ def test_samples_of_weight_zero_do_not_teach() -> None:
     assert _model(**options).fit(views, labels, sample_weight=weight).score([LEFT, RIGHT], Y) > 0.8
 
 
+@pytest.mark.slow
 def test_few_weighted_samples_are_no_divergence() -> None:
     weight = (np.arange(SAMPLES) < 8).astype(float)
     model = _model(batch_size=4, validation_fraction=0).fit([LEFT, RIGHT], Y, sample_weight=weight)
@@ -380,6 +382,7 @@ def test_calibration_lowers_the_cross_entropy_of_the_validation_split() -> None:
 # -- what views contribute ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_account_tells_a_view_of_noise_from_one_that_knows() -> None:
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 600)

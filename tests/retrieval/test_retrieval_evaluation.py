@@ -48,7 +48,7 @@ def naive(features: Features, protocol: Protocol) -> list[tuple[float, float, fl
     return figures
 
 
-@pytest.mark.parametrize("device", [None, "cpu"])
+@pytest.mark.parametrize("device", [None, pytest.param("cpu", marks=pytest.mark.slow)])
 def test_all_protocols_at_once_equal_the_naive_evaluation(device: str | None) -> None:
     features = sysu_like(identities=4, each=11, shuffled=True)
     together = evaluate(features, EVERY, device=device, memory=4000)

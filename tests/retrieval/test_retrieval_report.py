@@ -191,6 +191,7 @@ def test_a_browser_shows_all_pictures(report: Path, tmp_path: Path) -> None:
     assert "<title>loaded true true true true wide true</title>" in done.stdout
 
 
+@pytest.mark.slow
 def test_bare_features_make_a_report(tmp_path: Path) -> None:
     """No paths, cameras or pictures, one trial, a query without a match, a gallery smaller than k."""
     features = Features.from_arrays(np.eye(5), [1, 2, 1, 3, 2], modality=[0, 0, 1, 1, 1])

@@ -48,6 +48,7 @@ def shared(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOSSES)
 def test_two_processes_give_the_gradient_of_one(shared: Path, name: str) -> None:
     expected = gradients(name)
@@ -59,6 +60,7 @@ def test_two_processes_give_the_gradient_of_one(shared: Path, name: str) -> None
             torch.testing.assert_close(found[key], value, rtol=1e-6, atol=1e-10, msg=lambda text, key=key: key + text)
 
 
+@pytest.mark.slow
 def test_small_collectives(nursery: Nursery, tmp_path: Path) -> None:
     _run(nursery, "small_things", tmp_path, tmp_path / "errors")
     assert sorted(path.name for path in tmp_path.glob("done*")) == ["done-0", "done-1"]
@@ -105,6 +107,7 @@ def test_sigterm_to_one_stops_both_and_they_go_on(nursery: Nursery, tmp_path: Pa
     assert steps == list(range(1, 15 * STEPS + 1))
 
 
+@pytest.mark.slow
 def test_other_settings_end_both_processes_with_the_same_line(nursery: Nursery, tmp_path: Path) -> None:
     train(tmp_path / "run", epochs=1)
     _run(nursery, "train_together", tmp_path / "run", tmp_path / "errors", code=1, epochs=2)
@@ -168,6 +171,7 @@ def test_global_batch_normalisation_of_one_process_is_torch_s(training: bool) ->
         found(torch.rand(3))
 
 
+@pytest.mark.slow
 def test_a_folder_in_use_is_refused_by_all_processes(nursery: Nursery, tmp_path: Path) -> None:
     with run_lock(tmp_path / "run"):
         _run(nursery, "train_together", tmp_path / "run", tmp_path / "errors", code=1)

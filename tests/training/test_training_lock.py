@@ -33,6 +33,7 @@ def _refused(folder: Path) -> str:
     return line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_second_training_is_refused_until_the_first_is_killed(nursery: Nursery, tmp_path: Path, workers: int) -> None:
     folder = tmp_path / "run"

@@ -197,6 +197,7 @@ def test_kill_at_any_moment_costs_nothing(nursery: Nursery, tmp_path: Path) -> N
     assert (tmp_path / "errors").read_text() == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_sigterm_writes_a_checkpoint_and_leaves(
     nursery: Nursery, uninterrupted: Path, tmp_path: Path, workers: int
@@ -228,6 +229,7 @@ def test_ctrl_c_stops_and_the_news_says_so(uninterrupted: Path, tmp_path: Path) 
     _same(tmp_path, uninterrupted)
 
 
+@pytest.mark.slow
 def test_the_watchdog_ends_a_step_that_lasts_too_long(nursery: Nursery, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     child = nursery.start("tests.training.toytask:patient", folder, errors=tmp_path / "errors")

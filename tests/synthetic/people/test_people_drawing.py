@@ -121,6 +121,7 @@ def test_records_survive_flattening() -> None:
         assert unflatten(type(record), flat) == record
 
 
+@pytest.mark.slow
 def test_every_kind_and_view_can_be_drawn_at_any_size() -> None:
     person, camera, picture = _scenes(1)[0]
     for kind in (*UPPERS, *LOWERS, *HAIRS, *HATS, *BAGS, *PRINTS, *OCCLUSIONS):

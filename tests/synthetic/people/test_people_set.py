@@ -157,6 +157,7 @@ def test_the_description_counts_what_is_there(made, layout: str) -> None:
         assert set(factors.columns["modality"][here]) == {camera["modality"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["sysu", "regdb", "csv"])
 def test_factors_are_recoverable_and_sufficient(made, layout: str) -> None:
     factors = read_factors(made[layout])
