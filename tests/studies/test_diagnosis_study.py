@@ -77,7 +77,7 @@ def test_every_row_and_split_is_diagnosed(done: Any) -> None:
         assert [view.name for view in found[0].views] == ["view 4", "view 5"]
         assert all(0 < _figure("I(z;y)").of(diagnosis) < diagnosis.entropy.nats for diagnosis in found)
     assert one.test_to_train == pytest.approx(48 / 72)
-    assert "trained on 72 samples, diagnosed on the 48 of the validation and test parts" in one.protocol
+    assert "trained on 72 samples, diagnosed on the 48 of the validation and test splits" in one.protocol
 
 
 @pytest.mark.slow
