@@ -207,6 +207,7 @@ def test_leaves_pair_up_and_the_missing_texture_is_missing(
     assert "values" in download("leaves100", tmp_path, url=url, quiet=True).verified
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "says"),
     [

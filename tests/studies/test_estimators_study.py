@@ -129,14 +129,15 @@ def test_a_stated_error_says_something():
         assert stated_error("infonce", task, 4000).low >= stated_error("infonce", task, 1000).low - 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("estimator", "tasks"),
     [
         ("ksg", ("normal", "swiss-roll", "additive-uniform-0.1", "two-pairs-5", "student-3-3-2", "two-pairs-25")),
         ("ross", ("overlapping-uniforms-5", "gaussian-classes-8", "gaussian-classes-64")),
         ("linear", ("overlapping-uniforms-5", "gaussian-classes-64")),
-        pytest.param("infonce", ("normal", "two-pairs-5", "linear-encoder-32"), marks=pytest.mark.slow),
-        pytest.param("js", ("linear-encoder-8",), marks=pytest.mark.slow),
+        ("infonce", ("normal", "two-pairs-5", "linear-encoder-32")),
+        ("js", ("linear-encoder-8",)),
         ("bracket", ("linear-encoder-2", "linear-encoder-8", "linear-encoder-32")),
     ],
 )

@@ -146,6 +146,7 @@ def test_small_and_odd_results_are_drawn_too(options: dict[str, int], tmp_path: 
         assert file.stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_one_split_has_no_interval_in_the_json(tmp_path: Path) -> None:
     write_report(_result(splits=1), tmp_path)
     row = json.loads((tmp_path / "multiview-ablation.json").read_text())["rows"][0]
@@ -160,6 +161,7 @@ def test_one_split_has_no_deviation_in_the_table() -> None:
     assert f" {100 * result.rows[0].accuracy[0]:.2f} " in table
 
 
+@pytest.mark.slow
 def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_report(_result(), tmp_path)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}

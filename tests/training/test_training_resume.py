@@ -49,7 +49,10 @@ def _log(folder: Path) -> list[dict[str, float]]:
     return lines
 
 
-@pytest.mark.parametrize(("before", "after"), [(0, 0), (2, 0), (0, 2)])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(0, 0), pytest.param(2, 0, marks=pytest.mark.slow), pytest.param(0, 2, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("step", [1, STEPS + 3, 2 * STEPS])
 def test_resume_is_exact(uninterrupted: Path, tmp_path: Path, step: int, before: int, after: int) -> None:
     with pytest.raises(InterruptedHereError):
