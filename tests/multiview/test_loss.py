@@ -84,8 +84,9 @@ def _naive(p: Predictions, recipe: Recipe, present: Tensor, weight: Tensor) -> l
             if recipe.objective == "mv2d":
                 sufficiency = [_kl(p.observation_logits[m, i, s], p.representation_logits[m, i, s]) for i in here]
                 consistency = [_kl(p.joint_logits[m, s], p.leave_one_out_logits[m, i, s]) for i in here]
+                over = _mean if recipe.over_views == "mean" else sum
                 loss = loss + recipe.distillation_weight * (
-                    _mean(sufficiency) + _mean(consistency if len(here) > 1 else [])
+                    over(sufficiency) + over(consistency if len(here) > 1 else [])
                 )
             elif recipe.objective == "cib":
                 assert p.distribution is not None
@@ -108,6 +109,7 @@ def _naive(p: Predictions, recipe: Recipe, present: Tensor, weight: Tensor) -> l
     "changes",
     [
         {},
+        {"over_views": "sum"},
         {"objective": "none"},
         {"objective": "none", "bottleneck": False},
         {"objective": "cib"},
@@ -123,6 +125,36 @@ def test_the_loss_equals_a_recomputation_one_by_one(changes: dict[str, Any], mis
     weight = WEIGHT if weighted else torch.ones_like(WEIGHT)
     loss = training_loss(p, LABELS, recipe, present=present if missing else None, weight=WEIGHT if weighted else None)
     torch.testing.assert_close(loss.total, torch.stack(_naive(p, recipe, present, weight)))
+
+
+@pytest.mark.parametrize("objective", ["mv2d", "released-2021", "cib", "none"])
+def test_absent_views_may_hold_nan(objective: str) -> None:
+    recipe, present = replace(RECIPE, objective=objective), _present()
+    expected = training_loss(_predictions(), LABELS, recipe, present=present).total
+    p = _predictions()
+    per_view = (p.observations, p.representations, p.observation_logits, p.representation_logits, *p.distribution)
+    for tensor in per_view:
+        tensor[~present] = torch.nan
+        tensor.requires_grad_()
+    found = training_loss(p, LABELS, recipe, present=present).total
+    torch.testing.assert_close(found, expected)
+    found.sum().backward()
+    for tensor in per_view:
+        if tensor.grad is not None:
+            assert tensor.grad[~present].abs().max() == 0
+            assert tensor.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("taught", ["observation_logits", "joint_logits"])
+def test_teachers_learn_only_where_they_are_asked_to(taught: str) -> None:
+    p = _predictions()
+    teacher = getattr(p, taught).requires_grad_()
+    option = {"observation_logits": "detach_teacher", "joint_logits": "detach_joint"}[taught]
+    recipe = replace(RECIPE, classification_weight=0.0, ranking_weight=0.0)
+    for detach in (True, False):
+        total = training_loss(p, LABELS, replace(recipe, **{option: detach})).total.sum()
+        (gradient,) = torch.autograd.grad(total + 0 * teacher.sum(), teacher)
+        assert (gradient.abs().max() == 0) == detach
 
 
 def test_all_present_is_the_default() -> None:

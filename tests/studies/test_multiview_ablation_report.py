@@ -17,7 +17,7 @@ from limbeck.studies.multiview_ablation.run import (
     MultiviewAblationSettings,
     RowResult,
 )
-from limbeck.studies.multiview_rows import ROWS
+from limbeck.studies.multiview_rows import TABLE_7_ROWS
 
 pytestmark = pytest.mark.usefixtures("short_tsne")
 
@@ -47,7 +47,7 @@ def _result(
             embedding=rng.normal(size=(len(test), views * width)).astype(np.float32) if embedded else None,
         )
 
-    rows = [row(label, embedded=True) for label in ROWS] + [row(label, embedded=False) for label in BASELINES]
+    rows = [row(label, embedded=True) for label in TABLE_7_ROWS] + [row(label, embedded=False) for label in BASELINES]
     result = MultiviewAblationResult(data, MultiviewAblationSettings(recipe=Recipe()), data.folds, rows)
     if sweep:
         result.sweep = {size: row(f"width {size}", embedded=True) for size in (64, 2, 16)}

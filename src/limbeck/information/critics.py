@@ -131,7 +131,7 @@ def info_nce(scores: Tensor) -> Tensor:
     .. math:: I(x; y) \ge \frac1n \sum_i \log \frac{e^{T_{ii}}}{\frac1n \sum_j e^{T_{ij}}} \le \log n
 
     where :math:`T_{ij}` scores the i-th x with the j-th y; tight as n grows for
-    :math:`T = \log p(y | x)` plus any function of the row. A lower bound in expectation, of little variance, which
+    :math:`T = \log p(x | y)` plus any function of x, the row. A lower bound in expectation, of little variance, which
     cannot exceed :math:`\log n`.
 
     Args:

@@ -69,7 +69,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
 
     Args:
         view_columns: for one matrix: widths of consecutive groups of columns, or a dict from view name to columns.
-        objective: "mv2d", "released-2021", "cib" or "none"; see `Recipe` for this and the next nineteen.
+        objective: "mv2d", "released-2021", "cib" or "none"; see `Recipe` for this and the next twenty-two.
         bottleneck: whether encoders are followed by an information bottleneck.
         encoder: widths of each encoder's layers.
         bottleneck_hidden: widths of the bottleneck's hidden layers.
@@ -81,6 +81,9 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         classification_weight: weight of the cross-entropies.
         ranking_weight: weight of the ranked list loss.
         distillation_weight: weight of the distillation terms.
+        over_views: "mean" or, as the equation is printed, "sum" of the distillation terms over the views.
+        detach_teacher: whether the distillation leaves the observations' predictions alone.
+        detach_joint: whether it leaves the joint prediction alone.
         compression_weight: weight of the Gaussian KL ("cib").
         epochs: at most so many passes over the training split.
         batch_size: samples a step.
@@ -142,6 +145,9 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         classification_weight: float = Recipe.classification_weight,
         ranking_weight: float = Recipe.ranking_weight,
         distillation_weight: float = Recipe.distillation_weight,
+        over_views: Literal["sum", "mean"] = Recipe.over_views,
+        detach_teacher: bool = Recipe.detach_teacher,
+        detach_joint: bool = Recipe.detach_joint,
         compression_weight: float = Recipe.compression_weight,
         epochs: int = Recipe.epochs,
         batch_size: int = Recipe.batch_size,
@@ -173,6 +179,9 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         self.classification_weight = classification_weight
         self.ranking_weight = ranking_weight
         self.distillation_weight = distillation_weight
+        self.over_views = over_views
+        self.detach_teacher = detach_teacher
+        self.detach_joint = detach_joint
         self.compression_weight = compression_weight
         self.epochs = epochs
         self.batch_size = batch_size

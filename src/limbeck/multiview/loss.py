@@ -37,7 +37,8 @@ def training_loss(
     .. math:: L = w_c (CE(y, P_{z_{1..n}}) + \overline{CE}(y, P_{v_i}) + \overline{CE}(y, P_{z_i}))
         + w_r (\overline{RLL}(v_i) + \overline{RLL}(z_i)) + w_d L_{MV^2D}
 
-    where bars are means over the views that a sample has, :math:`P` the predictions, :math:`v_i, z_i` the observations
+    where bars are means over the views that a sample has (:math:`L_{MV^2D}` is that mean or, as printed, the sum, see
+    `Recipe.over_views`), :math:`P` the predictions, :math:`v_i, z_i` the observations
     and representations, and :math:`w_c, w_r, w_d` the `classification_weight`, `ranking_weight` and
     `distillation_weight` of the recipe. For "cib" the last term is the Gaussian KL to the prior times
     `compression_weight`; without a bottleneck the terms in :math:`z_i` alone are absent.
@@ -60,10 +61,17 @@ def training_loss(
     def classify(logits: Tensor, target: Tensor) -> Tensor:
         return cross_entropy(logits, target, label_smoothing=recipe.label_smoothing, reduction="none")
 
+    def known(tensor: Tensor) -> Tensor:
+        # What is masked before it is used has no gradient, whatever it holds; masked afterwards, NaN has.
+        return tensor if present is None else torch.where(present.unsqueeze(-1), tensor, 0.0)
+
+    def classify_views(logits: Tensor) -> Tensor:
+        return over_views(classify(known(logits), per_view))
+
     per_view = labels.unsqueeze(1)
-    loss = classify(predictions.joint_logits, labels) + over_views(classify(predictions.observation_logits, per_view))
+    loss = classify(predictions.joint_logits, labels) + classify_views(predictions.observation_logits)
     if recipe.bottleneck:
-        loss = loss + over_views(classify(predictions.representation_logits, per_view))
+        loss = loss + classify_views(predictions.representation_logits)
     loss = recipe.classification_weight * loss
     if recipe.objective in ("mv2d", "released-2021"):
         loss = loss + recipe.distillation_weight * mv2d(
@@ -72,11 +80,14 @@ def training_loss(
             predictions.joint_logits,
             predictions.leave_one_out_logits,
             present=present,
+            over_views=recipe.over_views,
+            detach_teacher=recipe.detach_teacher,
+            detach_joint=recipe.detach_joint,
             arithmetic="paper" if recipe.objective == "mv2d" else "released-2021",
             reduction="none",
         )
     elif recipe.objective == "cib" and predictions.distribution is not None:
-        compression = gaussian_kl_to_prior(*predictions.distribution, reduction="none")
+        compression = gaussian_kl_to_prior(*map(known, predictions.distribution), reduction="none")
         loss = loss + recipe.compression_weight * over_views(compression)
     if weight is None:
         total = loss.mean(dim=-1)

@@ -38,6 +38,11 @@ class Recipe:
         classification_weight: weight of the cross-entropy: mean over views from v, the same from z, and the joint one.
         ranking_weight: weight of the ranked list loss on v and z, mean over views.
         distillation_weight: weight of the MV2D terms.
+        over_views: "mean" divides each of MV2D's two sums by the number of views that a sample has, so that the weight
+            means the same for any number of views; "sum" is the equation as printed.
+        detach_teacher: no gradient flows from MV2D into what the observations predict.
+        detach_joint: the same of the joint prediction; without it every view is also asked to forget what the others do
+            not know, see `limbeck.objectives.mv2d`.
         compression_weight: weight of the Gaussian KL ("cib" only), mean over views.
         epochs: at most so many passes over the training split.
         batch_size: samples a step.
@@ -66,6 +71,9 @@ class Recipe:
     classification_weight: NonNegativeFloat = 1.0
     ranking_weight: NonNegativeFloat = 1.0
     distillation_weight: NonNegativeFloat = 2.0
+    over_views: Literal["sum", "mean"] = "mean"
+    detach_teacher: bool = True
+    detach_joint: bool = True
     compression_weight: NonNegativeFloat = 1e-3
     epochs: PositiveInt = 160
     batch_size: PositiveInt = 64

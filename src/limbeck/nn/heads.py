@@ -25,11 +25,12 @@ class JointPrediction(NamedTuple):
 class AdditiveHead(nn.Module):
     r"""One linear head on the concatenation of all representations, kept as a sum over views.
 
-    .. math:: s = b + \sum_i W_i z_i, \qquad s_{\setminus i} = s - W_i z_i
+    .. math:: s = b + \sum_i W_i z_i, \qquad s_{\setminus i} = b + \sum_{j \neq i} W_j z_j
 
     where :math:`z_i` is the representation of view i, :math:`W_i` its block of the weights and :math:`b` the bias. All
-    n leave-one-out predictions cost one subtraction each, O(n) and not O(n²), and a missing view is a term that is not
-    there.
+    n leave-one-out predictions are made of running sums from either end, O(n) and not O(n²), and a missing view is a
+    term that is not there, whatever its representation holds. Nothing is subtracted: a view whose term is a million
+    times the others' leaves no rounding behind where it is left out.
 
     Args:
         in_features: width of one representation.
@@ -63,15 +64,24 @@ class AdditiveHead(nn.Module):
                 f"representations must be (..., {self.views} views, batch, features), "
                 f"got shape {tuple(representations.shape)}"
             )
-        terms = self.blocks(representations)
         if present is not None:
-            if present.shape != terms.shape[:-1]:
+            if present.shape != representations.shape[:-1]:
                 raise ValueError(
-                    f"present has shape {tuple(present.shape)}, but representations ask for {tuple(terms.shape[:-1])}"
+                    f"present has shape {tuple(present.shape)}, but representations ask for "
+                    f"{tuple(representations.shape[:-1])}"
                 )
-            terms = torch.where(present.unsqueeze(-1), terms, 0.0)
-        joint = self.bias.unsqueeze(-2) + terms.sum(dim=-3)
-        return JointPrediction(joint, joint.unsqueeze(-3) - terms)
+            # The input and not the term: a NaN that is masked afterwards still makes the weights' gradient NaN.
+            representations = torch.where(present.unsqueeze(-1), representations, 0.0)
+        terms = self.blocks(representations)
+        nothing = torch.zeros_like(terms[..., :1, :, :])
+        before = torch.cat([nothing, terms[..., :-1, :, :]], dim=-3).cumsum(dim=-3)
+        after = torch.cat([terms[..., 1:, :, :], nothing], dim=-3).flip(-3).cumsum(dim=-3).flip(-3)
+        bias = self.bias.unsqueeze(-2)
+        joint = bias + before[..., -1, :, :] + terms[..., -1, :, :]
+        leave_one_out = bias.unsqueeze(-3) + before + after
+        if present is not None:  # leaving out what is not there changes nothing, to the last bit
+            leave_one_out = torch.where(present.unsqueeze(-1), leave_one_out, joint.unsqueeze(-3))
+        return JointPrediction(joint, leave_one_out)
 
 
 class ClassificationHead(nn.Module):

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from limbeck.objectives.precision import full_precision
+
 
 class StackedLinear(nn.Module):
     """Affine maps `x @ weight + bias`, one for each position of the stack.
@@ -65,9 +67,12 @@ class StackedBatchNorm(nn.Module):
     """Batch normalisation of every feature, one for each position of the stack, blind to samples that are not there.
 
     In training the mean and the variance are those of the usable samples of the batch, and running averages are kept
-    for inference. With fewer than two usable samples the running averages are used.
+    for inference. With fewer than two usable samples the running averages are used. Rows that are not usable may hold
+    anything, NaN too; what comes out of them is finite and means nothing.
 
-    Shapes: input and output (*stack, batch, features); `usable` (*stack, batch) booleans.
+    Input may be of any floating-point type, whatever that of the parameters; moments are taken in float32 or better.
+
+    Shapes: input and output (*stack, batch, features), of the input's type; `usable` (*stack, batch) booleans.
     """
 
     running_mean: Tensor
@@ -84,30 +89,38 @@ class StackedBatchNorm(nn.Module):
         self.register_buffer("running_variance", torch.ones(*stack, features))
 
     def forward(self, inputs: Tensor, usable: Tensor | None = None) -> Tensor:
-        mean, variance = self.running_mean, self.running_variance
+        values = full_precision(inputs)
+        if usable is not None:
+            values = torch.where(usable.unsqueeze(-1), values, 0.0)
+        mean, variance = self.running_mean.to(values.dtype), self.running_variance.to(values.dtype)
         if self.training:
-            mean, variance = self._batch_moments(inputs, usable)
-        scale = self.weight * torch.rsqrt(variance + self.epsilon)
-        return torch.addcmul((self.bias - mean * scale).unsqueeze(-2), inputs, scale.unsqueeze(-2))
+            mean, variance = self._batch_moments(values, usable)
+        scale = self.weight.to(values.dtype) * torch.rsqrt(variance + self.epsilon)
+        offset = self.bias.to(values.dtype) - mean * scale
+        return torch.addcmul(offset.unsqueeze(-2), values, scale.unsqueeze(-2)).to(inputs.dtype)
 
-    def _batch_moments(self, inputs: Tensor, usable: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _batch_moments(self, values: Tensor, usable: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Of the usable rows, all others being 0."""
         if usable is None:
-            count = torch.full_like(inputs[..., 0, :1], inputs.shape[-2])
+            count = torch.full_like(values[..., 0, :1], values.shape[-2])
             # Not var_mean: over a dimension that is not the last it costs twenty times as much on a CPU.
-            mean = inputs.mean(dim=-2)
-            variance = (inputs - mean.unsqueeze(-2)).square().mean(dim=-2)
+            mean = values.mean(dim=-2)
+            variance = (values - mean.unsqueeze(-2)).square().mean(dim=-2)
         else:
-            weight = usable.unsqueeze(-1).to(inputs.dtype)
+            weight = usable.unsqueeze(-1).to(values.dtype)
             count = weight.sum(dim=-2)
-            mean = (inputs * weight).sum(dim=-2) / count.clamp(min=1)
-            variance = ((inputs - mean.unsqueeze(-2)).square() * weight).sum(dim=-2) / count.clamp(min=1)
+            mean = values.sum(dim=-2) / count.clamp(min=1)
+            variance = ((values - mean.unsqueeze(-2)).square() * weight).sum(dim=-2) / count.clamp(min=1)
         enough = count > 1
         with torch.no_grad():
-            step = torch.where(enough, self.momentum, 0.0)
             unbiased = variance * count / (count - 1).clamp(min=1)
-            self.running_mean.lerp_(mean, step.expand_as(mean))
-            self.running_variance.lerp_(unbiased, step.expand_as(mean))
-        return torch.where(enough, mean, self.running_mean), torch.where(enough, variance, self.running_variance)
+            for average, moment in ((self.running_mean, mean), (self.running_variance, unbiased)):
+                step = torch.where(enough, self.momentum, 0.0).to(average.dtype)
+                average.lerp_(moment.to(average.dtype), step.expand_as(average))
+        return (
+            torch.where(enough, mean, self.running_mean.to(values.dtype)),
+            torch.where(enough, variance, self.running_variance.to(values.dtype)),
+        )
 
 
 class SparseRows(NamedTuple):

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from limbeck.objectives.divergences import Reduction, reduce
+from limbeck.objectives.precision import full_precision
 
 
 def gaussian_kl_to_prior(mean: Tensor, log_variance: Tensor, *, reduction: Reduction = "mean") -> Tensor:
@@ -37,6 +38,7 @@ def gaussian_kl_to_prior(mean: Tensor, log_variance: Tensor, *, reduction: Reduc
             f"log_variance has shape {tuple(log_variance.shape)}, but mean has {tuple(mean.shape)}: "
             "they must be equal and not empty"
         )
+    mean, log_variance = full_precision(mean), full_precision(log_variance)
     # expm1 keeps the small difference exp(s) - 1 - s exact near s = 0.
     per_feature = mean.square() + torch.expm1(log_variance) - log_variance
     return reduce(per_feature.sum(dim=-1) / 2, reduction)
@@ -49,8 +51,10 @@ def jensen_shannon_information(joint_scores: Tensor, product_scores: Tensor) -> 
 
     where :math:`T(v, z)` is the critic's score (`limbeck.nn.PairCritic`), `joint_scores` are its values on pairs of
     one sample and `product_scores` on pairs of different ones. The bound is tight for
-    :math:`T = \log p(v,z) / p(v)p(z)`. It is not an estimate of I(v; z) itself: it lies in [-2 log 2, 0] at the
-    optimum, whatever I(v; z) is, and minimising it over z means minimising a lower bound.
+    :math:`T = \log [p(v,z) / (p(v) p(z))]` and for no other T: a constant or a function of v alone may not be added, as
+    it may in the contrastive bound (`limbeck.information.critics.info_nce`). It is not an estimate of I(v; z) itself:
+    at the optimum it lies in [-2 log 2, 0], whatever I(v; z) is, and minimising it over z means minimising a lower
+    bound.
 
     Args:
         joint_scores: any shape, not empty.
@@ -69,4 +73,4 @@ def jensen_shannon_information(joint_scores: Tensor, product_scores: Tensor) -> 
     """
     if joint_scores.numel() == 0 or product_scores.numel() == 0:
         raise ValueError("joint_scores and product_scores must not be empty")
-    return -F.softplus(-joint_scores).mean() - F.softplus(product_scores).mean()
+    return -F.softplus(-full_precision(joint_scores)).mean() - F.softplus(full_precision(product_scores)).mean()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from limbeck.objectives.divergences import Reduction, reduce
+from limbeck.objectives.divergences import Reduction, log_probabilities, reduce
 
 
 def cross_entropy(
@@ -19,6 +18,7 @@ def cross_entropy(
     where :math:`P` is the softmax of `logits`, :math:`y` is `labels`, :math:`\epsilon` is `label_smoothing` and
     :math:`C` the number of classes. The smoothing mass :math:`\epsilon` is spread over all classes, the true one
     included, as in torch and in the authors' code (target 1 - ε + ε/C); some texts spread it over the C - 1 others.
+    Logits of half precision are taken to float32 first.
 
     Args:
         logits: (..., classes).
@@ -45,7 +45,7 @@ def cross_entropy(
         raise ValueError(
             f"labels of shape {tuple(labels.shape)} do not fit logits of shape {tuple(logits.shape)}"
         ) from None
-    log_probability = F.log_softmax(logits, dim=-1)
+    log_probability = log_probabilities(logits)
     loss = -log_probability.gather(-1, target.unsqueeze(-1)).squeeze(-1)
     if label_smoothing:
         loss = torch.lerp(loss, -log_probability.mean(dim=-1), label_smoothing)

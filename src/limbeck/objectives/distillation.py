@@ -1,7 +1,7 @@
 """Variational distillation: sufficiency and consistency as divergences between predicted distributions.
 
 Decisions that the papers leave open are arguments, the same in every function: the teacher is detached, the
-temperature is 1, and terms are averaged over the views and the batch.
+temperature is 1, and terms are averaged over the batch. Where an equation sums over views, so does the function.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from limbeck.objectives.divergences import (
     check_temperature,
     js_divergence,
     kl_divergence,
+    log_probabilities,
     reduce,
     symmetric_kl,
 )
+from limbeck.objectives.precision import full_precision
 
 Arithmetic = Literal["paper", "released-2021"]
 
@@ -38,7 +40,11 @@ def vsd(
     .. math:: L_{VSD} = D_{KL}[P_v \| P_z]
 
     where :math:`P_v` is the softmax of `observation_logits` (the teacher) and :math:`P_z` that of
-    `representation_logits` (the student), both over `temperature`. At zero, :math:`z` is sufficient for the label.
+    `representation_logits` (the student), both over `temperature`.
+
+    At zero both heads predict the same, and no more: two heads that give the label's frequencies agree while z has lost
+    everything. z is as informative as v only where the predictions are the posteriors p(y | v) and p(y | z); then
+    E[VSD] is I(v; y) - I(z; y). Train both heads by cross-entropy too.
 
     Args:
         observation_logits: (..., classes), predicted from the observation v.
@@ -131,13 +137,13 @@ def vcd(
             "second_representation_logits",
         ),
     )
+    students = full_precision(first_representation_logits), full_precision(second_representation_logits)
     if equation == "2022-eq18":
         teachers = second_observation_logits, first_observation_logits
     elif equation == "2021-eq15":
-        teachers = second_representation_logits, first_representation_logits
+        teachers = students[1], students[0]
     else:
         raise ValueError(f"equation must be '2022-eq18' or '2021-eq15', not {equation!r}")
-    students = first_representation_logits, second_representation_logits
     towards_first, towards_second = (
         _distil(
             teacher,
@@ -241,6 +247,7 @@ def mutual_learning(
         (0.9242, 0.4621)
     """
     check_logits(first_logits, second_logits, names=("first_logits", "second_logits"))
+    first_logits, second_logits = full_precision(first_logits), full_precision(second_logits)
     first_teacher = first_logits.detach() if detach_teacher else first_logits
     second_teacher = second_logits.detach() if detach_teacher else second_logits
     towards_first = kl_divergence(second_teacher, first_logits, temperature=temperature, reduction=reduction)
@@ -257,8 +264,9 @@ def mv2d(
     present: Tensor | None = None,
     sufficiency: float = 1.0,
     consistency: float = 1.0,
-    over_views: Literal["mean", "sum"] = "mean",
+    over_views: Literal["sum", "mean"] = "sum",
     detach_teacher: bool = True,
+    detach_joint: bool = True,
     temperature: float = 1.0,
     reduction: Reduction = "mean",
     arithmetic: Arithmetic = "paper",
@@ -270,8 +278,14 @@ def mv2d(
 
     where :math:`P_{v_i}` and :math:`P_{z_i}` are the predictions from view :math:`i`'s observation and representation,
     :math:`P_{z_{\{1..n\}}}` the joint prediction from all representations and :math:`P_{z_{\{1..n\} \setminus i}}` the
-    one from all but the :math:`i`-th. The first sum asks for sufficiency, the second removes what only one view knows.
-    For n = 1 nothing can be left out and the second sum is absent: the result is `vsd`.
+    one from all but the :math:`i`-th. For n = 1 nothing can be left out and the second sum is absent: the result is
+    `vsd`.
+
+    The first sum asks for sufficiency. Of posteriors, term i of the second is I(y; z_i | the others), what view i alone
+    knows. There are two ways to lower it: the others learn to predict it, or z_i forgets it. Term i reaches z_i only
+    through the joint prediction. With ``detach_joint`` its gradient in z_i is therefore exactly 0: it teaches the other
+    views, and nothing asks any view to forget. Without, the joint prediction is pulled to what the others predict,
+    and z_i forgets too, against the cross-entropy of the joint head.
 
     Args:
         observation_logits: (..., views, batch, classes).
@@ -280,12 +294,14 @@ def mv2d(
         leave_one_out_logits: (..., views, batch, classes), entry i predicted without view i; needed for n > 1. Both
             come from `limbeck.nn.AdditiveHead` in time linear in n.
         present: (..., views, batch), true where a sample has that view; default: everywhere. Absent views are left out
-            of both sums; leaving out the only view of a sample is not asked for. A sample without any view counts 0.
+            of both sums, whatever their logits hold, NaN too; leaving out the only view of a sample is not asked for. A
+            sample without any view counts 0.
         sufficiency: weight of the first sum.
         consistency: weight of the second sum.
-        over_views: "mean" divides each sum by the number of its terms (ours, so that a weight means the same for any
-            n); "sum" is the equation as printed.
-        detach_teacher: no gradient flows into the first argument of each divergence.
+        over_views: "sum" is the equation as printed; "mean" (ours) divides each sum by the number of its terms, so that
+            a weight means the same for any n.
+        detach_teacher: no gradient flows into `observation_logits`, the teacher of the first sum.
+        detach_joint: no gradient flows into `joint_logits`, the teacher of the second sum.
         temperature: divides all logits, > 0.
         reduction: "mean" or "sum" over the remaining leading dimensions, or "none" for shape (..., batch).
         arithmetic: "paper" or "released-2021", see `released_2021_divergence`.
@@ -316,12 +332,15 @@ def mv2d(
             f"present has shape {tuple(present.shape)}, but the logits ask for {tuple(observation_logits.shape[:-1])}"
         )
 
-    def over(teacher: Tensor, student: Tensor, counted: Tensor | None) -> Tensor:
+    def over(teacher: Tensor, student: Tensor, counted: Tensor | None, *, detach: bool) -> Tensor:
+        if counted is not None:
+            # Before anything is computed: a NaN that is masked afterwards still makes its gradient NaN.
+            teacher, student = (torch.where(counted.unsqueeze(-1), one, 0.0) for one in (teacher, student))
         terms = _distil(
             teacher,
             student,
             names=("teacher", "student"),
-            detach_teacher=detach_teacher,
+            detach_teacher=detach,
             temperature=temperature,
             reduction="none",
             arithmetic=arithmetic,
@@ -331,15 +350,16 @@ def mv2d(
         total = torch.where(counted, terms, 0.0).sum(dim=-2)
         return total / counted.sum(dim=-2).clamp(min=1) if over_views == "mean" else total
 
-    loss = sufficiency * over(observation_logits, representation_logits, present)
+    loss = sufficiency * over(observation_logits, representation_logits, present, detach=detach_teacher)
     if observation_logits.shape[-3] > 1:
         if joint_logits is None or leave_one_out_logits is None:
             raise ValueError("joint_logits and leave_one_out_logits are needed when there is more than one view")
         check_logits(observation_logits, leave_one_out_logits, names=("observation_logits", "leave_one_out_logits"))
         check_logits(observation_logits[..., 0, :, :], joint_logits, names=("observation_logits[view]", "joint_logits"))
         can_leave_out = None if present is None else present & (present.sum(dim=-2, keepdim=True) > 1)
-        teacher = joint_logits.unsqueeze(-3).expand_as(leave_one_out_logits)
-        loss = loss + consistency * over(teacher, leave_one_out_logits, can_leave_out)
+        # In full precision before it is shared out, so that its gradient is summed in it too.
+        teacher = full_precision(joint_logits).unsqueeze(-3).expand_as(leave_one_out_logits)
+        loss = loss + consistency * over(teacher, leave_one_out_logits, can_leave_out, detach=detach_joint)
     return reduce(loss, reduction)
 
 
@@ -370,8 +390,8 @@ def released_2021_divergence(
     """
     check_logits(teacher_logits, student_logits, names=("teacher_logits", "student_logits"))
     check_temperature(temperature)
-    teacher = (teacher_logits / temperature).softmax(dim=-1)
-    student = (student_logits / temperature).log_softmax(dim=-1)
+    teacher = log_probabilities(teacher_logits, temperature).exp()
+    student = log_probabilities(student_logits, temperature)
     return reduce((student.exp() * (student - teacher)).mean(dim=-1), reduction)
 
 

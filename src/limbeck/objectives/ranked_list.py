@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from limbeck.objectives.precision import full_precision
+
 
 class RankedList(NamedTuple):
     """What `ranked_list_loss` returns.
@@ -53,6 +55,9 @@ def ranked_list_loss(
     rounding the distance is 0 and has no gradient; a fixed unit vector, one of its subgradients, is used, with opposite
     signs for the two classes, so that a collapsed batch comes apart.
 
+    Embeddings of half precision are taken to float32 first, and the loss is float32, also under autocast. Embeddings
+    may be of any magnitude that their precision holds.
+
     Args:
         embeddings: (..., batch, features).
         labels: (..., batch) integers, or a shape that broadcasts to it.
@@ -61,7 +66,8 @@ def ranked_list_loss(
         temperature: τ ≥ 0; 0 weighs all negatives alike.
         balance: λ in [0, 1].
         normalize: L2-normalise the embeddings first, so that distances lie in [0, 2].
-        usable: (..., batch) booleans; samples where it is false are neither anchors, positives nor negatives.
+        usable: (..., batch) booleans; samples where it is false are neither anchors, positives nor negatives, whatever
+            their embeddings hold, NaN too.
 
     Returns:
         `RankedList`: loss, each anchor's loss, and which anchors were valid.
@@ -96,12 +102,13 @@ def ranked_list_loss(
             f"usable has shape {tuple(usable.shape)}, but embeddings ask for {tuple(embeddings.shape[:-1])}"
         )
 
-    anchors = embeddings
+    anchors = full_precision(embeddings)
+    if usable is not None:
+        anchors = torch.where(usable.unsqueeze(-1), anchors, 0.0)
     if normalize:
-        norm = torch.linalg.vector_norm(embeddings, dim=-1, keepdim=True)
-        # A zero embedding has no direction: it stays where it is, with a gradient of ordinary size.
-        anchors = embeddings / torch.where(norm > torch.finfo(norm.dtype).tiny, norm, 1.0)
-    with torch.no_grad():
+        anchors = _normalised(anchors)
+    # Under autocast the products would be of half precision.
+    with torch.no_grad(), torch.autocast(anchors.device.type, enabled=False):
         per_anchor, gradient, valid = _values_and_gradients(
             anchors, label, usable, margin=margin, boundary=boundary, temperature=temperature, balance=balance
         )
@@ -123,7 +130,11 @@ def _values_and_gradients(
     balance: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Each anchor's loss, its gradient with respect to that anchor's embedding, and whether the anchor is valid."""
-    distance, coincident = _distances(anchors)
+    # Distances are taken of scaled anchors, whose squares neither overflow nor vanish; a power of two rounds nothing.
+    scale = _power_of_two(anchors.abs().amax(dim=(-2, -1), keepdim=True))
+    anchors = anchors / scale
+    scaled, coincident = _distances(anchors)
+    distance = scale * scaled
     pair = ~torch.eye(anchors.shape[-2], dtype=torch.bool, device=anchors.device)
     if usable is not None:
         pair = pair & usable.unsqueeze(-1) & usable.unsqueeze(-2)
@@ -144,12 +155,11 @@ def _values_and_gradients(
     per_anchor = (used * (pull * (distance - (boundary - margin)) + push * (boundary - distance))).sum(dim=-1)
 
     slope = used * (pull - push)  # derivative of the loss with respect to each distance
-    toward = torch.where(coincident, 0.0, slope / distance.clamp(min=torch.finfo(distance.dtype).tiny))
+    toward = torch.where(coincident, 0.0, slope / scaled.clamp(min=torch.finfo(scaled.dtype).tiny))
     gradient = toward.sum(dim=-1, keepdim=True) * anchors - toward @ anchors
-    if coincident.any():
-        side = torch.sign(label.unsqueeze(-1) - label.unsqueeze(-2)).to(distance.dtype)  # antisymmetric
-        gradient = gradient + (slope * coincident * side).sum(dim=-1, keepdim=True) * _fixed_direction(anchors)
-    return per_anchor, gradient, valid
+    side = torch.sign(label.unsqueeze(-1) - label.unsqueeze(-2)).to(distance.dtype)  # antisymmetric
+    apart = (slope * coincident * side).sum(dim=-1, keepdim=True) * _fixed_direction(anchors)
+    return per_anchor, gradient + apart, valid
 
 
 def _distances(anchors: Tensor) -> tuple[Tensor, Tensor]:
@@ -162,8 +172,22 @@ def _distances(anchors: Tensor) -> tuple[Tensor, Tensor]:
     unit = 8 * torch.finfo(anchors.dtype).eps
     coincident = squared <= unit * sum_of_squares + unit**2 * _sums(anchors.square().sum(dim=-1))
     distance = squared.clamp(min=0).sqrt() * ~coincident
-    coincident.diagonal(dim1=-2, dim2=-1).fill_(False)
-    return distance, coincident
+    itself = torch.eye(anchors.shape[-2], dtype=torch.bool, device=anchors.device)
+    return distance, coincident & ~itself
+
+
+def _normalised(vectors: Tensor) -> Tensor:
+    """Vectors of length 1. A vector of zeros has no direction: it stays, with a gradient of ordinary size."""
+    largest = vectors.detach().abs().amax(dim=-1, keepdim=True)
+    scaled = vectors / _power_of_two(largest)
+    norm = torch.linalg.vector_norm(scaled, dim=-1, keepdim=True)
+    return scaled / torch.where(largest >= torch.finfo(vectors.dtype).tiny, norm, 1.0)
+
+
+def _power_of_two(sizes: Tensor) -> Tensor:
+    """The largest power of two that is not above each size; 1 for sizes of 0."""
+    counted = torch.where(sizes >= torch.finfo(sizes.dtype).tiny, sizes, 1.0)
+    return torch.exp2(torch.floor(torch.log2(counted)))
 
 
 def _sums(values: Tensor) -> Tensor:

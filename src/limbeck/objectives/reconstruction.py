@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from limbeck.objectives.divergences import Reduction, reduce
+from limbeck.objectives.precision import full_precision
 
 OverPixels = Literal["mean", "sum"]
 
@@ -20,7 +21,8 @@ def laplacian_pyramid(images: Tensor, levels: int) -> list[Tensor]:
 
     where :math:`J` is `levels`, :math:`k` the kernel (1, 4, 6, 4, 1) / 16 along both axes, :math:`\downarrow` keeps
     every other row and column, beginning with the first, and :math:`\uparrow` puts zeros between them. Borders are
-    reflected about the outermost pixel. A constant picture is zero in all levels but the last.
+    reflected about the outermost pixel. A constant picture is zero in all levels but the last. Pictures of half
+    precision are taken to float32 first.
 
     Args:
         images: (..., height, width), real floating point.
@@ -46,7 +48,7 @@ def laplacian_pyramid(images: Tensor, levels: int) -> list[Tensor]:
         )
     _check_levels(images, levels)
     pyramid = []
-    current = images
+    current = full_precision(images)
     for _ in range(levels - 1):
         smaller = _halve(_halve(current).mT).mT
         blurred = _double(_double(smaller, current.shape[-1]).mT, current.shape[-2]).mT
@@ -91,9 +93,10 @@ def laplacian_pyramid_l1(
     """
     _check_pair(images, reconstructions, over_pixels)
     # The pyramid is linear: that of the difference is the difference of both.
+    difference = full_precision(images) - full_precision(reconstructions)
     terms = [
         4**level * detail.abs().sum(dim=(-3, -2, -1))
-        for level, detail in enumerate(laplacian_pyramid(images - reconstructions, levels))
+        for level, detail in enumerate(laplacian_pyramid(difference, levels))
     ]
     return reduce(_over_pixels(torch.stack(terms).sum(dim=0), images, over_pixels), reduction)
 
@@ -133,7 +136,8 @@ def reconstruction_loss(
         1.0
     """
     _check_pair(images, reconstructions, over_pixels)
-    squared = _over_pixels((images - reconstructions).square().sum(dim=(-3, -2, -1)), images, over_pixels)
+    difference = full_precision(images) - full_precision(reconstructions)
+    squared = _over_pixels(difference.square().sum(dim=(-3, -2, -1)), images, over_pixels)
     laplacian = laplacian_pyramid_l1(images, reconstructions, levels=levels, over_pixels=over_pixels, reduction="none")
     return reduce(weight * squared + laplacian, reduction)
 

@@ -141,7 +141,11 @@ class LossSettings:
         pairs: which pictures of a person count as two views of one thing: "matched": the k-th visible one of the batch
             with the k-th infrared one; "all": every one with every one.
         distillation_weight: β.
+        over_views: MV2D's sums over the views: "sum" as eq. 9 is printed, or "mean", so that β means the same for any
+            number of views.
         detach_teacher: no gradient flows into the teacher of a divergence.
+        detach_joint: the same of MV2D's joint prediction; without it every view is also asked to forget what the others
+            do not know, see `limbeck.objectives.mv2d`.
         temperature: of the divergences.
         classification_weight: of cross-entropy.
         label_smoothing: mass moved from the true class to all classes.
@@ -161,7 +165,9 @@ class LossSettings:
     vcd_equation: Literal["2022-eq18", "2021-eq15"] = "2022-eq18"
     pairs: Literal["matched", "all"] = "matched"
     distillation_weight: NonNegativeFloat = 2.0
+    over_views: Literal["sum", "mean"] = "sum"
     detach_teacher: bool = True
+    detach_joint: bool = True
     temperature: PositiveFloat = 1.0
     classification_weight: NonNegativeFloat = 1.0
     label_smoothing: Share = 0.1

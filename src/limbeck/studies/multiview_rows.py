@@ -1,4 +1,4 @@
-"""The networks that studies of multi-view sets compare: the rows of Table 7 of Tian et al. 2022, and one more."""
+"""The networks that studies of multi-view sets compare: the rows of Table 7 of Tian et al. 2022, and some more."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from typing import Literal
 from limbeck.errors import InputError
 from limbeck.multiview.recipe import Recipe
 
-RowName = Literal["E", "E+CIB", "E+B", "E+B+MV2D", "E+B+released-2021"]
-ROWS: tuple[RowName, ...] = ("E", "E+CIB", "E+B", "E+B+MV2D", "E+B+released-2021")
+RowName = Literal["E", "E+CIB", "E+B", "E+B+MV2D", "E+B+released-2021", "E+B+MV2D-sum", "E+B+MV2D-undetached-joint"]
+TABLE_7_ROWS: tuple[RowName, ...] = ("E", "E+CIB", "E+B", "E+B+MV2D", "E+B+released-2021")
+ROWS: tuple[RowName, ...] = (*TABLE_7_ROWS, "E+B+MV2D-sum", "E+B+MV2D-undetached-joint")
 REFERENCE: RowName = "E+B+MV2D"
 
 
 def row_recipe(recipe: Recipe, name: RowName) -> Recipe:
-    """The recipe of one row of the table: the given one with another objective, or without its bottleneck.
+    """The recipe of one row: the given one with another objective, or without its bottleneck.
+
+    "E+B+MV2D-sum" sums over the views where the shipped recipe takes the mean. In "E+B+MV2D-undetached-joint" the joint
+    prediction, the teacher of MV2D's second sum, learns from it too.
 
     Raises:
         InputError: there is no such row.
@@ -30,4 +34,8 @@ def row_recipe(recipe: Recipe, name: RowName) -> Recipe:
             return replace(recipe, objective="mv2d", bottleneck=True)
         case "E+B+released-2021":
             return replace(recipe, objective="released-2021", bottleneck=True)
+        case "E+B+MV2D-sum":
+            return replace(recipe, objective="mv2d", bottleneck=True, over_views="sum")
+        case "E+B+MV2D-undetached-joint":
+            return replace(recipe, objective="mv2d", bottleneck=True, detach_joint=False)
     raise InputError(f"there is no row {name!r}: choose from {', '.join(ROWS)}")

@@ -1,5 +1,7 @@
 """The training objective: every term against its parts, and what each objective holds."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from torch.nn import functional as F
 from limbeck.nn import AdditiveHead
 from limbeck.objectives import jensen_shannon_information, ranked_list_loss, released_2021_divergence
 from limbeck.reid.network import BranchOutput, Outputs, ReidNetwork
-from limbeck.reid.recipe import DataSettings, LossSettings, NetworkSettings, ReidRecipe
+from limbeck.reid.recipe import DataSettings, LossSettings, NetworkSettings, ReidRecipe, read_recipe
 from limbeck.reid.supervised.loss import _far_apart, training_terms
 
 ROWS, CLASSES = 6, 4
@@ -72,6 +74,32 @@ def test_terms_of_the_2021_objective() -> None:
     assert close(found["vcd"], 2 * (kl(s2.observation_logits, z1) + kl(s1.observation_logits, z2)))
     middle = ((z1.softmax(1) + z2.softmax(1)) / 2).log()
     assert close(found["vml"], kl(z1, middle) + kl(z2, middle))
+
+
+RECIPES = Path(__file__).parents[3] / "recipes" / "reid"
+
+
+@pytest.mark.parametrize("recipe", ["sysu-mv2d-3view", "regdb-mv2d-3view"])
+def test_mv2d_of_the_published_recipe_is_equation_9_times_its_weight(recipe: str) -> None:
+    settings = read_recipe(RECIPES / f"{recipe}.yaml").loss
+    views = tuple(view(seed) for seed in (3, 4, 5))
+    head = AdditiveHead(5, CLASSES, 3).double()
+    joint = head(torch.stack([one.representation for one in views]))
+    found = training_terms(Outputs((view(1), view(2)), views, joint), LABELS, settings)["mv2d"]
+    # Equation 9 with nothing of limbeck: every prediction from the weights and the representations themselves.
+    blocks = [head.blocks.weight[i] for i in range(3)]
+    terms_of_views = [one.representation @ block for one, block in zip(views, blocks, strict=True)]
+    everything = head.bias + terms_of_views[0] + terms_of_views[1] + terms_of_views[2]
+    sufficiency = sum(kl(one.observation_logits, one.representation_logits) for one in views)
+    others = [[j for j in range(3) if j != i] for i in range(3)]
+    without = [head.bias + terms_of_views[j] + terms_of_views[k] for j, k in others]
+    consistency = sum(kl(everything, one) for one in without)
+    assert settings.distillation_weight == 2
+    assert found.dtype == torch.float64
+    assert abs(found.item() - 2 * (sufficiency + consistency).item()) < 1e-12
+    mean = replace(settings, over_views="mean")
+    found = training_terms(Outputs((view(1), view(2)), views, joint), LABELS, mean)["mv2d"]
+    assert abs(found.item() - 2 * (sufficiency + consistency).item() / 3) < 1e-12
 
 
 def test_teachers_learn_nothing_from_divergences() -> None:

@@ -43,8 +43,9 @@ def training_terms(
     the joint one), :math:`L_{metric}` the ranked list loss on v and on z, where visible and infrared pictures of the
     batch rank each other; both are means over the pictures of the specific branches plus means over those of the shared
     branch. :math:`L_{DML}` is deep mutual
-    learning between the visible and the infrared branch's predictions from v. :math:`L_{VSD}` is the mean over the two
-    specific branches, :math:`L_{VCD}` and :math:`L_{VML}` (or VMD, or MV2D in place of both) stand on the shared one.
+    learning between the visible and the infrared branch's predictions from v. :math:`L_{VSD}` is the mean over the
+    pictures of the two specific branches, :math:`L_{VCD}` and :math:`L_{VML}` (or VMD, or in place of both MV2D, a sum
+    over the views) stand on the shared one.
     Where two views must show one thing, row i of the views is paired with row i, or, with ``pairs="all"``, every two
     rows of a person.
 
@@ -126,7 +127,9 @@ def _distillation(outputs: Outputs, target: Tensor, settings: LossSettings) -> d
             torch.stack([_z(view)[1] for view in outputs.shared]),
             outputs.joint.joint,
             outputs.joint.leave_one_out,
+            over_views=settings.over_views,
             detach_teacher=detach,
+            detach_joint=settings.detach_joint,
             temperature=temperature,
         )
         return terms

@@ -22,7 +22,7 @@ from limbeck.multiview.training import Trained, gather, predict
 from limbeck.multiview.views import Views, read_views
 from limbeck.reporting.statistics import Difference, paired_difference
 from limbeck.studies.baselines import BaselineName, run_baseline
-from limbeck.studies.multiview_rows import REFERENCE, ROWS, RowName, row_recipe
+from limbeck.studies.multiview_rows import REFERENCE, TABLE_7_ROWS, RowName, row_recipe
 
 BASELINES: tuple[BaselineName, ...] = ("logistic", "svm", "boosting")
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class MultiviewAblationSettings:
     data: str = "digits"
     folds: int = 0
     seed: int = 0
-    rows: tuple[RowName, ...] = ROWS
+    rows: tuple[RowName, ...] = TABLE_7_ROWS
     baselines: tuple[BaselineName, ...] = BASELINES
     compression_weights: tuple[float, ...] = (1e-4, 1e-3, 1e-2)
     dimension_sweep: tuple[int, ...] = ()
