@@ -253,7 +253,7 @@ def test_js_reaches_log_2_and_not_more_than_rounding_beyond() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_a_ranked_list_near_collapse_in_half_precision(dtype: torch.dtype) -> None:
-    """Points that differ in the last places of half precision: the gradient is that of float64 from the same numbers."""
+    """Points that differ in the last places of half precision: the gradient is float64's of the same numbers."""
     generator = torch.Generator().manual_seed(0)
     points = (1 + 0.02 * torch.randn(12, 16, generator=generator)).to(dtype)
     labels = torch.arange(12) % 4
