@@ -102,25 +102,37 @@ def ranked_list_loss(
             f"usable has shape {tuple(usable.shape)}, but embeddings ask for {tuple(embeddings.shape[:-1])}"
         )
 
-    anchors = full_precision(embeddings)
+    vectors = full_precision(embeddings)
     if usable is not None:
-        anchors = torch.where(usable.unsqueeze(-1), anchors, 0.0)
-    if normalize:
-        anchors = _normalised(anchors)
+        vectors = torch.where(usable.unsqueeze(-1), vectors, 0.0)
     # Under autocast the products would be of half precision.
-    with torch.no_grad(), torch.autocast(anchors.device.type, enabled=False):
+    with torch.no_grad(), torch.autocast(vectors.device.type, enabled=False):
+        # Squares of scaled vectors neither overflow nor vanish; a power of two rounds nothing.
+        size = torch.linalg.vector_norm(vectors, ord=torch.inf, dim=-1, keepdim=True)
+        scale = _power_of_two(size if normalize else size.amax(dim=-2, keepdim=True))
+        scaled = vectors / scale
+        # A vector of zeros has no direction: it stays, with a gradient of ordinary size.
+        length = torch.linalg.vector_norm(scaled, dim=-1, keepdim=True)
+        length = torch.where(length > 0, length, 1.0) if normalize else torch.ones_like(scale)
+        anchors = scaled / length
+        unit = torch.ones_like(scale) if normalize else scale  # of the distances between anchors
         per_anchor, gradient, valid = _values_and_gradients(
-            anchors, label, usable, margin=margin, boundary=boundary, temperature=temperature, balance=balance
+            anchors, unit, label, usable, margin=margin, boundary=boundary, temperature=temperature, balance=balance
         )
+        if normalize:  # moving along itself does not move a normalised vector
+            gradient = (gradient - (gradient * anchors).sum(dim=-1, keepdim=True) * anchors) / length
+        else:
+            gradient = gradient * scale
     # With fixed weights and a fixed gallery the loss is known together with its gradient in closed form: this term is
     # zero and has that gradient, so that nothing of the (batch, batch) computation is kept for the backward pass.
-    projection = (anchors * gradient).sum(dim=-1)
+    projection = (vectors / scale * gradient).sum(dim=-1)
     per_anchor = per_anchor + (projection - projection.detach())
     return RankedList(per_anchor.sum(dim=-1) / valid.sum(dim=-1).clamp(min=1), per_anchor, valid)
 
 
 def _values_and_gradients(
     anchors: Tensor,
+    unit: Tensor,
     label: Tensor,
     usable: Tensor | None,
     *,
@@ -129,12 +141,12 @@ def _values_and_gradients(
     temperature: float,
     balance: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Each anchor's loss, its gradient with respect to that anchor's embedding, and whether the anchor is valid."""
-    # Distances are taken of scaled anchors, whose squares neither overflow nor vanish; a power of two rounds nothing.
-    scale = _power_of_two(anchors.abs().amax(dim=(-2, -1), keepdim=True))
-    anchors = anchors / scale
-    scaled, coincident = _distances(anchors)
-    distance = scale * scaled
+    """Each anchor's loss, its gradient with respect to the embedding, and whether the anchor is valid.
+
+    The embeddings are `anchors` times `unit`.
+    """
+    apart, coincident = _distances(anchors)
+    distance = unit * apart
     pair = ~torch.eye(anchors.shape[-2], dtype=torch.bool, device=anchors.device)
     if usable is not None:
         pair = pair & usable.unsqueeze(-1) & usable.unsqueeze(-2)
@@ -155,11 +167,11 @@ def _values_and_gradients(
     per_anchor = (used * (pull * (distance - (boundary - margin)) + push * (boundary - distance))).sum(dim=-1)
 
     slope = used * (pull - push)  # derivative of the loss with respect to each distance
-    toward = torch.where(coincident, 0.0, slope / scaled.clamp(min=torch.finfo(scaled.dtype).tiny))
+    toward = torch.where(coincident, 0.0, slope / apart.clamp(min=torch.finfo(apart.dtype).tiny))
     gradient = toward.sum(dim=-1, keepdim=True) * anchors - toward @ anchors
     side = torch.sign(label.unsqueeze(-1) - label.unsqueeze(-2)).to(distance.dtype)  # antisymmetric
-    apart = (slope * coincident * side).sum(dim=-1, keepdim=True) * _fixed_direction(anchors)
-    return per_anchor, gradient + apart, valid
+    along = (slope * coincident * side).sum(dim=-1, keepdim=True)
+    return per_anchor, torch.addcmul(gradient, along, _fixed_direction(anchors)), valid
 
 
 def _distances(anchors: Tensor) -> tuple[Tensor, Tensor]:
@@ -174,14 +186,6 @@ def _distances(anchors: Tensor) -> tuple[Tensor, Tensor]:
     distance = squared.clamp(min=0).sqrt() * ~coincident
     itself = torch.eye(anchors.shape[-2], dtype=torch.bool, device=anchors.device)
     return distance, coincident & ~itself
-
-
-def _normalised(vectors: Tensor) -> Tensor:
-    """Vectors of length 1. A vector of zeros has no direction: it stays, with a gradient of ordinary size."""
-    largest = vectors.detach().abs().amax(dim=-1, keepdim=True)
-    scaled = vectors / _power_of_two(largest)
-    norm = torch.linalg.vector_norm(scaled, dim=-1, keepdim=True)
-    return scaled / torch.where(largest >= torch.finfo(vectors.dtype).tiny, norm, 1.0)
 
 
 def _power_of_two(sizes: Tensor) -> Tensor:
