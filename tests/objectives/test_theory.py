@@ -1,7 +1,7 @@
 """What the objectives are worth at exact predictions, on random discrete distributions.
 
-The papers' statements themselves are checked in `tests/information/test_paper_theory.py`. Here everything is a table of
-probabilities over v (or several of them), z and y; entropies are sums over the table, and the objectives get the
+The papers' statements themselves are checked in `tests/information/test_paper_theory_*.py`. Here everything is a table
+of probabilities over v (or several of them), z and y; entropies are sums over the table, and the objectives get the
 logarithms of exact posteriors as logits (a softmax of log p is p).
 """
 
