@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 from rich.table import Table
 
+from limbeck.cores import usable_cores
 from limbeck.images.cache import decoded_images
 from limbeck.images.decoding import read_image
 from limbeck.reid.sets.sysu import load_sysu
@@ -23,12 +23,12 @@ Result = TypeVar("Result")
 
 
 def run() -> Table:
-    table = Table(title=f"Pictures of {SETTINGS.height} x {SETTINGS.width} pixels, {os.cpu_count()} cores")
+    table = Table(title=f"Pictures of {SETTINGS.height} x {SETTINGS.width} pixels, {usable_cores()} cores")
     for heading in ("what", "pictures", "pictures / s"):
         table.add_column(heading, justify="left" if heading == "what" else "right")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for workers in (1, os.cpu_count() or 1):
+        for workers in (1, usable_cores()):
             start = time.perf_counter()
             made = make_people(folder / f"made{workers}", SETTINGS, workers=workers)
             seconds = time.perf_counter() - start

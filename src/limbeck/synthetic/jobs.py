@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 from jsonargparse import ArgumentParser
 
+from limbeck.cores import usable_cores
 from limbeck.registry import Invocation
 from limbeck.reporting.progress import progress_bar
 from limbeck.synthetic.people import PeopleSettings, make_people
@@ -17,7 +17,7 @@ def people_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--config", action="config", help="a YAML file of settings; flags after it override its values")
     parser.add_argument("directory", type=str, help="a new folder")
     parser.add_argument("--layout", type=str, default="sysu", help="sysu, regdb or csv")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes; the result is the same")
+    parser.add_argument("--workers", type=int, default=usable_cores(), help="processes; the result is the same")
     parser.add_class_arguments(PeopleSettings, as_group=False)
 
 
