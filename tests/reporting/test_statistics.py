@@ -80,3 +80,12 @@ def test_the_interval_covers_the_truth_as_often_as_promised() -> None:
         result = paired_difference(rng.normal(0.3, 1, 6), np.zeros(6), test_to_train=0.0, confidence=0.9)
         covered += result.low <= 0.3 <= result.high
     assert 870 <= covered <= 930
+
+
+def test_groups_are_the_trials_where_there_are_several() -> None:
+    values, groups = [0.1, 0.3, 0.7, 0.9, 0.8], [4, 4, 2, 2, 2]
+    assert Estimate.from_groups(values, groups) == Estimate.from_values([np.mean([0.7, 0.9, 0.8]), np.mean([0.1, 0.3])])
+    assert Estimate.from_groups(values, [1] * 5) == Estimate.from_values(values)
+    assert Estimate.from_groups(values, range(5)) == Estimate.from_values(values)
+    with pytest.raises(ValueError, match="5 values but 2 groups"):
+        Estimate.from_groups(values, [0, 1])

@@ -68,12 +68,18 @@ def rank_all(
 
 
 def dense_k_reciprocal(
-    query: NDArray[np.floating], gallery: NDArray[np.floating], k1: int, k2: int, weight: float
+    query: NDArray[np.floating],
+    gallery: NDArray[np.floating],
+    k1: int,
+    k2: int,
+    weight: float,
+    similarity: str = "cosine",
 ) -> NDArray[np.float64]:
     """k-reciprocal re-ranked distances (Zhong et al. 2017) with full matrices and Python sets."""
     vectors = np.concatenate([query, gallery]).astype(np.float64)
-    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    distance = np.maximum(2 - 2 * vectors @ vectors.T, 0)
+    if similarity == "cosine":
+        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    distance = ((vectors[:, None] - vectors) ** 2).sum(axis=2)
     distance = distance / distance.max(axis=1, keepdims=True)
     order = np.argsort(distance, axis=1, kind="stable")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from limbeck.errors import InputError
 from limbeck.retrieval.features import Features, load_features, save_features
@@ -36,6 +37,18 @@ def test_goes_to_disk_and_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [np.float16, np.int32, np.uint8, bool])
 def test_other_numbers_become_float32(kind: type) -> None:
     assert Features.from_arrays(np.eye(2).astype(kind), [0, 1]).feature.dtype == np.float32
+
+
+def test_tensors_of_any_precision_and_with_a_history_are_taken() -> None:
+    values = torch.tensor([[1.0, 2.5], [3.0, -4.0]])
+    for kind, expected in ((torch.bfloat16, np.float32), (torch.float16, np.float32), (torch.float64, np.float64)):
+        given = values.to(kind).requires_grad_()
+        found = Features.from_arrays(
+            given, torch.tensor([1, 2]), modality=torch.tensor([0, 1]), query=torch.tensor([True, False])
+        )
+        assert found.feature.dtype == expected
+        np.testing.assert_array_equal(found.feature, values.numpy())
+        assert found.identity.tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(

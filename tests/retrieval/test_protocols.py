@@ -129,6 +129,25 @@ def test_market_drops_junk_and_asks_what_it_is_told_to() -> None:
     assert (trial.queries.tolist(), trial.gallery.tolist()) == ([0], [1, 3])
     (trial,) = Market().trials(Features.from_arrays(np.eye(4), identity, **base))
     assert (trial.queries.tolist(), trial.gallery.tolist()) == ([0, 1, 3], [0, 1, 3])
+    assert (trial.not_asked, trial.dropped) == (1, 1)
+    (trial,) = Market().trials(Features.from_arrays(np.eye(4), [5, 5, -2, 0], query=[1, 0, 0, 0], **base))
+    assert (trial.queries.tolist(), trial.gallery.tolist()) == ([0], [1, 2, 3])  # distractors, both
+    assert (trial.not_asked, trial.dropped) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("identity", "query", "words"),
+    [
+        ([1, 2, 3], [0, 0, 0], "empty query; look at 'query', which marks 0 of 3 items"),
+        ([1, 2, 3], [1, 1, 1], "empty gallery; look at 'query', which marks 3 of 3 items"),
+        ([-1, -2, 3], [1, 1, 0], "all 2 queries of the protocol market have a negative identity"),
+        ([1, -1, -1], [1, 0, 0], "all 2 items that market searches are junk"),
+        ([-1, -1, -1], None, "all 3 queries of the protocol market have a negative identity"),
+    ],
+)
+def test_market_says_why_a_side_is_empty(identity: list[int], query: list[int] | None, words: str) -> None:
+    with pytest.raises(InputError, match=f"mine: .*{words}"):
+        Market().trials(Features.from_arrays(np.eye(3), identity, camera=[1, 2, 3], query=query, origin="mine"))
 
 
 @pytest.mark.parametrize("name", protocol_names())

@@ -7,8 +7,8 @@ import pytest
 from tests.retrieval.references import dense_k_reciprocal
 
 from limbeck.errors import InputError
-from limbeck.retrieval import similarity as similarity_module
 from limbeck.retrieval.reranking import KReciprocal, k_reciprocal
+from limbeck.retrieval.similarity import Similarity
 
 
 def clouds(seed: int, identities: int = 8, each: int = 6) -> tuple[np.ndarray, np.ndarray]:
@@ -19,20 +19,38 @@ def clouds(seed: int, identities: int = 8, each: int = 6) -> tuple[np.ndarray, n
 
 
 @pytest.mark.parametrize(("k1", "k2", "weight"), [(20, 6, 0.3), (5, 1, 0.0), (4, 3, 1.0), (7, 2, 0.5), (1, 1, 0.3)])
-@pytest.mark.parametrize("seed", [0, 1])
-def test_equals_the_dense_reference(k1: int, k2: int, weight: float, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "similarity"), [(0, "cosine"), (1, "cosine"), (1, "euclidean")])
+def test_equals_the_dense_reference(k1: int, k2: int, weight: float, seed: int, similarity: Similarity) -> None:
     points, _ = clouds(seed)
-    again = k_reciprocal(points[::3], points[1::3], k1=k1, k2=k2, weight=weight)
-    expected = -dense_k_reciprocal(points[::3], points[1::3], k1, k2, weight)
+    points *= np.linspace(0.5, 2, len(points), dtype=np.float32)[::-1, None]  # so that lengths matter
+    again = k_reciprocal(points[::3], points[1::3], similarity, k1=k1, k2=k2, weight=weight)
+    expected = -dense_k_reciprocal(points[::3], points[1::3], k1, k2, weight, similarity)
     np.testing.assert_allclose(again, expected, atol=2e-6)
 
 
-def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("scale", "offset"), [(1.0, 512.0), (2.0**80, 0.0), (2.0**-90, 0.0)])
+def test_offset_and_scale_change_no_distance(scale: float, offset: float) -> None:
+    points = np.round(clouds(4)[0] * 256) / 256  # so that an offset loses no digits
+    moved = (points + np.float32(offset)) * np.float32(scale)
+    plain, found = (k_reciprocal(one[:20], one[20:], "euclidean") for one in (points, moved))
+    np.testing.assert_allclose(found, plain, atol=1e-6)
+
+
+def test_the_similarity_decides() -> None:
+    points, _ = clouds(5)
+    points *= np.linspace(0.2, 3, len(points), dtype=np.float32)[:, None]
+    cosine, euclidean = (k_reciprocal(points[:20], points[20:], kind) for kind in ("cosine", "euclidean"))
+    assert np.abs(cosine - euclidean).max() > 0.1
+    with pytest.raises(InputError, match="dot product is none: choose cosine or euclidean"):
+        k_reciprocal(points[:5], points[5:], "dot")
+    with pytest.raises(InputError, match="must be one of cosine, euclidean, dot, not 'cosin'"):
+        k_reciprocal(points[:5], points[5:], "cosin")  # type: ignore[arg-type]
+
+
+def test_blocks_of_rows_change_nothing() -> None:
     points, _ = clouds(2)
     whole = k_reciprocal(points[:20], points[20:])
-    monkeypatch.setattr(similarity_module, "MEMORY", 1)
-    monkeypatch.setattr(similarity_module.similarities, "__kwdefaults__", {"memory": 600})
-    np.testing.assert_allclose(k_reciprocal(points[:20], points[20:]), whole, atol=1e-6)
+    np.testing.assert_allclose(k_reciprocal(points[:20], points[20:], memory=1200), whole, atol=1e-6)
 
 
 def test_brings_matches_forward() -> None:

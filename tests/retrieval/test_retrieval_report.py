@@ -232,7 +232,7 @@ def test_reranking_and_several_sets_of_features(tmp_path: Path) -> None:
     found = lines(tmp_path / "queries-regdb-v2i.csv")
     assert [len(part) for part in together[0].queries] == [sum(li["trial"] == t for li in found) for t in "01"]
     assert all((line["best_right"] == "1") == (line["first_match"] == "1") for line in found)
-    assert "2 such sets count as trials" in (tmp_path / "index.html").read_text()
+    assert "2 such sets, each of a model of its own" in (tmp_path / "index.html").read_text()
 
 
 def test_a_protocol_may_come_twice(tmp_path: Path) -> None:

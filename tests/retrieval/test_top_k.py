@@ -11,6 +11,7 @@ from limbeck.retrieval.evaluation import evaluate
 from limbeck.retrieval.features import Features
 from limbeck.retrieval.protocols import LLCM, SYSU, CrossModal, Market, Protocol, RegDB
 from limbeck.retrieval.reranking import KReciprocal
+from limbeck.retrieval.similarity import Similarity
 from limbeck.retrieval.top_k import ranked_lists
 
 
@@ -55,6 +56,18 @@ def test_the_first_right_one_stands_where_the_ranks_say_even_among_ties(protocol
     assert [found.query for found in lists] == one.queries[0].tolist()
     assert [found.first for found in lists] == one.ranks[0].first.tolist()
     assert [int(found.right.sum()) for found in lists] == one.ranks[0].matches.tolist()
+
+
+@pytest.mark.parametrize("kind", ["cosine", "euclidean"])
+def test_lists_stand_where_the_ranks_say_even_where_products_round_ties_apart(kind: Similarity) -> None:
+    plain = sysu_like(6, 5, shuffled=True)
+    signs = np.where(plain.feature[:, :5] < 0, -1e-25, 1e-25)
+    features = Features.from_arrays(signs, plain.identity, camera=plain.camera, modality=plain.modality)
+    (one,) = evaluate(features, Market(), similarity=kind, memory=3000)
+    for k in (len(features), 1):
+        lists = ranked_lists(features, Market(), k=k, similarity=kind)
+        found = [found.first for found in lists]
+        assert found == [first if first <= k else 0 for first in one.ranks[0].first.tolist()]
 
 
 def test_under_unique_identities_the_rank_counts_identities_of_the_list() -> None:

@@ -106,7 +106,7 @@ def evaluate_runs(
     rerank: bool = False,
     seed: int = 0,
 ) -> str:
-    """Score trained models and write a report folder; several models (RegDB's folds) are trials of one evaluation.
+    """Score trained models and write a report folder; several models (RegDB's folds) make one evaluation.
 
     Args:
         runs: their folders.

@@ -43,6 +43,32 @@ class Estimate:
         deviation = float(known.std(ddof=1))
         return Estimate(float(known.mean()), deviation, deviation / math.sqrt(len(known)))
 
+    @staticmethod
+    def from_groups(values: Sequence[float], groups: Sequence[int]) -> Estimate:
+        """The estimate on two levels: the mean of each group is one trial; a single group's values are trials.
+
+        Values of one group, such as the galleries of one model, are not independent of one another: pooled with those
+        of another model they would promise too much.
+
+        Args:
+            values: of all groups.
+            groups: the group that each value is of.
+
+        Raises:
+            ValueError: there are no values, or not as many groups.
+
+        Example:
+            >>> Estimate.from_groups([0.0, 2.0, 2.0, 4.0], [0, 0, 1, 1])
+            Estimate(mean=2.0, deviation=1.414..., standard_error=1.0)
+        """
+        if len(values) != len(groups):
+            raise ValueError(f"there are {len(values)} values but {len(groups)} groups")
+        known, which = np.asarray(values, np.float64), np.asarray(groups)
+        names = np.unique(which)
+        if len(names) < 2:
+            return Estimate.from_values(known.tolist())
+        return Estimate.from_values([float(known[which == name].mean()) for name in names])
+
 
 @dataclass(frozen=True)
 class Difference:

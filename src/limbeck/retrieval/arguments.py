@@ -19,7 +19,9 @@ def add_protocol_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--similarity", type=Literal["cosine", "euclidean", "dot"], default="cosine", help="of embeddings"
     )
-    parser.add_argument("--rerank", type=bool, default=False, help="re-rank with k-reciprocal neighbours (true, false)")
+    parser.add_argument(
+        "--rerank", type=bool, default=False, help="re-rank with k-reciprocal neighbours, not by dot (true, false)"
+    )
     parser.add_argument("--permutations", type=str | None, default=None, help="SYSU-MM01's rand_perm_cam.mat")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,8 +18,8 @@ from limbeck.retrieval.features import Features
 from limbeck.retrieval.metrics import Metrics, summarise
 from limbeck.retrieval.protocols import Protocol, Trial
 from limbeck.retrieval.ranking import Labels, Ranker, Ranks
-from limbeck.retrieval.reranking import KReciprocal, k_reciprocal
-from limbeck.retrieval.similarity import MEMORY, Similarity, similarities
+from limbeck.retrieval.reranking import KReciprocal, check_reranking, k_reciprocal
+from limbeck.retrieval.similarity import MEMORY, Comparison, Similarity, check_similarity
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,14 @@ class Evaluation:
         ranks: of every query in each trial, in the order of `queries`.
         queries: positions of the queries among the features, a trial.
         gallery: size of each trial's gallery.
+        models: the number of the features that each trial is of, from 0: features are those of one model.
+        not_asked: of each trial, items that would be queries if their identity were not negative.
+        dropped: of each trial, junk that the protocol dropped from its gallery.
+
+    Its estimates are on two levels. Where the features of several models were given, the figures of each are averaged
+    over its galleries first, and spread and standard error are those between models. The galleries of one model share
+    its queries and its mistakes: with one model the spread is between them, and says how much the draw of the gallery
+    matters, not how another model would fare.
     """
 
     protocol: str
@@ -40,18 +49,28 @@ class Evaluation:
     ranks: list[Ranks]
     queries: list[NDArray[np.int64]]
     gallery: list[int]
+    models: list[int]
+    not_asked: list[int]
+    dropped: list[int]
+
+    @property
+    def spread_over(self) -> Literal["models", "galleries", "nothing"]:
+        """What the spread of the estimates is between; nothing: there is one model with one gallery."""
+        if len(set(self.models)) > 1:
+            return "models"
+        return "galleries" if len(self.models) > 1 else "nothing"
 
     def cmc(self, k: int) -> Estimate:
-        """CMC at rank k over the trials."""
-        return Estimate.from_values([trial.rank(k) for trial in self.trials])
+        """CMC at rank k."""
+        return Estimate.from_groups([trial.rank(k) for trial in self.trials], self.models)
 
     @property
     def mean_average_precision(self) -> Estimate:
-        return Estimate.from_values([trial.mean_average_precision for trial in self.trials])
+        return Estimate.from_groups([trial.mean_average_precision for trial in self.trials], self.models)
 
     @property
     def mean_inverse_negative_penalty(self) -> Estimate:
-        return Estimate.from_values([trial.mean_inverse_negative_penalty for trial in self.trials])
+        return Estimate.from_groups([trial.mean_inverse_negative_penalty for trial in self.trials], self.models)
 
 
 def evaluate(
@@ -69,24 +88,32 @@ def evaluate(
     Protocols that ask with the same queries share one matrix of similarities, computed some rows at a time.
 
     Args:
-        features: what to score; several (one a fold and model, as RegDB has it) count as trials of one evaluation.
+        features: what to score; several are those of several models (as RegDB has one a fold) in one evaluation.
         protocols: which rules.
         similarity: "cosine", "euclidean" or "dot".
-        reranking: re-rank with k-reciprocal neighbours; then every trial needs a matrix of its own.
+        reranking: re-rank with k-reciprocal neighbours of this similarity, "cosine" or "euclidean"; then every trial
+            needs a matrix of its own.
         device: compute with torch there; default: NumPy and compiled code.
-        memory: bytes of similarities held at once.
+        memory: bytes that similarities, and what ranks them, take at once, on the CPU and on a device alike. It is a
+            bound, for one query at least (up to 170 bytes an item of the gallery), beside what does not grow with it:
+            the labels and the ranks of all trials, twice the features of queries and gallery as float64 (once as
+            float32), and 16 MiB. Re-ranking also holds two matrices (queries, gallery) of float32 and the neighbours.
         progress: called with (queries done, queries in all).
 
     Returns:
         One evaluation a protocol, in order.
 
     Raises:
-        InputError: labels are missing, a gallery is empty, no query has a match, or the device is not there.
+        InputError: labels are missing, a gallery is empty, no query has a match, there is no such similarity, it gives
+            no distance for re-ranking, or the device is not there.
     """
     runs = [features] if isinstance(features, Features) else list(features)
     chosen = [protocols] if isinstance(protocols, Protocol) else list(protocols)
     if not runs or not chosen:
         raise InputError("there is nothing to evaluate: give features and a protocol")
+    check_similarity(similarity)
+    if reranking is not None:
+        check_reranking(similarity, device)
     place = None if device is None else check_device(device)
     plans = [[_Plan(run, protocol) for protocol in chosen] for run in runs]
     total = sum(len(group[0].asked) for row in plans for group in _grouped(row))
@@ -103,9 +130,9 @@ def evaluate(
             if reranking is None:
                 _rank_shared(run, group, similarity, place, memory, advance)
             else:
-                _rerank(run, group, reranking, place)
+                _rerank(run, group, similarity, reranking, memory)
                 advance(len(group[0].asked))
-    suffix = f"; {similarity} similarity; " + ("no re-ranking" if reranking is None else str(reranking))
+    suffix = f"; {similarity} similarity; " + ("no re-ranking" if reranking is None else f"{reranking} of it")
     return [_gathered([row[index] for row in plans], suffix) for index in range(len(chosen))]
 
 
@@ -163,36 +190,67 @@ def _rank_shared(
         ]
         for plan in plans
     ]
-    query, gallery = features.feature[asked], features.feature[searched]
-    if device is not None:
-        blocks = similarities(
-            torch.from_numpy(query).to(device), torch.from_numpy(gallery).to(device), similarity, memory=memory
-        )
-    else:
-        blocks = similarities(query, gallery, similarity, memory=memory)
-    for part, block in blocks:
+    comparison = Comparison(features.feature[asked], features.feature[searched], similarity)
+    # Half for the similarities, half for what ranks them: a copy of some rows, or what tensors take.
+    for part, block in comparison.blocks(memory // 2, device):
         here = asked[part]
+        tolerance = None if comparison.tolerance is None else comparison.tolerance[part]
+        doubtful = np.zeros(len(here), np.bool_)
         for plan, ranked in zip(plans, rankers, strict=True):
             for trial, ranker, parts in zip(plan.trials, ranked, plan.parts, strict=True):
                 rows = np.isin(here, trial.queries, assume_unique=True)
                 chosen = block if rows.all() else block[torch.from_numpy(rows) if device is not None else rows]
-                parts.append(ranker.rank(chosen, plan.of(here[rows])))
+                ranks, close = ranker.rank_within(
+                    chosen,
+                    plan.of(here[rows]),
+                    None if tolerance is None else tolerance[rows],
+                    memory=memory // 4,
+                )
+                parts.append(ranks)
+                doubtful[np.flatnonzero(rows)[close]] = True
+        if doubtful.any():
+            step = max(1, memory // 4 // (len(searched) * comparison.dtype.itemsize))
+            again = np.flatnonzero(doubtful)
+            for start in range(0, len(again), step):
+                _decide(comparison, again[start : start + step], part, asked, plans, rankers)
         advance(part.stop - part.start)
 
 
-def _rerank(features: Features, plans: Sequence[_Plan], settings: KReciprocal, device: torch.device | None) -> None:
+def _decide(
+    comparison: Comparison,
+    doubtful: NDArray[np.int64],
+    part: slice,
+    asked: NDArray[np.int64],
+    plans: Sequence[_Plan],
+    rankers: Sequence[Sequence[Ranker]],
+) -> None:
+    """Rank some queries of a block again by exact similarities: products cannot tell the order of their matches."""
+    here = asked[part]
+    exact = comparison.exact(part.start + doubtful)
+    for plan, ranked in zip(plans, rankers, strict=True):
+        for trial, ranker, parts in zip(plan.trials, ranked, plan.parts, strict=True):
+            rows = np.isin(here, trial.queries, assume_unique=True)
+            mine = rows[doubtful]
+            if mine.any():
+                places = (np.cumsum(rows) - 1)[doubtful[mine]]
+                parts[-1].replace(places, ranker.rank(exact[mine], plan.of(here[doubtful[mine]])))
+
+
+def _rerank(
+    features: Features, plans: Sequence[_Plan], similarity: Similarity, settings: KReciprocal, memory: int
+) -> None:
     """Rank every trial by its own re-ranked similarities."""
-    if device is not None:
-        raise InputError("re-ranking is computed on the CPU only: leave the device out")
     for plan in plans:
         for trial, parts in zip(plan.trials, plan.parts, strict=True):
             queries = np.sort(trial.queries)
             again = k_reciprocal(
                 features.feature[queries],
                 features.feature[trial.gallery],
+                similarity,
                 k1=settings.k1,
                 k2=settings.k2,
                 weight=settings.weight,
+                memory=memory,
             )
             parts.append(plan.ranker(trial, None).rank(again, plan.of(queries)))
 
@@ -212,4 +270,7 @@ def _gathered(plans: Sequence[_Plan], suffix: str) -> Evaluation:
         ranks,
         [np.sort(trial.queries) for plan in plans for trial in plan.trials],
         [len(trial.gallery) for plan in plans for trial in plan.trials],
+        models=[number for number, plan in enumerate(plans) for _ in plan.trials],
+        not_asked=[trial.not_asked for plan in plans for trial in plan.trials],
+        dropped=[trial.dropped for plan in plans for trial in plan.trials],
     )

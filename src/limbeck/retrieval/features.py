@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from limbeck.errors import InputError
 from limbeck.files import atomic_writer, read_arrays
 from limbeck.modalities import INFRARED, MODALITIES, VISIBLE
+from limbeck.retrieval.arrays import plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +26,8 @@ class Features:
 
     Attributes:
         feature: (items, features) float32 or float64, finite.
-        identity: (items,) int64; -1 marks junk, which `Market` drops and which never is a query.
+        identity: (items,) int64; a negative one is nobody's: never a query, in a gallery a distractor. -1 is junk to
+            `Market`, which drops it.
         camera: (items,) int64, or None.
         modality: (items,) int8, 0 visible and 1 infrared, or None.
         path: a name for each item, or None. Samplers that draw from "the sorted pictures of a cell" sort by it; without
@@ -46,19 +49,20 @@ class Features:
 
     @staticmethod
     def from_arrays(
-        feature: ArrayLike,
-        identity: ArrayLike,
+        feature: ArrayLike | Tensor,
+        identity: ArrayLike | Tensor,
         *,
-        camera: ArrayLike | None = None,
-        modality: ArrayLike | None = None,
+        camera: ArrayLike | Tensor | None = None,
+        modality: ArrayLike | Tensor | None = None,
         path: Sequence[str] | None = None,
-        query: ArrayLike | None = None,
+        query: ArrayLike | Tensor | None = None,
         origin: str = "features",
     ) -> Features:
         """Check embeddings and labels against one another and put them together.
 
         Args:
-            feature: (items, features) real numbers; float16 and integers become float32.
+            feature: (items, features) real numbers; float16, bfloat16 and integers become float32. Tensors are taken
+                from any device, without their history; so are the labels.
             identity: (items,) integers.
             camera: (items,) integers.
             modality: (items,) of 0 and 1, or of "visible" and "infrared".
@@ -69,7 +73,7 @@ class Features:
         Raises:
             InputError: a shape, type or value does not fit; the message names the array.
         """
-        vectors = np.asarray(feature)
+        vectors = plain(feature)
         if vectors.ndim != 2 or vectors.dtype.kind not in "fiub":
             raise InputError(
                 f"{origin}: 'feature' must be real numbers of shape (items, features), "
@@ -141,14 +145,14 @@ def save_features(features: Features, path: str | os.PathLike[str]) -> None:
         np.savez(stream, **arrays)
 
 
-def _row(values: ArrayLike, name: str, size: int, origin: str) -> NDArray[Any]:
-    array = np.asarray(values)
+def _row(values: ArrayLike | Tensor, name: str, size: int, origin: str) -> NDArray[Any]:
+    array = plain(values)
     if array.shape != (size,):
         raise InputError(f"{origin}: {size} rows of 'feature' but {name!r} has shape {array.shape}")
     return array
 
 
-def _integers(values: ArrayLike, name: str, size: int, origin: str) -> NDArray[np.int64]:
+def _integers(values: ArrayLike | Tensor, name: str, size: int, origin: str) -> NDArray[np.int64]:
     array = _row(values, name, size, origin)
     if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.round(array)).all():
         array = array.astype(np.int64)
@@ -157,7 +161,7 @@ def _integers(values: ArrayLike, name: str, size: int, origin: str) -> NDArray[n
     return array.astype(np.int64)
 
 
-def _modalities(values: ArrayLike, size: int, origin: str) -> NDArray[np.int8]:
+def _modalities(values: ArrayLike | Tensor, size: int, origin: str) -> NDArray[np.int8]:
     array = _row(values, "modality", size, origin)
     if array.dtype.kind in "US":
         words = array.astype(str)
@@ -178,7 +182,7 @@ def _modalities(values: ArrayLike, size: int, origin: str) -> NDArray[np.int8]:
     return codes.astype(np.int8)
 
 
-def _flags(values: ArrayLike, size: int, origin: str) -> NDArray[np.bool_]:
+def _flags(values: ArrayLike | Tensor, size: int, origin: str) -> NDArray[np.bool_]:
     array = _row(values, "query", size, origin)
     if array.dtype.kind not in "biu" or not np.isin(array, (0, 1)).all():
         raise InputError(f"{origin}: 'query' must be booleans, not {array.dtype}")

@@ -21,18 +21,32 @@ Direction = Literal["v2i", "i2v"]
 Permutations = Mapping[tuple[int, int], NDArray[np.int64]]
 
 TRIALS = 10
+_LEFT_OUT = "queries of a negative identity not asked, unmatched ones left out"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Positions of the queries and of the gallery among the features."""
+    """Positions of the queries and of the gallery among the features.
+
+    Attributes:
+        queries: never of a negative identity, which is nobody's.
+        gallery: items of a negative identity are among them, unless the protocol drops them.
+        not_asked: items that would be queries if their identity were known.
+        dropped: items that would be searched if they were not junk.
+    """
 
     queries: NDArray[np.int64]
     gallery: NDArray[np.int64]
+    not_asked: int = 0
+    dropped: int = 0
 
 
 class Protocol(ABC):
     """Which queries search which galleries, and what counts.
+
+    Of all protocols: an item of a negative identity (junk, or a person whom nobody knows) is never a query; in the
+    gallery it is a distractor that matches nothing, unless the protocol drops it. Where a gallery is drawn from every
+    identity and camera, those of negative identities are drawn last, so that they change nothing of the others' draw.
 
     Attributes:
         removal: which items of the gallery a query does not see (see `Ranker`).
@@ -108,7 +122,7 @@ class SYSU(Protocol):
         return (
             f"infrared cameras 3, 6 search visible cameras {', '.join(map(str, self.GALLERY[self.mode]))}; "
             f"{self.shots} a camera and identity, gallery sampler {sampler}; same location removed; "
-            "CMC over identities; unmatched queries left out"
+            f"CMC over identities; {_LEFT_OUT}"
         )
 
     def trials(self, features: Features) -> list[Trial]:
@@ -128,13 +142,13 @@ class SYSU(Protocol):
                     f"{features.origin}: row {row} is of camera {camera[row]} but marked "
                     f"{MODALITIES[features.modality[row]]}; in {self.name} cameras 3 and 6 are the infrared ones"
                 )
-        queries = np.flatnonzero(np.isin(camera, self.QUERY))
+        queries, unknown_people = _known_people(features, np.isin(camera, self.QUERY))
         cells = _cells(features, camera, np.isin(camera, self.GALLERY[self.mode]))
         if self.permutations is None:
             galleries = [_drawn(cells, self.shots, trial) for trial in range(self.count)]
         else:
             galleries = [self._permuted(cells, trial, features.origin) for trial in range(self.count)]
-        return [_checked(Trial(queries, gallery), features, self.name) for gallery in galleries]
+        return [_checked(Trial(queries, gallery, unknown_people), features, self.name) for gallery in galleries]
 
     def places(self, features: Features) -> NDArray[np.int64]:
         return np.array([self.LOCATION[camera] for camera in _cameras(features, self.name).tolist()], np.int64)
@@ -175,15 +189,14 @@ class CrossModal(Protocol):
     def rules(self) -> str:
         asked, searched = _directed(self.direction)
         return (
-            f"all {MODALITIES[asked]} search all {MODALITIES[searched]}; no camera rule; CMC over pictures; "
-            "unmatched queries left out"
+            f"all {MODALITIES[asked]} search all {MODALITIES[searched]}; no camera rule; CMC over pictures; {_LEFT_OUT}"
         )
 
     def trials(self, features: Features) -> list[Trial]:
         asked, searched = _directed(self.direction)
         modality = _modality(features, self.name)
-        trial = Trial(np.flatnonzero(modality == asked), np.flatnonzero(modality == searched))
-        return [_checked(trial, features, self.name)]
+        queries, unknown = _known_people(features, modality == asked)
+        return [_checked(Trial(queries, np.flatnonzero(modality == searched), unknown), features, self.name)]
 
 
 @dataclass(frozen=True)
@@ -228,15 +241,18 @@ class LLCM(Protocol):
         asked, searched = (MODALITIES[side] for side in _directed(self.direction))
         drawn = f"one {searched} a camera and identity, drawn with seeds 0, 1, ..."
         sides = f"{drawn}, search all {asked} (sides swapped)" if self.swapped else f"all {asked} search {drawn}"
-        return f"{sides}; same identity and camera removed; CMC over identities; unmatched queries left out"
+        return f"{sides}; same identity and camera removed; CMC over identities; {_LEFT_OUT}"
 
     def trials(self, features: Features) -> list[Trial]:
         asked, searched = _directed(self.direction)
         modality, camera = _modality(features, self.name), _cameras(features, self.name)
-        everything = np.flatnonzero(modality == asked)
         cells = _cells(features, camera, modality == searched)
-        drawn = [_drawn(cells, 1, trial) for trial in range(self.count)]
-        trials = [Trial(part, everything) if self.swapped else Trial(everything, part) for part in drawn]
+        everything = modality == asked
+        trials = []
+        for drawn in (_drawn(cells, 1, number) for number in range(self.count)):
+            chosen = np.isin(np.arange(len(features)), drawn) if self.swapped else everything
+            queries, unknown = _known_people(features, chosen)
+            trials.append(Trial(queries, np.flatnonzero(everything) if self.swapped else drawn, unknown))
         return [_checked(trial, features, self.name) for trial in trials]
 
 
@@ -244,7 +260,9 @@ class LLCM(Protocol):
 class Market(Protocol):
     """Market-1501 and its like: queries search a gallery; pictures of the same identity and camera are removed.
 
-    Where the features do not say which are queries, each searches all the others. Identity -1 is junk: it is dropped.
+    Where the features do not say which are queries, each searches all the others. Identity -1 is junk and dropped, as
+    the set's own evaluation does. Other negative identities are distractors, and so is 0 where it is no query: so
+    Market-1501 numbers its distractors. In a set that numbers its people from 0 it is a person like the others.
 
     Source: Zheng et al. 2015, §5.2.
     """
@@ -257,16 +275,19 @@ class Market(Protocol):
 
     @property
     def rules(self) -> str:
-        return "same identity and camera removed; junk (identity -1) dropped; CMC over pictures; unmatched left out"
+        return f"same identity and camera removed; junk (identity -1) dropped; CMC over pictures; {_LEFT_OUT}"
 
     def trials(self, features: Features) -> list[Trial]:
         _cameras(features, self.name)
-        usable = features.identity >= 0
+        everything = np.ones(len(features), np.bool_)
+        asked, searched = (everything, everything) if features.query is None else (features.query, ~features.query)
+        queries, unknown = _known_people(features, asked)
+        junk = features.identity == -1
+        trial = Trial(queries, np.flatnonzero(searched & ~junk), unknown, int((searched & junk).sum()))
         if features.query is None:
-            trial = Trial(np.flatnonzero(usable), np.flatnonzero(usable))
-        else:
-            trial = Trial(np.flatnonzero(usable & features.query), np.flatnonzero(usable & ~features.query))
-        return [_checked(trial, features, self.name)]
+            return [_checked(trial, features, self.name, "identity")]
+        marked = f"'query', which marks {int(asked.sum())} of {len(features)} items"
+        return [_checked(trial, features, self.name, marked)]
 
 
 def named_protocols(name: str, *, permutations: Permutations | None = None) -> list[Protocol]:
@@ -333,10 +354,14 @@ def _modality(features: Features, name: str) -> NDArray[np.int8]:
 def _cells(
     features: Features, camera: NDArray[np.int64], chosen: NDArray[np.bool_]
 ) -> dict[tuple[int, int], NDArray[np.int64]]:
-    """(identity, camera) -> its chosen pictures, sorted by name; identity by identity and camera by camera."""
+    """(identity, camera) -> its chosen pictures, sorted by name; identity by identity and camera by camera.
+
+    Negative identities come last.
+    """
     positions = np.flatnonzero(chosen)
     name = np.zeros(len(features)) if features.path is None else np.array(features.path)
-    order = positions[np.lexsort((positions, name[positions], camera[positions], features.identity[positions]))]
+    identity = features.identity[positions]
+    order = positions[np.lexsort((positions, name[positions], camera[positions], identity, identity < 0))]
     keys = np.stack([features.identity[order], camera[order]], axis=1)
     edges = np.flatnonzero((np.diff(keys, axis=0) != 0).any(axis=1)) + 1
     groups: Iterator[NDArray[np.int64]] = iter(np.split(order, edges)) if len(order) else iter(())
@@ -352,8 +377,22 @@ def _drawn(cells: Mapping[tuple[int, int], NDArray[np.int64]], shots: int, seed:
     return np.array([position for members in chosen for position in members], np.int64)
 
 
-def _checked(trial: Trial, features: Features, name: str) -> Trial:
+def _known_people(features: Features, chosen: NDArray[np.bool_]) -> tuple[NDArray[np.int64], int]:
+    """The chosen items whose identity is known, and how many others there are."""
+    known = features.identity >= 0
+    return np.flatnonzero(chosen & known), int((chosen & ~known).sum())
+
+
+def _checked(trial: Trial, features: Features, name: str, where: str = "camera and modality") -> Trial:
+    """The trial, if both its sides hold something; `where` says what decides that."""
+    if len(trial.queries) == 0 and trial.not_asked:
+        raise InputError(
+            f"{features.origin}: all {trial.not_asked} queries of the protocol {name} have a negative identity, "
+            "which is nobody's and never asked"
+        )
+    if len(trial.gallery) == 0 and trial.dropped:
+        raise InputError(f"{features.origin}: all {trial.dropped} items that {name} searches are junk (identity -1)")
     if len(trial.queries) == 0 or len(trial.gallery) == 0:
         empty = "query" if len(trial.queries) == 0 else "gallery"
-        raise InputError(f"{features.origin}: the protocol {name} finds an empty {empty}; look at camera and modality")
+        raise InputError(f"{features.origin}: the protocol {name} finds an empty {empty}; look at {where}")
     return trial

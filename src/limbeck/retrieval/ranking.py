@@ -13,7 +13,6 @@ Ties: of two equal similarities the one that stands first in the gallery comes f
 from __future__ import annotations
 
 import itertools
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -23,12 +22,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from limbeck.cores import default_threads
 from limbeck.jit import jit
+from limbeck.retrieval.arrays import floating
+from limbeck.retrieval.similarity import MEMORY
 
 Removal = Literal["none", "place", "identity-and-place"]
 _REMOVALS: tuple[Removal, ...] = ("none", "place", "identity-and-place")
 # A place where nothing is: what the compiled loop compares with where no place is removed.
 _NOWHERE = int(np.iinfo(np.int64).min)
+# Bytes that the operations on whole tensors take at most for each item of a query's gallery, and for each of as many
+# places as the largest identity has items. Measured: tests/retrieval/test_retrieval_memory.py.
+_ITEM_BYTES = 64
+_MATCH_BYTES = 96
 
 
 class Labels(NamedTuple):
@@ -68,6 +74,11 @@ class Ranks:
             np.concatenate([part.inverse_negative_penalty for part in parts]),
             np.concatenate([part.matches for part in parts]),
         )
+
+    def replace(self, rows: NDArray[np.int64], others: Ranks) -> None:
+        """Put the ranks of other queries where these stand."""
+        for name in ("first", "average_precision", "inverse_negative_penalty", "matches"):
+            getattr(self, name)[rows] = getattr(others, name)
 
 
 class Ranker:
@@ -130,17 +141,41 @@ class Ranker:
         self.members = np.argsort(self.codes, kind="stable")
         self.starts = np.concatenate([[0], np.cumsum(np.bincount(self.codes, minlength=len(self.identities)))])
 
-    def rank(self, similarity: NDArray[np.floating] | Tensor, query: Labels, *, threads: int | None = None) -> Ranks:
+    def rank(
+        self,
+        similarity: NDArray[np.floating] | Tensor,
+        query: Labels,
+        *,
+        threads: int | None = None,
+        memory: int = MEMORY,
+    ) -> Ranks:
         """Rank some queries.
 
         Args:
             similarity: (queries, gallery or whatever `columns` point into), higher is nearer. A tensor is ranked where
                 it lies, on its device; an array by compiled code. The result is the same.
             query: labels of the queries.
-            threads: for arrays; default: all cores.
+            threads: for arrays; default: the cores that this process may use, at most OMP_NUM_THREADS.
+            memory: bytes that ranking may take beside the similarities; tensors are ranked so many queries at a time,
+                one at least. Compiled code takes some numbers an item of the gallery and thread, whatever this says.
 
         Raises:
-            ValueError: shapes do not fit, or a similarity is NaN.
+            ValueError: shapes do not fit, or a similarity is NaN or no real number.
+        """
+        return self.rank_within(similarity, query, None, threads=threads, memory=memory)[0]
+
+    def rank_within(
+        self,
+        similarity: NDArray[np.floating] | Tensor,
+        query: Labels,
+        tolerance: NDArray[np.float64] | None,
+        *,
+        threads: int | None = None,
+        memory: int = MEMORY,
+    ) -> tuple[Ranks, NDArray[np.bool_]]:
+        """`rank`, and for which queries an item that is no match lies within (queries,) `tolerance` of one that is.
+
+        The ranks of the other queries hold for all similarities that differ from these by less than half the tolerance.
         """
         width = len(self.codes) if self.columns is None else int(self.columns.max(initial=-1)) + 1
         rows = len(query.identity)
@@ -152,9 +187,12 @@ class Ranker:
             raise ValueError(f"removal={self.removal!r} needs the places of the queries")
         codes = self._query_codes(query.identity)
         places = np.zeros(rows, np.int64) if query.place is None else np.asarray(query.place, np.int64)
+        # Below zero: not even equal similarities are near.
+        near = np.full(rows, -1.0) if tolerance is None else np.asarray(tolerance, np.float64)
         if isinstance(similarity, Tensor):
-            return self._rank_tensor(similarity, codes, places)
-        return self._rank_array(np.asarray(similarity), codes, places, threads or os.cpu_count() or 1)
+            return self._rank_tensor(similarity, codes, places, near, memory)
+        held = floating(similarity, "similarity")
+        return self._rank_array(held, codes, places, near, threads or default_threads())
 
     def _query_codes(self, identity: NDArray[np.int64]) -> NDArray[np.int64]:
         """The gallery's code of each query's identity; -1 where the gallery lacks it."""
@@ -164,13 +202,17 @@ class Ranker:
         return np.where(self.identities[position] == identity, position, -1)
 
     def _rank_array(
-        self, similarity: NDArray[np.floating], codes: NDArray[np.int64], places: NDArray[np.int64], threads: int
-    ) -> Ranks:
+        self,
+        similarity: NDArray[np.floating],
+        codes: NDArray[np.int64],
+        places: NDArray[np.int64],
+        near: NDArray[np.float64],
+        threads: int,
+    ) -> tuple[Ranks, NDArray[np.bool_]]:
         rows = len(codes)
         result = Ranks(np.zeros(rows, np.int64), np.full(rows, np.nan), np.full(rows, np.nan), np.zeros(rows, np.int64))
+        close = np.zeros(rows, np.bool_)
         columns = np.arange(len(self.codes)) if self.columns is None else self.columns
-        if similarity.dtype not in (np.float32, np.float64):
-            similarity = similarity.astype(np.float32)
 
         def work(part: slice) -> bool:
             return _rank_rows(
@@ -184,10 +226,12 @@ class Ranker:
                 self.starts,
                 _REMOVALS.index(self.removal),
                 self.unique_identity,
+                near[part],
                 result.first[part],
                 result.average_precision[part],
                 result.inverse_negative_penalty[part],
                 result.matches[part],
+                close[part],
             )
 
         bounds = np.linspace(0, rows, min(threads, max(rows, 1)) + 1).astype(int)
@@ -199,25 +243,47 @@ class Ranker:
                 finite = list(pool.map(work, parts))
         if not all(finite):
             raise ValueError("similarity holds NaN")
-        return result
+        return result, close
 
-    def _rank_tensor(self, similarity: Tensor, codes: NDArray[np.int64], places: NDArray[np.int64]) -> Ranks:
-        device = similarity.device
-        if self.columns is not None:
-            similarity = similarity[:, torch.from_numpy(self.columns).to(device)]
-        if bool(similarity.isnan().any()):
-            raise ValueError("similarity holds NaN")
-        found = _rank_rows_on_device(
-            similarity,
-            torch.from_numpy(codes).to(device),
-            torch.from_numpy(places).to(device),
+    def _rank_tensor(
+        self,
+        similarity: Tensor,
+        codes: NDArray[np.int64],
+        places: NDArray[np.int64],
+        near: NDArray[np.float64],
+        memory: int,
+    ) -> tuple[Ranks, NDArray[np.bool_]]:
+        device, rows = similarity.device, len(codes)
+        if similarity.dtype.is_complex:
+            raise ValueError(f"similarity must hold real numbers, not {similarity.dtype}")
+        similarity = similarity.detach()
+        counts = np.append(np.diff(self.starts), 0)[codes]  # the last: of queries whose identity the gallery lacks
+        gallery = _Gallery(
             torch.from_numpy(self.codes).to(device),
             torch.from_numpy(self.places).to(device),
-            self.removal,
-            self.unique_identity,
+            torch.from_numpy(self.members).to(device),
+            None if self.columns is None else torch.from_numpy(self.columns).to(device),
         )
-        first, precision, penalty, matches = (part.cpu().numpy() for part in found)
-        return Ranks(first, precision, penalty, matches)
+        begins = torch.from_numpy(np.append(self.starts, 0)[codes]).to(device)
+        held = [torch.from_numpy(part).to(device) for part in (codes, counts, places, near)]
+        row_bytes = _ITEM_BYTES * len(self.codes) + _MATCH_BYTES * int(counts.max(initial=0)) + len(self.identities)
+        step = max(1, memory // max(row_bytes, 1))
+        ranks: list[Ranks] = []
+        close: list[NDArray[np.bool_]] = []
+        for start in range(0, rows, step) or (0,):
+            part = slice(start, start + step)
+            found = _rank_rows_on_device(
+                similarity[part],
+                _Queries(held[0][part], begins[part], *(one[part] for one in held[1:])),
+                gallery,
+                self.removal,
+                self.unique_identity,
+                within=bool((near >= 0).any()),
+            )
+            first, precision, penalty, matches, beside = (one.cpu().numpy() for one in found)
+            ranks.append(Ranks(first, precision, penalty, matches))
+            close.append(beside)
+        return Ranks.join(ranks), np.concatenate(close)
 
 
 @jit
@@ -232,12 +298,14 @@ def _rank_rows(
     starts: NDArray[np.int64],
     removal: int,
     unique_identity: bool,
+    near: NDArray[np.float64],
     first: NDArray[np.int64],
     average_precision: NDArray[np.float64],
     inverse_negative_penalty: NDArray[np.float64],
     matches: NDArray[np.int64],
+    close: NDArray[np.bool_],
 ) -> bool:
-    """Fill the last four arrays, one row per query; False if a similarity is NaN."""
+    """Fill the last five arrays, one row per query; False if a similarity is NaN."""
     scores = np.empty(len(codes), similarity.dtype)  # of the matches, best first
     order = np.empty(len(codes), np.int64)  # their positions in the gallery
     counts = np.zeros(len(codes) + 1, np.int64)  # other items with exactly k matches before them
@@ -255,8 +323,8 @@ def _rank_rows(
             scores[:found], order[:found] = scores[:found][ranked], order[:found][ranked]
         counts[: found + 1] = 0
         hidden = place if removal == 1 else _NOWHERE
-        identities = _count_others(
-            row, columns, codes, places, code, hidden, scores[:found], order[:found], counts, seen, query
+        identities, close[query] = _count_others(
+            row, columns, codes, places, code, hidden, scores[:found], order[:found], counts, seen, query, near[query]
         )
         if identities < 0:
             return False
@@ -286,20 +354,22 @@ def _count_others(
     counts: NDArray[np.int64],
     seen: NDArray[np.int64],
     query: int,
-) -> int:
+    near: float,
+) -> tuple[int, bool]:
     """Count the items that are not matches by how many matches come before them.
 
     Items of the query's own identity (`code`) or of the place `hidden` are passed over. Returns how many identities
-    have an item before the first match, or -1 if a similarity is NaN.
+    have an item before the first match, or -1 if a similarity is NaN; and whether an item lies within `near` of a
+    match.
     """
-    lowest = scores[-1] if len(scores) else np.inf
-    identities = 0
+    lowest = scores[-1] - max(near, 0.0) if len(scores) else np.inf
+    identities, close = 0, False
     for position in range(len(codes)):
         score = row[columns[position]]
         if score < lowest:
             continue
         if np.isnan(score):
-            return -1
+            return -1, False
         if codes[position] == code or places[position] == hidden:
             continue
         low, high = 0, len(scores)
@@ -310,82 +380,132 @@ def _count_others(
             else:
                 high = middle
         counts[low] += 1
+        if near >= 0 and not close:
+            above = low > 0 and scores[low - 1] - score <= near
+            close = above or (low < len(scores) and score - scores[low] <= near)
         if low == 0 and seen[codes[position]] != query:
             seen[codes[position]] = query
             identities += 1
-    return identities
+    return identities, close
+
+
+class _Queries(NamedTuple):
+    """Of each query: its identity's code, where that begins among the members, how many they are, place, tolerance."""
+
+    codes: Tensor
+    begins: Tensor
+    counts: Tensor
+    places: Tensor
+    near: Tensor
+
+
+class _Gallery(NamedTuple):
+    codes: Tensor
+    places: Tensor
+    members: Tensor
+    columns: Tensor | None
 
 
 def _rank_rows_on_device(
-    similarity: Tensor,
-    query_codes: Tensor,
-    query_places: Tensor,
-    codes: Tensor,
-    places: Tensor,
-    removal: Removal,
-    unique_identity: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """`_rank_rows` in operations on whole tensors; (first, average precision, INP, matches), each (queries,)."""
+    similarity: Tensor, query: _Queries, gallery: _Gallery, removal: Removal, unique_identity: bool, *, within: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """`_rank_rows` in operations on whole tensors; (first, average precision, INP, matches, close), each (queries,).
+
+    What is as large as the similarities is dropped as soon as it can be: `_ITEM_BYTES` bounds their sum.
+    """
     rows, device = len(similarity), similarity.device
-    same = query_codes.unsqueeze(1) == codes
-    hidden = torch.zeros_like(same)
-    if removal != "none":
-        hidden = query_places.unsqueeze(1) == places
-        if removal == "identity-and-place":
-            hidden = hidden & same
-    match, other = same & ~hidden, ~same & ~hidden
-    matches = match.sum(dim=1)
-    most = int(matches.max()) if rows else 0
-    if most == 0:
-        nothing = torch.full((rows,), torch.nan, dtype=torch.float64, device=device)
-        return torch.zeros_like(matches), nothing, nothing, matches
-    ahead = _matches_ahead(similarity, *_sorted_matches(similarity, match, most), matches, other)
-    counts = torch.zeros((rows, most + 1), dtype=torch.int64, device=device)
-    counts.scatter_add_(1, ahead, other.long())
+    if gallery.columns is not None:
+        similarity = similarity[:, gallery.columns]
+    if not similarity.dtype.is_floating_point:
+        similarity = similarity.double()
+    elif similarity.element_size() < 4:
+        similarity = similarity.float()
+    similarity = similarity.contiguous()
+    if bool(similarity.isnan().any()):
+        raise ValueError("similarity holds NaN")
+    most = int(query.counts.max()) if rows else 0
+    scores, position, matches = _sorted_matches(similarity, query, gallery, removal, most)
+    nothing = torch.zeros(rows, dtype=torch.bool, device=device)
+    if most == 0 or int(matches.max()) == 0:
+        unknown = torch.full((rows,), torch.nan, dtype=torch.float64, device=device)
+        return torch.zeros_like(matches), unknown, unknown, matches, nothing
+    other = query.codes.unsqueeze(1) != gallery.codes
+    if removal == "place":
+        other &= query.places.unsqueeze(1) != gallery.places
+    close = _close(similarity, scores, matches, other, query.near) if within else nothing
+    # How many matches come before each item; those that are no others go into a place of their own.
+    ahead = _matches_ahead(similarity, scores, position, matches, other).masked_fill_(~other, most + 1)
+    counts = torch.zeros((rows, most + 2), dtype=torch.int64, device=device)
+    ahead = ahead.long()
+    counts.scatter_add_(1, ahead, torch.ones((), dtype=torch.int64, device=device).expand_as(ahead))
 
     k = torch.arange(most, device=device)
-    rank = counts[:, :-1].cumsum(dim=1) + k + 1
+    rank = counts[:, :most].cumsum(dim=1) + k + 1
     real = k < matches.unsqueeze(1)
     precision = torch.where(real, (k + 1).double() / rank, 0.0).sum(dim=1) / matches
     last = rank.gather(1, (matches - 1).clamp(min=0).unsqueeze(1)).squeeze(1)
     penalty = torch.where(matches > 0, matches.double() / last, torch.nan)
-    before = _identities(other & (ahead == 0), codes) if unique_identity else counts[:, 0]
-    return torch.where(matches > 0, 1 + before, 0), precision, penalty, matches
+    before = _identities(ahead == 0, gallery.codes) if unique_identity else counts[:, 0]
+    return torch.where(matches > 0, 1 + before, 0), precision, penalty, matches, close
 
 
-def _sorted_matches(similarity: Tensor, match: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """Similarities and positions of each query's matches, (queries, most): the order in which a list is read backwards.
+def _sorted_matches(
+    similarity: Tensor, query: _Queries, gallery: _Gallery, removal: Removal, most: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Similarities and positions of each query's matches, (queries, most), and how many there are.
 
-    Ascending by similarity and, of equals, from the last in the gallery to the first. Where a query has fewer than
-    `most` matches, empty places stand in front, at -inf.
+    They stand in the order in which a list is read backwards: ascending by similarity and, of equals, from the last in
+    the gallery to the first. Where a query has fewer than `most` matches, empty places stand in front, at -inf.
     """
-    size = similarity.shape[1]
-    position = torch.where(match, torch.arange(size, device=similarity.device), -1).topk(most, dim=1).values
-    position = torch.where(position >= 0, position, size).sort(dim=1, descending=True).values
-    scores = similarity.gather(1, position.clamp(max=size - 1)).masked_fill(position == size, -torch.inf)
+    # Members ascend, so from the last to the first they descend.
+    number = torch.arange(most - 1, -1, -1, device=similarity.device)
+    valid = number < query.counts.unsqueeze(1)
+    index = (query.begins.unsqueeze(1) + number).clamp_(max=max(len(gallery.members) - 1, 0))
+    position = gallery.members[index]
+    del index
+    if removal != "none":
+        valid &= gallery.places[position] != query.places.unsqueeze(1)
+    valid, order = valid.sort(dim=1, stable=True)
+    position = position.gather(1, order)
+    scores = similarity.gather(1, position).masked_fill_(~valid, -torch.inf)
+    position = position.masked_fill_(~valid, len(gallery.codes))
     scores, order = scores.sort(dim=1, stable=True)
-    return scores, position.gather(1, order)
+    return scores, position.gather(1, order).int(), valid.sum(dim=1)
+
+
+def _close(similarity: Tensor, scores: Tensor, matches: Tensor, other: Tensor, near: Tensor) -> Tensor:
+    """Whether some item of `other` lies within a query's `near` of one of its matches, (queries,)."""
+    empty = (scores.shape[1] - matches).unsqueeze(1)
+    far = near.unsqueeze(1)
+    below = torch.searchsorted(scores, similarity - far, right=False, out_int32=True)
+    below = torch.maximum(below, empty.int())
+    return ((torch.searchsorted(scores, similarity + far, right=True, out_int32=True) > below) & other).any(dim=1)
 
 
 def _matches_ahead(similarity: Tensor, scores: Tensor, position: Tensor, matches: Tensor, other: Tensor) -> Tensor:
-    """How many matches come before each item, (queries, gallery); right for the items of `other`, which are none."""
-    # Those that come after it are the ones below it, and of equals those behind it.
-    after = torch.searchsorted(scores, similarity.contiguous(), right=False)
-    upto = torch.searchsorted(scores, similarity.contiguous(), right=True)
-    tied_query, tied_item = ((upto > after) & other).nonzero(as_tuple=True)
-    if len(tied_query):
-        equal = (scores[tied_query] == similarity[tied_query, tied_item].unsqueeze(1)) & (
-            position[tied_query] > tied_item.unsqueeze(1)
-        )
-        after[tied_query, tied_item] += equal.sum(dim=1)
+    """How many matches come before each item, (queries, gallery) int32; right for the items of `other`, no matches."""
+    # Those that come after it are the ones below it, and of equals those behind it: of them the first ones, as their
+    # positions descend, so that halving finds how many.
+    after = torch.searchsorted(scores, similarity, right=False, out_int32=True)
+    upto = torch.searchsorted(scores, similarity, right=True, out_int32=True)
+    if bool(((upto > after) & other).any()):
+        item = torch.arange(similarity.shape[1], dtype=torch.int32, device=similarity.device)
+        for _ in range(scores.shape[1].bit_length()):
+            middle = (after + upto) >> 1
+            found = position.gather(1, middle.clamp(max=scores.shape[1] - 1).long())
+            behind = (found > item) & (middle < upto)
+            after = torch.where(behind, middle + 1, after)
+            upto = torch.where(behind, upto, middle)
+    del upto
     most = scores.shape[1]
-    empty = (most - matches).unsqueeze(1)
-    return (most - after.maximum(empty)).clamp(min=0)
+    empty = (most - matches).int().unsqueeze(1)
+    return (most - torch.maximum(after, empty)).clamp_(min=0)
 
 
 def _identities(chosen: Tensor, codes: Tensor) -> Tensor:
     """How many identities the chosen items of each query have, (queries,)."""
-    present = torch.zeros((len(chosen), int(codes.max()) + 1), dtype=torch.bool, device=chosen.device)
-    query, item = chosen.nonzero(as_tuple=True)
-    present[query, codes[item]] = True
-    return present.sum(dim=1)
+    last = int(codes.max()) + 1
+    present = torch.zeros((len(chosen), last + 1), dtype=torch.bool, device=chosen.device)
+    yes = torch.ones((), dtype=torch.bool, device=chosen.device).expand_as(chosen)
+    present.scatter_(1, torch.where(chosen, codes, last), yes)
+    return present[:, :last].sum(dim=1)

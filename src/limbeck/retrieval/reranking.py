@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
 from limbeck.errors import InputError
 from limbeck.jit import jit
-from limbeck.retrieval.similarity import similarities, unit
+from limbeck.retrieval.arrays import floating
+from limbeck.retrieval.similarity import MEMORY, Similarity, check_similarity, distance_vectors, highest, similarities
 
 # Pairs of vectors multiplied at once.
 _PAIRS = 2**16
@@ -28,27 +30,48 @@ class KReciprocal:
         return f"k-reciprocal re-ranking (k1 {self.k1}, k2 {self.k2}, weight {self.weight:g})"
 
 
+def check_reranking(similarity: str, device: str | torch.device | None = None) -> None:
+    """Raise InputError unless embeddings can be re-ranked by this similarity, there."""
+    check_similarity(similarity)
+    if similarity == "dot":
+        raise InputError(
+            "re-ranking compares distances, and a dot product is none: choose cosine or euclidean similarity"
+        )
+    if device is not None:
+        raise InputError("re-ranking is computed on the CPU only: leave the device out")
+
+
 def k_reciprocal(
-    query: NDArray[np.floating], gallery: NDArray[np.floating], *, k1: int = 20, k2: int = 6, weight: float = 0.3
+    query: NDArray[np.floating],
+    gallery: NDArray[np.floating],
+    similarity: Similarity = "cosine",
+    *,
+    k1: int = 20,
+    k2: int = 6,
+    weight: float = 0.3,
+    memory: int = MEMORY,
 ) -> NDArray[np.float32]:
     r"""Similarities after k-reciprocal re-ranking, (queries, gallery), higher is nearer.
 
     .. math:: s(q, g) = -\left[(1 - \lambda) \left(1 - \frac{\sum_j \min(V_{qj}, V_{gj})}
         {\sum_j \max(V_{qj}, V_{gj})}\right) + \lambda\, d(q, g)\right]
 
-    where :math:`d` is the squared Euclidean distance of vectors of length 1, divided by the greatest distance of q to
-    anything, and :math:`V_{ij} \propto \exp(-d(i, j))` for j among the expanded k1-reciprocal neighbours of i (sum 1),
+    where :math:`d` is the squared Euclidean distance, divided by the greatest distance of q to anything: of the vectors
+    divided by their lengths for "cosine", as the paper has it, and of the vectors themselves for "euclidean".
+    :math:`V_{ij} \propto \exp(-d(i, j))` for j among the expanded k1-reciprocal neighbours of i (sum 1),
     averaged over the k2 nearest neighbours of i; neighbours are sought among queries and gallery together.
 
     Args:
         query: (queries, features).
         gallery: (gallery, features).
+        similarity: "cosine" or "euclidean".
         k1: size of the neighbourhood.
         k2: size of the neighbourhood that V is averaged over; 1: no averaging.
         weight: :math:`\lambda` in [0, 1], of the original distance.
+        memory: bytes of distances held at once; two matrices (queries, gallery) and the neighbours come on top.
 
     Raises:
-        InputError: k1, k2 or weight is out of range.
+        InputError: k1, k2 or weight is out of range, or the similarity gives no distance.
 
     Source: Zhong et al. 2017, eq. 4-12.
     """
@@ -56,14 +79,18 @@ def k_reciprocal(
         raise InputError(
             f"re-ranking needs k1 and k2 of at least 1 and a weight in [0, 1], not {k1}, {k2} and {weight}"
         )
-    everything = unit(np.concatenate([query, gallery]).astype(np.float32))
+    check_reranking(similarity)
+    everything = distance_vectors(
+        np.concatenate([floating(query, "query"), floating(gallery, "gallery")]), similarity
+    ).astype(np.float32)
     size, queries = len(everything), len(query)
     reach = min(max(k1 + 1, k2), size)
     nearest = np.empty((size, reach), np.int64)
     farthest = np.empty(size, np.float32)
     direct = np.empty((queries, len(gallery)), np.float32)
-    for part, cosine in similarities(everything, everything, "dot"):
-        distance = np.maximum(2 - 2 * np.asarray(cosine), 0)
+    # Half for the similarities, half for the distances made of them.
+    for part, nearness in similarities(everything, everything, "euclidean", memory=memory // 2):
+        distance = np.maximum(-nearness, 0)
         farthest[part] = distance.max(axis=1)
         distance /= np.maximum(farthest[part], np.finfo(np.float32).tiny)[:, None]
         nearest[part] = _nearest(distance, reach)
@@ -96,16 +123,7 @@ def k_reciprocal(
 
 def _nearest(distance: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     """The k nearest of each row, ascending; of equals the first comes first."""
-    if k < distance.shape[1]:
-        # Everything as near as the k-th, so that equals at the edge are chosen by position and not by chance.
-        edge = np.partition(distance, k - 1, axis=1)[:, k - 1]
-    else:
-        edge = np.full(len(distance), np.inf, np.float32)
-    nearest = np.empty((len(distance), k), np.int64)
-    for row, limit in enumerate(edge):
-        candidates = np.flatnonzero(distance[row] <= limit)
-        nearest[row] = candidates[np.argsort(distance[row, candidates], kind="stable")][:k]
-    return nearest
+    return np.stack([highest(-row, k) for row in distance])
 
 
 def _weights(
@@ -116,9 +134,9 @@ def _weights(
     weight = np.empty(len(columns), np.float32)
     for begin in range(0, len(columns), _PAIRS):
         part = slice(begin, begin + _PAIRS)
-        cosine = np.einsum("ij,ij->i", vectors[items[part]], vectors[columns[part]])
+        difference = vectors[items[part]] - vectors[columns[part]]
         scale = np.maximum(farthest[items[part]], np.finfo(np.float32).tiny)
-        weight[part] = np.exp(-np.maximum(2 - 2 * cosine, 0) / scale)
+        weight[part] = np.exp(-np.einsum("ij,ij->i", difference, difference) / scale)
     return weight / np.bincount(items, weight, minlength=len(vectors)).astype(np.float32)[items]
 
 

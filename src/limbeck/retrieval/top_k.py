@@ -13,7 +13,7 @@ from limbeck.retrieval.features import Features
 from limbeck.retrieval.protocols import Protocol
 from limbeck.retrieval.ranking import Removal
 from limbeck.retrieval.reranking import KReciprocal, k_reciprocal
-from limbeck.retrieval.similarity import Similarity, similarities
+from limbeck.retrieval.similarity import MEMORY, Comparison, Similarity, highest
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +56,8 @@ def ranked_lists(
     Of two equal similarities the one that stands first in the trial's gallery comes first, as `Ranker` has it, so
     `RankedList.first` is `Ranks.first` wherever the list is long enough and CMC counts pictures. Under a protocol of
     unique identities the list still shows pictures, while `Ranks.first` counts identities and may be smaller.
-    Similarities are computed anew: two that differ by rounding alone may stand the other way round than in an
-    evaluation that multiplied larger blocks.
+    Similarities are computed anew: in single precision two that differ by rounding alone may stand the other way round
+    than in an evaluation that multiplied larger blocks (`limbeck.retrieval.similarity` says by how much).
 
     Args:
         features: what is searched.
@@ -65,7 +65,7 @@ def ranked_lists(
         trial: which of the protocol's trials, from 0.
         queries: positions among the features, each a query of that trial; default: all its queries, ascending.
         k: how many items.
-        similarity: "cosine", "euclidean" or "dot".
+        similarity: "cosine", "euclidean" or "dot"; not "dot" for re-ranking.
         reranking: order by re-ranked similarities; all queries of the trial take part in them, as in `evaluate`.
 
     Returns:
@@ -94,16 +94,19 @@ def ranked_lists(
     asked = known if queries is None else _positions(queries, known, protocol.name, trial)
     people, place = features.identity[gallery], protocol.places(features)
     there = None if place is None else place[gallery]
+    comparison, rows = _compared(features, asked, known, gallery, similarity, reranking)
     result = []
-    for row, scores in zip(
-        asked.tolist(), _scores(features, asked, known, gallery, similarity, reranking), strict=True
-    ):
+    for number, (row, scores) in enumerate(zip(asked.tolist(), rows, strict=True)):
         if np.isnan(scores).any():
             raise ValueError("similarity holds NaN")
         same = people == features.identity[row]
         seen = _seen(protocol.removal, same, None if place is None or there is None else there == place[row])
-        order = seen[_first(scores[seen], k)]
-        result.append(RankedList(row, gallery[order], scores[order], same[order], bool(same[seen].any())))
+        if comparison is None:
+            order = seen[highest(scores[seen], k)]
+            found = scores[order]
+        else:
+            order, found = comparison.first(number, scores, seen, k)
+        result.append(RankedList(row, gallery[order], found, same[order], bool(same[seen].any())))
     return result
 
 
@@ -119,27 +122,30 @@ def _positions(queries: ArrayLike, known: NDArray[np.int64], name: str, trial: i
     return asked.astype(np.int64)
 
 
-def _scores(
+def _compared(
     features: Features,
     asked: NDArray[np.int64],
     known: NDArray[np.int64],
     gallery: NDArray[np.int64],
     similarity: Similarity,
     reranking: KReciprocal | None,
-) -> Iterator[NDArray[np.floating]]:
-    """Similarities of each asked query to the gallery; a row is overwritten when later ones are asked for."""
+) -> tuple[Comparison | None, Iterator[NDArray[np.floating]]]:
+    """Similarities of each asked query to the gallery, and what they are of, unless they are re-ranked.
+
+    A row is overwritten when later ones are asked for.
+    """
     if reranking is None:
-        for _, block in similarities(features.feature[asked], features.feature[gallery], similarity):
-            yield from block
-        return
+        comparison = Comparison(features.feature[asked], features.feature[gallery], similarity)
+        return comparison, (np.asarray(scores) for _, block in comparison.blocks(MEMORY) for scores in block)
     again = k_reciprocal(
         features.feature[known],
         features.feature[gallery],
+        similarity,
         k1=reranking.k1,
         k2=reranking.k2,
         weight=reranking.weight,
     )
-    yield from again[np.searchsorted(known, asked)]
+    return None, iter(again[np.searchsorted(known, asked)])
 
 
 def _seen(removal: Removal, same: NDArray[np.bool_], here: NDArray[np.bool_] | None) -> NDArray[np.int64]:
@@ -147,13 +153,3 @@ def _seen(removal: Removal, same: NDArray[np.bool_], here: NDArray[np.bool_] | N
     if here is None:
         return np.arange(len(same))
     return np.flatnonzero(~here if removal == "place" else ~(here & same))
-
-
-def _first(scores: NDArray[np.floating], k: int) -> NDArray[np.int64]:
-    """The k highest, highest first; of equals the first comes first."""
-    candidates = np.arange(len(scores))
-    if k < len(scores):
-        # Everything as high as the k-th, so that equals at the edge are chosen by position and not by chance.
-        edge = np.partition(scores, len(scores) - k)[len(scores) - k]
-        candidates = np.flatnonzero(scores >= edge)
-    return candidates[np.argsort(-scores[candidates], kind="stable")][:k]

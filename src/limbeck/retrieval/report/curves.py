@@ -16,10 +16,10 @@ _LINES = ("-", "--", ":")
 
 
 def cmc_figure(evaluations: Sequence[Evaluation], *, longest: int = 20) -> Figure:
-    """CMC of ranks 1 to `longest` in per cent: the mean over the trials, in a band of one standard deviation.
+    """CMC of ranks 1 to `longest` in per cent: the mean, in a band of one standard deviation over models or galleries.
 
     Args:
-        evaluations: a curve each; one of a single trial has no band.
+        evaluations: a curve each; one without a spread has no band.
         longest: the last rank, at most the 50 that `Metrics` holds.
     """
     figure = Figure(figsize=(8, 5), layout="constrained")

@@ -25,7 +25,7 @@ from limbeck.retrieval.report.curves import cmc_figure, precision_figure
 from limbeck.retrieval.report.projection import NEIGHBOURS, Map, project, projection_figure
 from limbeck.retrieval.report.queries import trials_of, write_queries
 from limbeck.retrieval.report.sheet import Pictures, ShownQuery, choose_queries, sheet_figure
-from limbeck.retrieval.report.table import HEADINGS, evaluations_as_json, table_row
+from limbeck.retrieval.report.table import HEADINGS, described, evaluations_as_json, table_row
 from limbeck.retrieval.reranking import KReciprocal
 from limbeck.retrieval.similarity import Similarity
 from limbeck.retrieval.top_k import ranked_lists
@@ -214,18 +214,18 @@ def _shown_queries(
 def _introduce(page: Page, evaluations: Sequence[Evaluation], runs: Sequence[Features], notes: Sequence[str]) -> None:
     held = runs[0]
     size = f"{len(held)} items of {len(np.unique(held.identity[held.identity >= 0]))} identities"
-    several = f"; {len(runs)} such sets count as trials" if len(runs) > 1 else ""
+    several = f"; {len(runs)} such sets, each of a model of its own" if len(runs) > 1 else ""
     page.paragraph(f"Re-identification by {held.feature.shape[1]} features of each of {size}{several}.")
     page.bullets(notes)
     page.heading("Figures")
     page.table(
         HEADINGS,
         [table_row(one) for one in evaluations],
-        "Per cent: mean ± standard deviation over the trials, and in brackets the standard error of the mean; one "
-        "trial has no spread. R1: share of queries whose first match stands at rank 1. Queries: those with a match; "
-        "the unmatched are left out of every figure.",
+        "Per cent: mean ± standard deviation, and in brackets the standard error of the mean; what they are over is "
+        "said below. R1: share of queries whose first match stands at rank 1. Queries: those with a match; the "
+        "unmatched are left out of every figure.",
     )
-    page.bullets([f"{one.protocol}: {one.rules}" for one in evaluations])
+    page.bullets(described(evaluations))
 
 
 def _show_curves(page: Page, pictures: Mapping[str, bytes]) -> None:
@@ -233,8 +233,9 @@ def _show_curves(page: Page, pictures: Mapping[str, bytes]) -> None:
     page.picture(
         pictures["cmc.png"],
         "Curves of the share of queries with a match among the first k, over k",
-        "Share of queries whose first match stands among the first k, counted as the protocol's rules say. Line: mean "
-        "over the trials; band: one standard deviation to each side; an evaluation of one trial has no band. "
+        "Share of queries whose first match stands among the first k, counted as the protocol's rules say. Line: the "
+        "mean; band: one standard deviation to each side, over models or galleries as said above, none without a "
+        "spread. "
         "Mind where the vertical axis begins.",
         link="cmc.png",
     )

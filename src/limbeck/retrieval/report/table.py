@@ -15,26 +15,55 @@ HEADINGS = ("protocol", *(f"R{k}" for k in SHOWN_RANKS), "mAP", "mINP", "trials"
 
 
 def format_evaluations(evaluations: Sequence[Evaluation], *, width: int = 150) -> str:
-    """Mean ± sd and, below it, the standard error over the trials in per cent; then each protocol's rules."""
+    """Mean ± sd and, below it, the standard error in per cent; then each protocol's rules and what the spread is of."""
     table = format_table(HEADINGS, map(table_row, evaluations), no_wrap=HEADINGS[:1], width=width)
     lines = [line for line in table.splitlines() if line]
-    lines.append("Per cent: mean ± sd (standard error of the mean) over the trials; one trial has no spread.")
-    lines += [f"{one.protocol}: {one.rules}" for one in evaluations]
+    lines.append("Per cent: mean ± sd (standard error of the mean).")
+    lines += described(evaluations)
     return "\n".join(lines) + "\n"
 
 
 def table_row(one: Evaluation) -> list[str]:
-    """What stands under `HEADINGS`: mean ± sd in per cent, and below it the standard error over the trials."""
+    """What stands under `HEADINGS`: mean ± sd in per cent, and below it the standard error."""
     figures = [one.cmc(k) for k in SHOWN_RANKS]
     figures += [one.mean_average_precision, one.mean_inverse_negative_penalty]
     return [
         one.protocol,
         *(format_estimate(figure, scale=100, standard_error=True) for figure in figures),
-        str(len(one.trials)),
+        _trials(one),
         _range([trial.queries for trial in one.trials]),
         _range([trial.unmatched for trial in one.trials]),
         _range(one.gallery),
     ]
+
+
+def described(evaluations: Sequence[Evaluation]) -> list[str]:
+    """Each protocol's rules, then what its spread is of and whom it left out."""
+    lines = []
+    for one in evaluations:
+        spread = {
+            "models": f"over {len(set(one.models))} models, the galleries of each averaged first",
+            "galleries": (
+                f"over {len(one.models)} galleries of one model: the luck of their draw alone, not how another model "
+                "would fare"
+            ),
+            "nothing": "none, of one model and one gallery",
+        }[one.spread_over]
+        lines.append(f"{one.protocol}: {one.rules}. Spread: {spread}.{_left_out(one)}")
+    return lines
+
+
+def _trials(one: Evaluation) -> str:
+    """How many; of several models with several galleries each, both numbers."""
+    galleries = [one.models.count(model) for model in sorted(set(one.models))]
+    several = len(galleries) > 1 and max(galleries) > 1
+    return f"{len(galleries)} x {_range(galleries)}" if several else str(len(one.trials))
+
+
+def _left_out(one: Evaluation) -> str:
+    asked = f" Of a negative identity and not asked: {_range(one.not_asked)} a trial." if any(one.not_asked) else ""
+    junk = f" Junk dropped from the gallery: {_range(one.dropped)} a trial." if any(one.dropped) else ""
+    return asked + junk
 
 
 def evaluations_as_json(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
@@ -44,8 +73,12 @@ def evaluations_as_json(evaluations: Sequence[Evaluation]) -> list[dict[str, Any
             "protocol": one.protocol,
             "rules": one.rules,
             "trials": len(one.trials),
+            "models": one.models,
+            "spread_over": one.spread_over,
             "queries": [trial.queries for trial in one.trials],
             "unmatched": [trial.unmatched for trial in one.trials],
+            "not_asked": one.not_asked,
+            "dropped": one.dropped,
             "gallery": one.gallery,
             "cmc": {str(k): _values(one.cmc(k), [trial.rank(k) for trial in one.trials]) for k in SHOWN_RANKS},
             "mean_average_precision": _values(
