@@ -17,7 +17,7 @@ HOME = Path(limbeck.__file__).parent
 FLOORS = (
     {"errors", "registry", "modalities", "cores"},
     {"files", "settings", "jit"},
-    {"devices", "tensorfiles", "objectives"},
+    {"devices", "tensorfiles", "objectives", "transport"},
     {"nn"},
     {"reporting"},
     {"retrieval"},
