@@ -1,4 +1,4 @@
-"""Run every benchmark: `python -m benchmarks [views] [folds] [loop] [retrieval] [people] [reid] [diagnosis]`."""
+"""Run every benchmark, or those named: `python -m benchmarks [NAME ...]`, of the names in `BENCHMARKS`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import torch
 from rich.console import Console
 
-from benchmarks import diagnosis, folds, loop, people, reid, retrieval, views
+from benchmarks import diagnosis, folds, loop, people, reid, retrieval, transport, views
 
 BENCHMARKS = {
     "views": views.run,
@@ -17,6 +17,7 @@ BENCHMARKS = {
     "people": people.run,
     "reid": reid.run,
     "diagnosis": diagnosis.run,
+    "transport": transport.run,
 }
 
 
