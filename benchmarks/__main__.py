@@ -7,13 +7,14 @@ import sys
 import torch
 from rich.console import Console
 
-from benchmarks import diagnosis, folds, loop, people, reid, retrieval, transport, views
+from benchmarks import diagnosis, folds, jaccard, loop, people, reid, retrieval, transport, views
 
 BENCHMARKS = {
     "views": views.run,
     "folds": folds.run,
     "loop": loop.run,
     "retrieval": retrieval.run,
+    "jaccard": jaccard.run,
     "people": people.run,
     "reid": reid.run,
     "diagnosis": diagnosis.run,
