@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from limbeck.cores import default_threads
 from limbeck.errors import InputError
 from limbeck.jit import jit, jit_sum
 from limbeck.retrieval.similarity import unit
-from limbeck.retrieval.threads import by_rows, cores
+from limbeck.retrieval.threads import by_rows
 
 Method = Literal["exact", "approximate"]
 
@@ -236,7 +237,7 @@ def _coded_candidates(
     padded = ((0, 0), (0, -features % parts))
     index = faiss.IndexPQFastScan(features + padded[1][1], parts, 4, faiss.METRIC_INNER_PRODUCT)
     before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(threads or cores())
+    faiss.omp_set_num_threads(threads or default_threads())
     try:
         coded = np.pad(gallery, padded)
         index.train(coded)

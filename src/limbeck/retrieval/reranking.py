@@ -12,6 +12,7 @@ from scipy import sparse
 from limbeck.errors import InputError
 from limbeck.jit import jit
 from limbeck.retrieval.arrays import floating
+from limbeck.retrieval.reciprocal import expanded_neighbours
 from limbeck.retrieval.similarity import MEMORY, Similarity, check_similarity, distance_vectors, highest, similarities
 
 # Pairs of vectors multiplied at once.
@@ -98,7 +99,7 @@ def k_reciprocal(
         if rows.start < rows.stop:
             direct[rows] = distance[: rows.stop - rows.start, queries:]
     # Half of k1 is rounded to even, as the paper's code does.
-    columns, starts = _neighbourhoods(np.ascontiguousarray(nearest[:, : k1 + 1]), round(k1 / 2))
+    columns, starts = expanded_neighbours(np.ascontiguousarray(nearest[:, : k1 + 1]), round(k1 / 2))
     code = sparse.csr_array((_weights(everything, farthest, columns, starts), columns, starts), shape=(size, size))
     if k2 > 1:
         width = min(k2, size)
@@ -138,46 +139,6 @@ def _weights(
         scale = np.maximum(farthest[items[part]], np.finfo(np.float32).tiny)
         weight[part] = np.exp(-np.einsum("ij,ij->i", difference, difference) / scale)
     return weight / np.bincount(items, weight, minlength=len(vectors)).astype(np.float32)[items]
-
-
-@jit
-def _neighbourhoods(nearest: NDArray[np.int64], half: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The expanded k-reciprocal neighbours of every item: columns, and where each item's begin, as in a CSR matrix."""
-    size, width = nearest.shape
-    short = min(half + 1, width)
-    columns = np.empty(size * 8, np.int64)
-    starts = np.zeros(size + 1, np.int64)
-    reciprocal_to = np.full(size, -1, np.int64)  # the item whose reciprocal neighbours hold it
-    expanded_to = np.full(size, -1, np.int64)  # the item whose expanded neighbours hold it
-    expanded = np.empty(width * (1 + short), np.int64)
-    reciprocal = np.empty(short, np.int64)
-    end = 0
-    for item in range(size):
-        count = 0
-        for other in nearest[item]:
-            if (nearest[other] == item).any():
-                reciprocal_to[other] = expanded_to[other] = item
-                expanded[count] = other
-                count += 1
-        for candidate in expanded[:count].copy():
-            found, shared = 0, 0
-            for other in nearest[candidate, :short]:
-                if (nearest[other, :short] == candidate).any():
-                    reciprocal[found] = other
-                    found += 1
-                    shared += reciprocal_to[other] == item
-            if 3 * shared > 2 * found:
-                for other in reciprocal[:found]:
-                    if expanded_to[other] != item:
-                        expanded_to[other] = item
-                        expanded[count] = other
-                        count += 1
-        while end + count > len(columns):
-            columns = np.concatenate((columns, np.empty_like(columns)))
-        columns[end : end + count] = expanded[:count]
-        end += count
-        starts[item + 1] = end
-    return columns[:end], starts
 
 
 @jit

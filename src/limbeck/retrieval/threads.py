@@ -8,17 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
-from numba import config
+
+from limbeck.cores import default_threads
 
 Result = TypeVar("Result")
 
 # Parts a thread, as rows differ in cost, and rows a part at most, as results grow with them.
 _PARTS, _ROWS = 8, 4096
-
-
-def cores() -> int:
-    """The cores that this process may use, or NUMBA_NUM_THREADS."""
-    return int(config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
 
 
 def by_rows(work: Callable[[slice], Result], rows: int, threads: int | None = None) -> list[Result]:
@@ -27,9 +23,9 @@ def by_rows(work: Callable[[slice], Result], rows: int, threads: int | None = No
     Args:
         work: computes some rows. It should release the interpreter's lock.
         rows: how many there are.
-        threads: how many parts may run at once; default: `cores()`.
+        threads: how many parts may run at once; default: `default_threads()`.
     """
-    count = min(threads or cores(), max(rows, 1))
+    count = min(threads or default_threads(), max(rows, 1))
     number = max(1 if count == 1 else min(count * _PARTS, rows), -(-rows // _ROWS))
     bounds = np.linspace(0, rows, number + 1).astype(int).tolist()
     parts = itertools.starmap(slice, itertools.pairwise(bounds))
