@@ -88,6 +88,16 @@ def test_two_processes_train_as_one(nursery: Nursery, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_two_processes_share_what_is_renewed_before_every_epoch(nursery: Nursery, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"optimizer": "sgd", "renewed": True}
+    train(tmp_path / "one", dropout=0, **options)
+    _run(nursery, "train_together", tmp_path / "two", tmp_path / "errors", **options)
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
 def test_sigterm_to_one_stops_both_and_they_go_on(nursery: Nursery, tmp_path: Path) -> None:
     options: dict[str, Any] = {"epochs": 15, "select": "best"}
     _run(nursery, "train_together", tmp_path / "one go", tmp_path / "errors", **options)

@@ -13,6 +13,7 @@ import torch
 from tests.training.nursery import Nursery
 from tests.training.toytask import STEPS, MeasuredTask, train, weights
 
+from limbeck.errors import InputError
 from limbeck.information.curve import PICTURE, TABLE, read_information
 from limbeck.training import checkpoints
 
@@ -61,6 +62,34 @@ def test_resume_is_exact(uninterrupted: Path, tmp_path: Path, step: int, before:
     result = train(tmp_path, workers=after)
     assert (result.step, result.epoch, result.stopped) == (3 * STEPS, 3, False)
     _same(tmp_path, uninterrupted)
+
+
+@pytest.fixture(scope="module")
+def renewed(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("renewed")
+    train(folder, renewed=True)
+    return folder
+
+
+@pytest.mark.parametrize("step", [0, 1, STEPS - 1, STEPS, STEPS + 3, 2 * STEPS])
+@pytest.mark.parametrize("every", [1, 3, None])
+def test_what_is_renewed_before_every_epoch_resumes_exactly(
+    renewed: Path, tmp_path: Path, step: int, every: int | None
+) -> None:
+    with pytest.raises(InterruptedHereError):
+        train(tmp_path, hook=_until(step), renewed=True, checkpoint_steps=every)
+    train(tmp_path, renewed=True, checkpoint_steps=every)
+    _same(tmp_path, renewed)
+    header, *rows = (tmp_path / "epochs.csv").read_text().splitlines()
+    thresholds = [row.split(",")[header.split(",").index("threshold")] for row in rows]
+    assert len(set(thresholds)) == 3
+
+
+def test_a_checkpoint_without_the_task_s_state_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InterruptedHereError):
+        train(tmp_path, hook=_until(3), checkpoint_steps=1)
+    with pytest.raises(InputError, match="another version"):
+        train(tmp_path, renewed=True)
 
 
 def test_steps_since_the_last_checkpoint_are_done_again_and_logged_once(uninterrupted: Path, tmp_path: Path) -> None:

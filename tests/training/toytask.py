@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +99,56 @@ class MeasuredTask(ToyTask):
         return HeldOut({"v": hidden[:, :2], "z": network(inputs)[:, :1]}, inputs.sum(1) > 0)
 
 
-def train(folder: Path, *, hook: Callable[[int], None] | None = None, dropout: float = 0.5, **changes: Any) -> Fitted:
+class RenewedTask(ToyTask):
+    """The same task with labels of its own: made of the network before every epoch, and a memory that steps move."""
+
+    def __init__(self, settings: TrainingSettings, **options: Any) -> None:
+        super().__init__(settings, **options)
+        self.threshold, self.memory = torch.zeros(()), torch.zeros(2, 6)
+        self.ready = False
+
+    def renew(self, network: nn.Module, epoch: int) -> dict[str, float]:
+        assert not network.training
+        assert not torch.is_grad_enabled()
+        self.ready = True
+        inputs = torch.from_numpy(generator(98, epoch).normal(size=(40, 6))).float()
+        self.threshold = network(inputs)[:, 0].median() + 1e-3 * torch.rand(())
+        self.memory = torch.zeros(2, 6)
+        return {"threshold": float(self.threshold)}
+
+    def state(self) -> dict[str, Any]:
+        return {"threshold": self.threshold, "memory": self.memory, "plain": [1, "two"]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        assert state["plain"] == [1, "two"]
+        self.threshold, self.memory, self.ready = state["threshold"], state["memory"], True
+
+    def batches(self, start: int, stop: int) -> Iterable[tuple[Tensor, Tensor]]:
+        assert stop <= (start // STEPS + 1) * STEPS  # those of one epoch, after its renewal
+        assert self.ready
+        return super().batches(start, stop)
+
+    def terms(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        found = super().terms(network, batch)
+        inputs, labels = gather(batch[0]), gather(batch[1])
+        with torch.no_grad():
+            own = torch.stack([inputs[labels == label].sum(0) for label in range(2)])
+            self.memory = 0.9 * self.memory + 0.1 * own
+        drawn = gather(network(batch[0])).float()[:, 0] - self.threshold
+        return found | {"memory": 1e-2 * (drawn * (inputs @ self.memory.T)[:, 0]).mean()}
+
+
+def train(
+    folder: Path,
+    *,
+    hook: Callable[[int], None] | None = None,
+    dropout: float = 0.5,
+    renewed: bool = False,
+    **changes: Any,
+) -> Fitted:
     """Train the toy in a folder; where information is asked for, the one that can be measured."""
     settings = TrainingSettings(**(SETTINGS | changes))
-    kind = MeasuredTask if settings.information_epochs else ToyTask
+    kind = RenewedTask if renewed else MeasuredTask if settings.information_epochs else ToyTask
     return fit(kind(settings, hook=hook, dropout=dropout), settings, folder, description={"toy": True})
 
 

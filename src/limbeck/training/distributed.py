@@ -15,6 +15,7 @@ from torch import Tensor
 
 from limbeck.devices import check_device
 from limbeck.errors import InputError
+from limbeck.training.checkpoints import flatten, unflatten
 
 # Others wait for the first process while it looks at held-out data, which may take long.
 _PATIENCE = datetime.timedelta(hours=2)
@@ -193,3 +194,20 @@ def from_main(value: Any, device: torch.device) -> Any:
         content.copy_(torch.frombuffer(bytearray(text), dtype=torch.uint8))
     dist.broadcast(content, 0)
     return json.loads(content.cpu().numpy().tobytes())
+
+
+def state_from_main(state: Any, device: torch.device) -> Any:
+    """The main process's nested state of tensors and plain values (see `flatten`), in every process, on the CPU."""
+    if world_size() == 1:
+        return state
+    skeleton, tensors = flatten(state)
+    kinds = {name: (str(tensor.dtype).removeprefix("torch."), list(tensor.shape)) for name, tensor in tensors.items()}
+    skeleton, kinds = from_main([skeleton, kinds], device)
+    shared = {}
+    for name, (dtype, shape) in kinds.items():
+        # As bytes, because not every backend knows every kind of number.
+        tensor = tensors[name].cpu() if is_main() else torch.empty(shape, dtype=getattr(torch, dtype))
+        raw = tensor.contiguous().reshape(-1).view(torch.uint8).to(device)
+        dist.broadcast(raw, 0)
+        shared[name] = raw.cpu().view(tensor.dtype).reshape(shape)
+    return unflatten(skeleton, shared)

@@ -27,7 +27,7 @@ from limbeck.reporting.progress import Advance, progress_bar
 from limbeck.tensorfiles import write_tensors
 from limbeck.training import checkpoints, guard
 from limbeck.training.batchnorm import synchronised
-from limbeck.training.distributed import barrier, from_main, is_main, rank, world_size
+from limbeck.training.distributed import barrier, from_main, is_main, rank, state_from_main, world_size
 from limbeck.training.interruption import StopRequest, stop_signals
 from limbeck.training.keys import seed_step
 from limbeck.training.lock import run_lock
@@ -102,6 +102,31 @@ class Measurable(Protocol):
         Called as `Task.validate` is: in the main process alone, without gradients, with the bare network in evaluation
         mode.
         """
+
+
+@runtime_checkable
+class Renewed(Protocol):
+    """What a task has beside the rest of `Task` where something is made anew before every epoch, of the network as it
+    is then: pseudo-labels, memories.
+
+    `Task.batches` is then called once for each epoch, after `renew`, for the steps of that epoch alone.
+    """
+
+    def renew(self, network: nn.Module, epoch: int) -> dict[str, float]:
+        """Make it anew; figures for the epoch's row of the table, or {}.
+
+        Called as `Task.validate` is, before the first step of every epoch (from 0): in the main process alone, without
+        gradients, with the bare network in evaluation mode. It must depend on the network, the epoch and `state` alone.
+        """
+
+    def state(self) -> Mapping[str, Any]:
+        """All that `renew` made and that steps have changed since: nested, of tensors and plain values.
+
+        It goes into every checkpoint and, after `renew`, to the other processes. Steps must change it alike in all.
+        """
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over such a state."""
 
 
 @dataclass(frozen=True)
@@ -248,6 +273,7 @@ class _Run:
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Any] | None = None
         self.information: list[InformationRow] = []
+        self.renewed: dict[str, float] = {}  # figures of this epoch's renewal
         self._last: Path | None = None  # checkpoint
 
     # -- beginning ----------------------------------------------------------------------------------------------------
@@ -300,6 +326,9 @@ class _Run:
             self.rows, self.history, self.best = state["rows"], state["history"], state["best"]
             # Checkpoints of before there was such a thing have none.
             self.information = [InformationRow(**row) for row in state.get("information", [])]
+            if isinstance(self.task, Renewed):
+                self.renewed = state["renewed"]
+                self.task.restore(state["task"])
         except KeyError as error:
             raise InputError(f"{origin}: written by another version of limbeck (it has no {error})") from None
         self.step, self._last = checkpoint.step, checkpoint.path
@@ -320,9 +349,19 @@ class _Run:
             raise InputError("select must be 'last': the task holds out no data to select the best network by")
         if not self.step and self.settings.information_epochs:
             self._measure()
-        batches = iter(self.task.batches(self.step, self.total)) if self.step < self.total else iter(())
+        batches: Iterator[Any] = iter(())
+        begun = False  # whether batches come from the task
         alone = world_size() == 1
         while self.step < self.total:
+            if isinstance(self.task, Renewed):
+                if self.step % self.per_epoch == 0:
+                    self._renew(self.task)
+                    begun = False
+                stop_at = (self.step // self.per_epoch + 1) * self.per_epoch
+            else:
+                stop_at = self.total
+            if not begun:
+                batches, begun = iter(self.task.batches(self.step, stop_at)), True
             started = time.perf_counter()
             try:
                 batch = self._next(batches)
@@ -338,6 +377,28 @@ class _Run:
             if alone and stop.requested and self.step < self.total:
                 return self._stopped()
         return False
+
+    def _renew(self, task: Renewed) -> None:
+        """Let the main process make anew what the task makes before an epoch, and give it to all."""
+        figures, error = {}, ""
+        epoch = self.step // self.per_epoch
+        if is_main():
+            seed_step(self.settings.seed, self.step)
+            self.network.eval()
+            try:
+                with torch.no_grad():
+                    figures = {name: float(value) for name, value in task.renew(self.network, epoch).items()}
+            except InputError as caught:
+                error = str(caught)
+            self.network.train()
+        shared = from_main({"figures": figures, "error": error}, self.device)
+        if shared["error"]:
+            raise InputError(shared["error"])
+        self.renewed = shared["figures"]
+        if world_size() > 1:
+            state = state_from_main(task.state() if is_main() else {}, self.device)
+            if not is_main():
+                task.restore(state)
 
     def _next(self, batches: Iterator[Any]) -> Any:
         try:
@@ -423,7 +484,7 @@ class _Run:
     def _close_epoch(self) -> None:
         """Look at held-out data where it is time, and write the epoch's row."""
         epoch = self.step // self.per_epoch
-        row: dict[str, float] = {"epoch": epoch, "step": self.step}
+        row: dict[str, float] = {"epoch": epoch, "step": self.step, **self.renewed}
         row |= {name: total / count for name, (total, count) in self.sums.items()}
         row["learning_rate"] = learning_rate(self.settings, self.step - 1, self.per_epoch)
         figures = self._figures() if self._due(self.settings.validate_epochs, epoch) else {}
@@ -512,6 +573,8 @@ class _Run:
                 "best": self.best,
                 "information": [asdict(row) for row in self.information],
             }
+            if isinstance(self.task, Renewed):
+                state |= {"renewed": self.renewed, "task": dict(self.task.state())}
             checkpoints.write(folder, self.step, state, self.fingerprint, keep=self.settings.keep)
         self._last = checkpoints.path_of(folder, self.step)
 
