@@ -13,7 +13,10 @@ from torch import Tensor
 
 from limbeck import objectives
 from limbeck.objectives import (
+    carried,
     cross_entropy,
+    cross_prediction_alignment,
+    fairness,
     gaussian_kl_to_prior,
     js_divergence,
     kl_divergence,
@@ -21,9 +24,12 @@ from limbeck.objectives import (
     laplacian_pyramid_l1,
     mutual_learning,
     mv2d,
+    prototype_contrast,
+    prototype_logits,
     ranked_list_loss,
     reconstruction_loss,
     released_2021_divergence,
+    sharpness,
     symmetric_kl,
     vcd,
     vmd,
@@ -82,8 +88,29 @@ def _ranked(embeddings: Tensor, labels: Tensor, **options: object) -> Tensor:
     return ranked_list_loss(embeddings, labels, **options).loss
 
 
+def _carried(logits: Tensor, plan: Tensor) -> Tensor:
+    return carried(logits, plan.abs()).sum()
+
+
+def _aligned(own: Tensor, other: Tensor, plan: Tensor, **options: object) -> Tensor:
+    return cross_prediction_alignment(own, other, plan.abs(), **options)
+
+
+def _pointing(embeddings: Tensor, prototypes: Tensor) -> Tensor:
+    return prototype_logits(embeddings, prototypes).square().sum()
+
+
 CASES = {
+    # A plan is a table of masses, whatever the logits: its entries stay moderate.
+    "carried": Case(_carried, lambda batch: [(batch, CLASSES), (CLASSES, 3)], largest=20),
     "cross_entropy": Case(cross_entropy, _logits(1), lambda batch: (batch,), options={"label_smoothing": 0.1}),
+    "cross_prediction_alignment": Case(
+        _aligned,
+        lambda batch: [(batch, CLASSES), (batch, 3), (CLASSES, 3)],
+        largest=20,
+        options={"detach_teacher": False},
+    ),
+    "fairness": Case(fairness, _logits(1)),
     # exp(1e4) is beyond any precision: a log-variance of ±80 is the largest that float32 holds.
     "gaussian_kl_to_prior": Case(gaussian_kl_to_prior, _logits(2), largest=80, sign=1),
     "jensen_shannon_information": Case(jensen_shannon_information, lambda batch: [(batch,), (batch,)]),
@@ -93,9 +120,12 @@ CASES = {
     "laplacian_pyramid_l1": Case(laplacian_pyramid_l1, lambda batch: [(batch, 1, 16, 12)] * 2, sign=1),
     "mutual_learning": Case(mutual_learning, _logits(2), options={"detach_teacher": False}),
     "mv2d": Case(mv2d, _views, masked="present", options={"detach_teacher": False, "detach_joint": False}),
+    "prototype_contrast": Case(prototype_contrast, _logits(1), lambda batch: (batch,), sign=1),
+    "prototype_logits": Case(_pointing, lambda batch: [(batch, CLASSES), (3, CLASSES)]),
     "ranked_list_loss": Case(_ranked, _logits(1), lambda batch: (batch,), masked="usable", sign=1),
     "reconstruction_loss": Case(reconstruction_loss, lambda batch: [(batch, 1, 16, 12)] * 2, sign=1),
     "released_2021_divergence": Case(released_2021_divergence, _logits(2)),
+    "sharpness": Case(sharpness, _logits(1)),
     "symmetric_kl": Case(symmetric_kl, _logits(2), sign=1),
     "vcd": Case(vcd, _logits(4), options={"detach_teacher": False}),
     "vmd": Case(vmd, _logits(2), sign=1),

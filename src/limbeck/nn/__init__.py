@@ -4,6 +4,7 @@ from limbeck.nn.bottleneck import Bottleneck, Gaussian
 from limbeck.nn.critic import PairCritic, PairScores
 from limbeck.nn.encoders import Encoder, TimmEncoder, make_encoder
 from limbeck.nn.heads import AdditiveHead, BNNeck, ClassificationHead, JointPrediction
+from limbeck.nn.memory import cluster_means, moved_prototypes
 from limbeck.nn.pooling import GeneralizedMean, Stripes, make_pooling
 from limbeck.nn.resnet import ResNet, resnet18, resnet50
 from limbeck.nn.reversal import reverse_gradient
@@ -33,9 +34,11 @@ __all__ = [
     "Stripes",
     "TimmEncoder",
     "UNet",
+    "cluster_means",
     "load_weights",
     "make_encoder",
     "make_pooling",
+    "moved_prototypes",
     "resnet18",
     "resnet50",
     "reverse_gradient",

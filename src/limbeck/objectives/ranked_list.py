@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from limbeck.objectives.precision import full_precision
+from limbeck.objectives.precision import full_precision, power_of_two
 
 
 class RankedList(NamedTuple):
@@ -109,7 +109,7 @@ def ranked_list_loss(
     with torch.no_grad(), torch.autocast(vectors.device.type, enabled=False):
         # Squares of scaled vectors neither overflow nor vanish; a power of two rounds nothing.
         size = torch.linalg.vector_norm(vectors, ord=torch.inf, dim=-1, keepdim=True)
-        scale = _power_of_two(size if normalize else size.amax(dim=-2, keepdim=True))
+        scale = power_of_two(size if normalize else size.amax(dim=-2, keepdim=True))
         scaled = vectors / scale
         # A vector of zeros has no direction: it stays, with a gradient of ordinary size.
         length = torch.linalg.vector_norm(scaled, dim=-1, keepdim=True)
@@ -186,12 +186,6 @@ def _distances(anchors: Tensor) -> tuple[Tensor, Tensor]:
     distance = squared.clamp(min=0).sqrt() * ~coincident
     itself = torch.eye(anchors.shape[-2], dtype=torch.bool, device=anchors.device)
     return distance, coincident & ~itself
-
-
-def _power_of_two(sizes: Tensor) -> Tensor:
-    """The largest power of two that is not above each size; 1 for sizes of 0."""
-    counted = torch.where(sizes >= torch.finfo(sizes.dtype).tiny, sizes, 1.0)
-    return torch.exp2(torch.floor(torch.log2(counted)))
 
 
 def _sums(values: Tensor) -> Tensor:
