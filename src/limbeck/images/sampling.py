@@ -97,22 +97,32 @@ class PKSampler:
     def draw(self, step: int) -> Draw:
         """What the batch of a step, from 0, holds."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        chosen = self._classes(epoch, place * self.classes)
+        chosen = classes_in_turn(self.known, self.classes, place, key=(self.seed, _ORDER, epoch))
         rng = generator(self.seed, _PICTURES, epoch, place)
         return Draw(
             chosen,
-            tuple(np.stack([_some(cells[label], self.pictures, rng) for label in chosen]) for cells in self.cells),
+            tuple(np.stack([some_of(cells[label], self.pictures, rng) for label in chosen]) for cells in self.cells),
         )
 
-    def _classes(self, epoch: int, first: int) -> NDArray[np.int64]:
-        """P classes of an epoch's order from a place on; a round that can fill no batch any more is over."""
-        whole = self.known // self.classes * self.classes
-        round_, start = divmod(first, whole)
-        order = generator(self.seed, _ORDER, epoch, round_).permutation(self.known)
-        return np.asarray(order[start : start + self.classes])
+
+def classes_in_turn(known: int, classes: int, place: int, *, key: tuple[int, ...]) -> NDArray[np.int64]:
+    """The classes of one batch, where batches go through all of them, round after round in orders of their own.
+
+    A round that can fill no batch any more is over; who is left over changes.
+
+    Args:
+        known: classes there are, from 0.
+        classes: of a batch, at most as many.
+        place: of the batch.
+        key: of the orders, to which the number of the round is added.
+    """
+    round_, start = divmod(place * classes, known // classes * classes)
+    order = generator(*key, round_).permutation(known)
+    return np.asarray(order[start : start + classes])
 
 
-def _some(cell: NDArray[np.int64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def some_of(cell: NDArray[np.int64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """So many members of a cell, in an order of chance; where it has fewer, some twice."""
     if len(cell) >= count:
         return rng.choice(cell, count, replace=False)
     return rng.permutation(np.resize(rng.permutation(cell), count))
@@ -175,15 +185,37 @@ class PictureBatches(Dataset[PictureBatch]):
         )
 
     def _pictures(self, step: int, group: int, draw: Draw, mine: slice) -> Tensor:
-        key = self.sampler.seed, _CHANGES, *divmod(step, self.sampler.steps_per_epoch), group
-        positions = draw.positions[group]
-        slots = np.arange(positions.size).reshape(positions.shape)[mine].ravel()
-        return augmented(
-            self.images[self.rows[positions[mine].ravel()]],
-            self.augmentation,
-            [generator(*key, int(slot)) for slot in slots],
-            coloured=self.coloured[group],
-        )
+        key = self.sampler.seed, *divmod(step, self.sampler.steps_per_epoch), group
+        rows = self.rows[draw.positions[group]]
+        return changed_pictures(self.images, rows, self.augmentation, key=key, share=mine, coloured=self.coloured[group])
+
+
+def changed_pictures(
+    images: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    augmentation: AugmentationSettings,
+    *,
+    key: tuple[int, ...],
+    share: slice = slice(None),
+    coloured: bool = True,
+) -> Tensor:
+    """The pictures of a batch, each changed by a key and its slot in the whole batch alone; see `augmented`.
+
+    Args:
+        images: (pictures, height, width, 3) uint8.
+        rows: (P, K) rows of `images`.
+        augmentation: how pictures vary.
+        key: seed, epoch, place in the epoch, and what else tells this batch from others.
+        share: which of the P rows are this process's.
+        coloured: see `augmented`.
+
+    Returns:
+        (rows of the share, 3, height, width).
+    """
+    seed, *place = key
+    slots = np.arange(rows.size).reshape(rows.shape)[share].ravel()
+    generators = [generator(seed, _CHANGES, *place, int(slot)) for slot in slots]
+    return augmented(images[rows[share].ravel()], augmentation, generators, coloured=coloured)
 
 
 def relabelled(names: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
