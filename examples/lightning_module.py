@@ -48,9 +48,11 @@ class ReidModule(lightning.LightningModule):
 def main(steps: int = 40) -> float:
     """Train for some steps; return the share of the loss that is gone."""
     recipe = ReidRecipe(
-        DataSettings(height=64, width=32, identities=4, pictures=2),
-        NetworkSettings(encoder="small", weights="none", normalization="picture", hidden=(64,), representation=64),
-        LossSettings(),
+        data=DataSettings(height=64, width=32, identities=4, pictures=2),
+        network=NetworkSettings(
+            encoder="small", weights="none", normalization="picture", hidden=(64,), representation=64
+        ),
+        loss=LossSettings(),
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "people"

@@ -24,9 +24,9 @@ PEOPLE = PeopleSettings(
 def recipe(people: Path) -> ReidRecipe:
     """Of `PEOPLE` in that folder, three of whom are held out."""
     return ReidRecipe(
-        DataSettings(root=str(people), height=32, width=16, identities=3, pictures=2, held_out=3),
-        NetworkSettings(encoder="small", weights="none", hidden=(16,), representation=8, head_hidden=None),
-        LossSettings(),
-        AugmentationSettings(pad=1, erase=0.3, channels=0.5),
-        TrainingSettings(epochs=3, warmup_epochs=0.0, validate_epochs=1, checkpoint_steps=1),
+        data=DataSettings(root=str(people), height=32, width=16, identities=3, pictures=2, held_out=3),
+        network=NetworkSettings(encoder="small", weights="none", hidden=(16,), representation=8, head_hidden=None),
+        loss=LossSettings(),
+        augmentation=AugmentationSettings(pad=1, erase=0.3, channels=0.5),
+        training=TrainingSettings(epochs=3, warmup_epochs=0.0, validate_epochs=1, checkpoint_steps=1),
     )

@@ -18,7 +18,9 @@ IMAGENET_HEAD = 2048 * 1000 + 1000  # counted by the paper, used by nobody
 def small(**network: Any) -> ReidRecipe:
     loss = network.pop("loss", LossSettings())
     settings = {"encoder": "small", "weights": "none", "hidden": (16,), "representation": 8, "head_hidden": None}
-    return ReidRecipe(DataSettings(height=32, width=16), NetworkSettings(**(settings | network)), loss)
+    return ReidRecipe(
+        data=DataSettings(height=32, width=16), network=NetworkSettings(**(settings | network)), loss=loss
+    )
 
 
 def pictures(count: int = 6, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -65,7 +65,7 @@ def test_a_recipe_survives_json() -> None:
 
 
 def test_a_recipe_under_the_names_of_earlier_versions_is_read() -> None:
-    values = json.loads(json.dumps(ReidRecipe(DataSettings(set="regdb")).to_dict()))
+    values = json.loads(json.dumps(ReidRecipe(data=DataSettings(set="regdb")).to_dict()))
     del values["data"]["fold"], values["data"]["splits"]
     values["data"] |= {"split": 3, "parts": ["train"]}
     assert ReidRecipe.from_dict(values).data == DataSettings(set="regdb", fold=3, splits=("train",))

@@ -19,9 +19,9 @@ def model() -> ReidModel:
     import torch
 
     recipe = ReidRecipe(
-        DataSettings(height=32, width=16),
-        NetworkSettings(encoder="small", weights="none", bottleneck=False),
-        LossSettings(objective="none"),
+        data=DataSettings(height=32, width=16),
+        network=NetworkSettings(encoder="small", weights="none", bottleneck=False),
+        loss=LossSettings(objective="none"),
     )
     torch.manual_seed(0)
     return ReidModel(ReidNetwork(recipe, 3).eval(), recipe, np.arange(3), torch.device("cpu"))

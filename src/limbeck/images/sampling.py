@@ -187,7 +187,9 @@ class PictureBatches(Dataset[PictureBatch]):
     def _pictures(self, step: int, group: int, draw: Draw, mine: slice) -> Tensor:
         key = self.sampler.seed, *divmod(step, self.sampler.steps_per_epoch), group
         rows = self.rows[draw.positions[group]]
-        return changed_pictures(self.images, rows, self.augmentation, key=key, share=mine, coloured=self.coloured[group])
+        return changed_pictures(
+            self.images, rows, self.augmentation, key=key, share=mine, coloured=self.coloured[group]
+        )
 
 
 def changed_pictures(

@@ -23,7 +23,7 @@ from limbeck.nn import (
     make_encoder,
     make_pooling,
 )
-from limbeck.reid.recipe import ReidRecipe
+from limbeck.reid.recipe import PeopleRecipe
 
 # Of ImageNet's pictures, for red, green and blue in [0, 1]; what published encoder weights expect.
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -102,20 +102,23 @@ class Branch(nn.Module):
 
     Args:
         recipe: how it is built.
-        classes: identities to tell apart.
+        classes: identities to tell apart; 0: none, there are no heads and logits are (batch, 0).
 
     Shapes: pictures (batch, 3, height, width), normalised.
     """
 
-    def __init__(self, recipe: ReidRecipe, classes: int) -> None:
+    def __init__(self, recipe: PeopleRecipe, classes: int) -> None:
         super().__init__()
         settings = recipe.network
         self.encoder = make_encoder(settings.encoder, last_stride=settings.last_stride)
         self.pooling, width = make_pooling(settings.pooling, self.encoder.features)
         self.neck = BNNeck(width)
-        self.observation_head = ClassificationHead(width, classes, init_std=0.001)
-        # A head that nothing is asked of is not trained, so that several processes need not wait for its gradient.
-        self.observation_head.requires_grad_(recipe.loss.supervise_observation)
+        asked = recipe.asked
+        self.observation_head: ClassificationHead | None = None
+        if classes:
+            self.observation_head = ClassificationHead(width, classes, init_std=0.001)
+            # A head that nothing is asked of is not trained, so that several processes need not wait for its gradient.
+            self.observation_head.requires_grad_(asked.observation)
         self.features = width
         self.bottleneck: Bottleneck | None = None
         self.gaussian = settings.gaussian
@@ -124,22 +127,29 @@ class Branch(nn.Module):
                 width,
                 hidden=settings.hidden,
                 features=settings.representation,
-                stochastic=recipe.loss.objective == "cib",
+                stochastic=asked.sampled,
                 normalization=settings.bottleneck_normalization,
                 gaussian=settings.gaussian,
             )
-            self.representation_head = ClassificationHead(
-                settings.representation, classes, hidden=settings.head_hidden, dropout=settings.dropout
-            )
+            self.representation_head: ClassificationHead | None = None
+            if classes:
+                self.representation_head = ClassificationHead(
+                    settings.representation, classes, hidden=settings.head_hidden, dropout=settings.dropout
+                )
 
     def forward(self, pictures: Tensor) -> BranchOutput:
         observation = self.neck(self.pooling(self.encoder(pictures)))
-        logits = self.observation_head(observation)
+        logits = _predicted(self.observation_head, observation)
         if self.bottleneck is None:
             return BranchOutput(observation, logits)
         distribution = self.bottleneck.distribution(observation) if self.gaussian else None
-        representation = self.bottleneck(observation) if distribution is None else self.bottleneck.sample(distribution)
-        return BranchOutput(observation, logits, representation, self.representation_head(representation), distribution)
+        z = self.bottleneck(observation) if distribution is None else self.bottleneck.sample(distribution)
+        return BranchOutput(observation, logits, z, _predicted(self.representation_head, z), distribution)
+
+
+def _predicted(head: ClassificationHead | None, vectors: Tensor) -> Tensor:
+    logits: Tensor = vectors.new_zeros(len(vectors), 0) if head is None else head(vectors)
+    return logits
 
 
 class ReidNetwork(nn.Module):
@@ -147,7 +157,7 @@ class ReidNetwork(nn.Module):
 
     Args:
         recipe: how it is built.
-        classes: identities to tell apart.
+        classes: identities to tell apart; 0: none, see `Branch`.
 
     Shapes: pictures (batch, 3, height, width) of red, green, blue in [0, 1]; grey ones have three equal channels.
 
@@ -158,7 +168,7 @@ class ReidNetwork(nn.Module):
     deviation: Tensor
     luma: Tensor
 
-    def __init__(self, recipe: ReidRecipe, classes: int) -> None:
+    def __init__(self, recipe: PeopleRecipe, classes: int) -> None:
         super().__init__()
         self.routing, self.normalization = recipe.network.routing, recipe.network.normalization
         self.branches = nn.ModuleDict({name: Branch(recipe, classes) for name in recipe.network.branches})
@@ -168,10 +178,10 @@ class ReidNetwork(nn.Module):
         views = 3 if recipe.network.uniform else 2
         width = recipe.network.representation
         self.joint_head: AdditiveHead | None = None
-        if recipe.loss.objective == "vd" and recipe.loss.consistency == "mv2d" and "shared" in self.branches:
+        if recipe.asked.joint and "shared" in self.branches:
             self.joint_head = AdditiveHead(width, classes, views)
         self.critics: nn.ModuleDict | None = None
-        if recipe.loss.objective == "cib":
+        if recipe.asked.critics:
             hidden = recipe.network.critic_hidden
             self.critics = nn.ModuleDict(
                 {

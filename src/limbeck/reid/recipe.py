@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar, cast
 
 import yaml
 
@@ -189,22 +190,96 @@ class LossSettings:
 
 
 @dataclass(frozen=True)
-class ReidRecipe:
-    """A whole recipe.
+class Asked:
+    """What an objective asks of the network beside v and z.
+
+    Attributes:
+        observation: the head on v learns.
+        sampled: z is drawn from its Gaussian in training.
+        joint: a prediction from all views of the shared branch, and those without one of them.
+        critics: of v and z, one in every branch.
+    """
+
+    observation: bool = True
+    sampled: bool = False
+    joint: bool = False
+    critics: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleRecipe(ABC):
+    """What every recipe of a network for pictures of people has.
 
     Attributes:
         data: what is learned from.
         network: what learns.
-        loss: what is asked of it.
         augmentation: how pictures vary.
         training: how long, how fast, how exactly.
     """
 
     data: DataSettings = field(default_factory=DataSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
-    loss: LossSettings = field(default_factory=LossSettings)
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+
+    @property
+    @abstractmethod
+    def asked(self) -> Asked:
+        """What the objective needs of the network."""
+
+    @property
+    @abstractmethod
+    def objective(self) -> str:
+        """What is learned, in a word or two."""
+
+    def elsewhere(self) -> Self:
+        """The same recipe, without where its data lie: what two runs must share to be of one recipe."""
+        return replace(self, data=replace(self.data, root="", cache=None))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As nested plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The recipe of `to_dict`'s values, of this version or an earlier one (`RENAMED`); lists become tuples.
+
+        Raises:
+            InputError: a value is unknown or does not fit.
+        """
+        groups = {one.name: cast(Callable[..., Any], one.default_factory) for one in fields(cls)}
+        try:
+            return cls(**{name: _read(groups[name], name, held) for name, held in values.items()})
+        except (TypeError, KeyError) as error:
+            raise InputError(f"the recipe is not of this version ({error})") from None
+
+
+Recipe = TypeVar("Recipe", bound=PeopleRecipe)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReidRecipe(PeopleRecipe):
+    """A recipe of training with labels.
+
+    Attributes:
+        data: what is learned from.
+        network: what learns.
+        augmentation: how pictures vary.
+        training: how long, how fast, how exactly.
+        loss: what is asked of the network.
+    """
+
+    loss: LossSettings = field(default_factory=LossSettings)
+
+    @property
+    def asked(self) -> Asked:
+        conventional = self.loss.objective == "cib"
+        joint = self.loss.objective == "vd" and self.loss.consistency == "mv2d"
+        return Asked(self.loss.supervise_observation, conventional, joint, conventional)
+
+    @property
+    def objective(self) -> str:
+        return self.loss.objective
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -226,54 +301,31 @@ class ReidRecipe:
         if self.network.uniform and self.loss.objective == "vd" and self.loss.consistency not in ("mv2d", "none"):
             raise InputError("network.uniform makes three views: set loss.consistency to mv2d")
 
-    def elsewhere(self) -> Self:
-        """The same recipe, without where its data lie: what two runs must share to be of one recipe."""
-        return replace(self, data=replace(self.data, root="", cache=None))
 
-    def to_dict(self) -> dict[str, Any]:
-        """As nested plain values, for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The recipe of `to_dict`'s values, of this version or an earlier one (`RENAMED`); lists become tuples.
-
-        Raises:
-            InputError: a value is unknown or does not fit.
-        """
-        try:
-            groups = {
-                "data": DataSettings,
-                "network": NetworkSettings,
-                "loss": LossSettings,
-                "augmentation": AugmentationSettings,
-                "training": TrainingSettings,
-            }
-            return cls(**{name: _read(groups[name], name, held) for name, held in values.items()})
-        except (TypeError, KeyError) as error:
-            raise InputError(f"the recipe is not of this version ({error})") from None
-
-
-def shipped_recipe(name: str) -> Path:
+def shipped_recipe(name: str, folder: Path = Path(__file__).parent) -> Path:
     """The YAML file of a recipe that comes with the package, such as "small".
+
+    Args:
+        name: of the recipe.
+        folder: of the task, where its `recipes` lie.
 
     Raises:
         InputError: there is none of that name.
     """
-    shipped = {path.stem: path for path in sorted((Path(__file__).parent / "recipes").glob("*.yaml"))}
+    shipped = {path.stem: path for path in sorted((folder / "recipes").glob("*.yaml"))}
     if name not in shipped:
         raise InputError(f"recipe must be one of {', '.join(shipped)}, not {name!r}")
     return shipped[name]
 
 
-def read_recipe(path: Path) -> ReidRecipe:
+def read_recipe(path: Path, kind: type[Recipe] = ReidRecipe) -> Recipe:  # type: ignore[assignment]
     """The recipe of a YAML file; what it does not name is as by default.
 
     Raises:
         InputError: it cannot be read, or a value is unknown or does not fit.
     """
     try:
-        return ReidRecipe.from_dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return kind.from_dict(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: not a recipe ({first_line(error)})") from None
 

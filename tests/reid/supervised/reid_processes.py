@@ -29,7 +29,7 @@ RECIPES = {
 def gradients(name: str) -> dict[str, Tensor]:
     """The gradient of every parameter for a batch, this process's people only being fed to the network."""
     small = NetworkSettings(encoder="small", weights="none", hidden=(8,), representation=6, head_hidden=None)
-    recipe = ReidRecipe(DataSettings(height=16, width=16), small)
+    recipe = ReidRecipe(data=DataSettings(height=16, width=16), network=small)
     recipe = replace(
         recipe, **{group: replace(getattr(recipe, group), **given) for group, given in RECIPES[name].items()}
     )

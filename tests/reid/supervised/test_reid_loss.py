@@ -162,7 +162,7 @@ def test_grey_routing_repeats_the_labels() -> None:
 def test_the_critic_gains_what_z_loses() -> None:
     network_settings = NetworkSettings(encoder="small", weights="none", hidden=(8,), representation=5, head_hidden=None)
     loss = LossSettings(objective="cib", compression_weight=3.0)
-    recipe = ReidRecipe(DataSettings(height=16, width=16), network_settings, loss)
+    recipe = ReidRecipe(data=DataSettings(height=16, width=16), network=network_settings, loss=loss)
     network = ReidNetwork(recipe, CLASSES).eval()
     assert network.critics is not None
     wide = [torch.randn(ROWS, 192, requires_grad=True) for _ in range(2)]
@@ -205,15 +205,15 @@ def test_everything_that_is_trained_gets_a_gradient() -> None:
         for branches in (("shared",), ("visible", "infrared"), ("visible", "infrared", "shared")):
             network = ReidNetwork(
                 ReidRecipe(
-                    DataSettings(height=16, width=16),
-                    NetworkSettings(
+                    data=DataSettings(height=16, width=16),
+                    network=NetworkSettings(
                         encoder="small",
                         weights="none",
                         branches=branches,
                         hidden=(8,),
                         representation=6,  # type: ignore[arg-type]
                     ),
-                    loss,
+                    loss=loss,
                 ),
                 CLASSES,
             )

@@ -27,15 +27,15 @@ SHOWN = ("E", "E+B", "VD", "CIB")
 def published_recipe() -> ReidRecipe:
     """The configuration whose parameters the 2021 paper counts: one branch, as its code builds it."""
     return ReidRecipe(
-        DataSettings(height=256, width=128, identities=8, pictures=4),
-        NetworkSettings(
+        data=DataSettings(height=256, width=128, identities=8, pictures=4),
+        network=NetworkSettings(
             weights="none",
             branches=("shared",),
             hidden=(1000, 500),
             representation=512,
             gaussian=False,
         ),
-        LossSettings(consistency="vcd+vml"),
+        loss=LossSettings(consistency="vcd+vml"),
     )
 
 
