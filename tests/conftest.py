@@ -77,7 +77,7 @@ def small_recipe(small_people: Path) -> "ReidRecipe":
 @pytest.fixture(scope="session")
 def small_run(small_recipe: "ReidRecipe", built_once: Callable[..., Path]) -> Path:
     """The folder of a finished training by it."""
-    from limbeck.reid.runs import train_run
+    from limbeck.reid.train import train_run
 
     return built_once("small-run", lambda folder: train_run(small_recipe, folder))
 

@@ -13,9 +13,10 @@ from limbeck.information import cross_fitted_information
 from limbeck.information.curve import TABLE, read_information
 from limbeck.reid.evaluation import embed_split
 from limbeck.reid.recipe import ReidRecipe
-from limbeck.reid.runs import load_run, make_task, train_run
+from limbeck.reid.runs import load_run
 from limbeck.reid.sets import load_people
-from limbeck.reid.supervised.task import split_identities
+from limbeck.reid.splits import split_identities
+from limbeck.reid.train import make_task, train_run
 from limbeck.tensorfiles import read_tensors
 from limbeck.training.loop import Measurable
 

@@ -20,9 +20,11 @@ from limbeck.images.decoding import try_image
 from limbeck.reid import evaluation
 from limbeck.reid.evaluation import embed_split, evaluate_runs
 from limbeck.reid.recipe import ReidRecipe
-from limbeck.reid.runs import decoded, load_run, make_task, recipe_of, train_run
+from limbeck.reid.runs import decoded, load_run, recipe_of
 from limbeck.reid.sets import load_people
-from limbeck.reid.supervised.task import ReidTask, split_identities
+from limbeck.reid.splits import split_identities
+from limbeck.reid.supervised.task import ReidTask
+from limbeck.reid.train import make_task, train_run
 from limbeck.reporting.progress import Progress
 from limbeck.retrieval import SYSU, Features, evaluate
 from limbeck.synthetic.people import PeopleSettings, make_people

@@ -14,10 +14,10 @@ from limbeck.errors import InputError
 from limbeck.images.decoding import read_image
 from limbeck.reid.dataset import ReidDataset
 from limbeck.reid.embedding import Feature, features_of
-from limbeck.reid.recipe import DataSettings, ReidRecipe
+from limbeck.reid.recipe import DataSettings, PeopleRecipe
 from limbeck.reid.runs import PICTURES, ReidModel, decoded, load_run, place_of, recipe_of
 from limbeck.reid.sets import load_people, reid_set
-from limbeck.reid.supervised.task import split_identities
+from limbeck.reid.splits import split_identities
 from limbeck.reporting.progress import progress_bar
 from limbeck.retrieval import Features, evaluate, named_protocols
 from limbeck.retrieval.protocols import Permutations
@@ -180,14 +180,14 @@ def evaluate_runs(
     return "\n".join([format_evaluations(evaluations), *notes, f"Written: {files[-1]}"])
 
 
-def _check_alike(runs: Sequence[Path], recipes: Sequence[ReidRecipe]) -> None:
+def _check_alike(runs: Sequence[Path], recipes: Sequence[PeopleRecipe]) -> None:
     """Trials of one evaluation differ in their seed or their fold alone.
 
     Raises:
         InputError: two runs do not.
     """
 
-    def essence(recipe: ReidRecipe) -> ReidRecipe:
+    def essence(recipe: PeopleRecipe) -> PeopleRecipe:
         bare = recipe.elsewhere()
         return replace(bare, data=replace(bare.data, fold=1), training=replace(bare.training, seed=0))
 
@@ -199,13 +199,13 @@ def _check_alike(runs: Sequence[Path], recipes: Sequence[ReidRecipe]) -> None:
         raise InputError(f"{runs[-1]}: two of the runs are of the same fold and seed; each trial needs its own")
 
 
-def _notes(recipes: Sequence[ReidRecipe], split: str, feature: str) -> Iterator[str]:
+def _notes(recipes: Sequence[PeopleRecipe], split: str, feature: str) -> Iterator[str]:
     recipe = recipes[0]
-    network, loss, training, data = recipe.network, recipe.loss, recipe.training, recipe.data
+    network, training, data = recipe.network, recipe.training, recipe.data
     yield (
         f"{len(recipes)} model{'s' * (len(recipes) != 1)}: {network.encoder} (weights: {network.weights}), branches "
         f"{', '.join(network.branches)}, {'with' if network.bottleneck else 'without'} bottleneck, "
-        f"objective {loss.objective}."
+        f"objective: {recipe.objective}."
     )
     folds = f", folds {', '.join(str(one.data.fold) for one in recipes)}" if reid_set(data.set).folds > 1 else ""
     yield (

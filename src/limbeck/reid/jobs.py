@@ -16,10 +16,13 @@ from limbeck.reid.check import check_people, describe_people, list_sets
 from limbeck.reid.diagnosis import view_features_of_run
 from limbeck.reid.embedding import Feature
 from limbeck.reid.evaluation import evaluate_runs
-from limbeck.reid.recipe import ReidRecipe
-from limbeck.reid.runs import load_run, train_run
+from limbeck.reid.recipe import PeopleRecipe, ReidRecipe
+from limbeck.reid.runs import load_run
 from limbeck.reid.search import Modality, format_found, rank_folder, write_found
 from limbeck.reid.sets import reid_sets
+from limbeck.reid.train import train_run
+from limbeck.reid.unsupervised.curves import write_curves
+from limbeck.reid.unsupervised.recipe import UnsupervisedRecipe
 from limbeck.reporting.progress import progress_bar
 from limbeck.retrieval.arguments import add_protocol_arguments, permutations_of
 
@@ -27,24 +30,36 @@ TERMINATED = 143  # exit code of what SIGTERM ended
 _SPLITS = "train, validation, test, all or held_out, as far as the set has them"
 
 
-def train_arguments(parser: ArgumentParser) -> None:
+def train_arguments(parser: ArgumentParser, recipe: type[PeopleRecipe] = ReidRecipe) -> None:
     """Flags of `limbeck train reid`."""
     parser.add_argument(
         "--config", action="config", help="a YAML recipe, or several; later ones and flags after them override it"
     )
     parser.add_argument("--device", type=str, default="cpu", help="where to compute; with torchrun: cuda or cpu")
     parser.add_argument("--out", type=str, required=True, help="the run's folder; a training begun there goes on")
-    parser.add_class_arguments(ReidRecipe, as_group=False)
+    parser.add_class_arguments(recipe, as_group=False)
 
 
-def train(call: Invocation) -> Iterator[str]:
+def train_unsupervised_arguments(parser: ArgumentParser) -> None:
+    """Flags of `limbeck train reid-unsupervised`."""
+    train_arguments(parser, UnsupervisedRecipe)
+
+
+def train_unsupervised(call: Invocation) -> Iterator[str]:
+    """Train a model without labels, or go on with a training; see `train`."""
+    yield from train(call, UnsupervisedRecipe)
+    if os.environ.get("RANK", "0") == "0":
+        yield f"Written: {write_curves(Path(call.out))}"
+
+
+def train(call: Invocation, recipe: type[PeopleRecipe] = ReidRecipe) -> Iterator[str]:
     """Train a model, or go on with a training.
 
     Raises:
         SystemExit: a signal stopped the training; its checkpoint is written.
     """
     folder = Path(call.out)
-    fitted = train_run(call.settings(ReidRecipe), folder, device=call.device, resolved=call.resolved)
+    fitted = train_run(call.settings(recipe), folder, device=call.device, resolved=call.resolved)
     if fitted.stopped:
         raise SystemExit(TERMINATED)
     if os.environ.get("RANK", "0") == "0":

@@ -157,7 +157,7 @@ class ReidNetwork(nn.Module):
 
     Args:
         recipe: how it is built.
-        classes: identities to tell apart; 0: none, see `Branch`.
+        classes: identities to tell apart, where the recipe asks for heads.
 
     Shapes: pictures (batch, 3, height, width) of red, green, blue in [0, 1]; grey ones have three equal channels.
 
@@ -170,6 +170,7 @@ class ReidNetwork(nn.Module):
 
     def __init__(self, recipe: PeopleRecipe, classes: int) -> None:
         super().__init__()
+        classes = classes if recipe.asked.heads else 0
         self.routing, self.normalization = recipe.network.routing, recipe.network.normalization
         self.branches = nn.ModuleDict({name: Branch(recipe, classes) for name in recipe.network.branches})
         for name, values in (("mean", IMAGENET_MEAN), ("deviation", IMAGENET_DEVIATION), ("luma", LUMA)):

@@ -194,12 +194,14 @@ class Asked:
     """What an objective asks of the network beside v and z.
 
     Attributes:
+        heads: identities are predicted from v and from z.
         observation: the head on v learns.
         sampled: z is drawn from its Gaussian in training.
         joint: a prediction from all views of the shared branch, and those without one of them.
         critics: of v and z, one in every branch.
     """
 
+    heads: bool = True
     observation: bool = True
     sampled: bool = False
     joint: bool = False
@@ -275,11 +277,13 @@ class ReidRecipe(PeopleRecipe):
     def asked(self) -> Asked:
         conventional = self.loss.objective == "cib"
         joint = self.loss.objective == "vd" and self.loss.consistency == "mv2d"
-        return Asked(self.loss.supervise_observation, conventional, joint, conventional)
+        return Asked(
+            observation=self.loss.supervise_observation, sampled=conventional, joint=joint, critics=conventional
+        )
 
     @property
     def objective(self) -> str:
-        return self.loss.objective
+        return self.loss.objective + ("" if self.loss.supervise_observation else ", v not asked")
 
     def __post_init__(self) -> None:
         check_settings(self)

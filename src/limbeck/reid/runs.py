@@ -1,10 +1,9 @@
-"""A run folder of re-identification: training into it, and the trained model out of it."""
+"""The run folder of a re-identification model: its recipe, its pictures, its weights."""
 
 from __future__ import annotations
 
-import logging
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +18,18 @@ from limbeck.images.cache import decoded_images
 from limbeck.reid.dataset import ReidDataset
 from limbeck.reid.embedding import represent
 from limbeck.reid.network import ReidNetwork
-from limbeck.reid.recipe import RENAMED, DataSettings, ReidRecipe
-from limbeck.reid.sets import load_people, reid_set
-from limbeck.reid.supervised.task import ReidTask, digest
-from limbeck.reporting.console import quiet
+from limbeck.reid.recipe import DataSettings, PeopleRecipe, ReidRecipe
+from limbeck.reid.sets import reid_set
+from limbeck.reid.unsupervised.recipe import UnsupervisedRecipe
 from limbeck.reporting.progress import Progress, progress_bar
 from limbeck.tensorfiles import read_description, read_tensors
-from limbeck.training import Fitted, fit, is_main, process_group, world_size
-from limbeck.training.checkpoints import refuse_other
-from limbeck.training.distributed import from_main
-from limbeck.training.loop import CHECKPOINTS
-from limbeck.training.settings import resume_fingerprint
 
-FORMAT, PICTURES = "limbeck-reid-1", "pictures"
-logger = logging.getLogger(__name__)
+PICTURES = "pictures"
+FORMATS: dict[str, type[PeopleRecipe]] = {
+    "limbeck-reid-1": ReidRecipe,
+    "limbeck-reid-unsupervised-1": UnsupervisedRecipe,
+}
+"""Kinds of model files, and of which kind the recipes in them are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +39,12 @@ class ReidModel:
     Attributes:
         network: in evaluation mode.
         recipe: that it was made by.
-        identities: of its classes.
+        identities: that it learned from; of its classes, where it has heads.
         device: where it lies.
     """
 
     network: ReidNetwork
-    recipe: ReidRecipe
+    recipe: PeopleRecipe
     identities: NDArray[np.int64]
     device: torch.device
 
@@ -57,72 +54,6 @@ class ReidModel:
         """All representations of pictures (pictures, height, width, 3) of the recipe's size: `ReidNetwork.embed`."""
         rows = np.arange(len(images))
         return represent(self.network, images, rows, modality, device=self.device, progress=progress)
-
-
-def train_run(recipe: ReidRecipe, folder: Path, *, device: str = "cpu", resolved: str = "") -> Fitted:
-    """Train, or go on with a training that was interrupted, in a folder.
-
-    Args:
-        recipe: everything that decides the result.
-        folder: made when absent; gets `recipe.yaml`, `model.safetensors`, `checkpoints/`, `log.jsonl`, `epochs.csv`.
-        device: where to train; under torchrun each process takes its own.
-        resolved: the recipe and all other options as YAML, to be readable with the run.
-
-    Raises:
-        InputError: the set or the weights cannot be used, a checkpoint is of another recipe, or the loss diverges.
-        OSError: the folder cannot be written.
-    """
-    where = str(Path(recipe.data.root).expanduser().resolve()) if recipe.data.root else ""
-    recipe = replace(recipe, data=replace(recipe.data, root=where))
-    with process_group(device) as place:
-        fingerprint = _fingerprint(recipe)
-        known = {**fingerprint, "training": resume_fingerprint(recipe.training)}
-        resuming = refuse_other(folder, folder / CHECKPOINTS, known, renamed=RENAMED)
-        task = _task_of_all(recipe, folder, place, resuming=resuming)
-        if is_main():
-            _inform(task)
-        return fit(
-            task,
-            recipe.training,
-            folder,
-            device=place,
-            fingerprint={**fingerprint, "people": digest(task.people)},
-            renamed=RENAMED,
-            description={"format": FORMAT, "recipe": recipe.to_dict(), "identities": task.identities.tolist()},
-            texts={"recipe.yaml": resolved} if resolved else {},
-        )
-
-
-def _task_of_all(recipe: ReidRecipe, folder: Path, device: torch.device, *, resuming: bool) -> ReidTask:
-    """The task, in every process; the first one decodes the pictures and fetches the weights, for all."""
-    task, error = None, ""
-    if is_main():
-        try:
-            task = make_task(recipe, folder, resuming=resuming, device=device)
-        except (InputError, OSError) as caught:
-            if world_size() == 1:
-                raise
-            error = " ".join(str(caught).split())
-    shared = from_main({"error": error}, device)
-    if shared["error"]:
-        raise InputError(shared["error"])
-    if task is not None:
-        return task
-    with quiet():
-        return make_task(recipe, folder, resuming=resuming, device=device)
-
-
-def make_task(
-    recipe: ReidRecipe,
-    folder: Path,
-    *,
-    resuming: bool = False,
-    device: torch.device | None = None,
-) -> ReidTask:
-    """The task of a recipe: its set read and decoded."""
-    people = load_people(recipe.data.set, place_of(recipe.data), fold=recipe.data.fold)
-    images, rows = decoded(people, recipe.data, Path(recipe.data.cache or folder / PICTURES))
-    return ReidTask(recipe, people, images, rows, resuming=resuming, device=device)
 
 
 def place_of(settings: DataSettings) -> Path:
@@ -156,9 +87,10 @@ def load_run(run: Path, *, device: str = "cpu") -> ReidModel:
         InputError: there is none, it is damaged, or it is something else.
     """
     file, place = _model_file(run), check_device(device)
-    description, tensors = read_tensors(file, format=FORMAT, what="re-identification model", device=device)
+    recipe = recipe_of(run)
+    form = next(form for form, kind in FORMATS.items() if isinstance(recipe, kind))
+    description, tensors = read_tensors(file, format=form, what="re-identification model", device=device)
     try:
-        recipe = ReidRecipe.from_dict(description["recipe"])
         identities = np.array(description["identities"], np.int64)
         network = ReidNetwork(recipe, len(identities)).to(place)
         network.load_state_dict(tensors)
@@ -167,17 +99,18 @@ def load_run(run: Path, *, device: str = "cpu") -> ReidModel:
     return ReidModel(network.eval(), recipe, identities, place)
 
 
-def recipe_of(run: Path) -> ReidRecipe:
-    """The recipe of a trained model, without its weights.
+def recipe_of(run: Path) -> PeopleRecipe:
+    """The recipe of a trained model, without its weights: a `ReidRecipe` or an `UnsupervisedRecipe`.
 
     Raises:
         InputError: there is none, or it is something else.
     """
     file = _model_file(run)
+    description = read_description(file)
     try:
-        return ReidRecipe.from_dict(read_description(file)["recipe"])
+        return FORMATS[description["format"]].from_dict(description["recipe"])
     except KeyError:
-        raise InputError(f"{file}: not a re-identification model") from None
+        raise InputError(f"{file}: not a re-identification model of this version") from None
 
 
 def _model_file(run: Path) -> Path:
@@ -185,31 +118,3 @@ def _model_file(run: Path) -> Path:
     if run.is_dir() and not file.is_file():
         raise InputError(f"{run}: holds no {MODEL}; let `limbeck train reid --out {run}` end first")
     return file
-
-
-def _fingerprint(recipe: ReidRecipe) -> dict[str, Any]:
-    """What may not change when a training goes on: everything but where things lie."""
-    values = recipe.to_dict()
-    del values["training"]  # the loop knows which of its settings matter
-    for name in ("root", "cache"):
-        del values["data"][name]
-    if Path(recipe.network.weights).suffix:  # a file: what was in it is in the checkpoint
-        values["network"]["weights"] = "a file"
-    return {f"{group}.{name}": value for group, entries in values.items() for name, value in entries.items()}
-
-
-def _inform(task: ReidTask) -> None:
-    for line in task.initialization:
-        logger.info("%s", line)
-    parameters = sum(parameter.numel() for parameter in task.network.parameters())
-    logger.info(
-        "%d people to learn from, %d steps an epoch, %s parameters",
-        len(task.identities),
-        task.steps_per_epoch,
-        f"{parameters:,}",
-    )
-    if set(task.people.splits) == {"all"} and not task.recipe.data.held_out:
-        logger.warning(
-            "nobody is held out of training, and the table has no other split: this model cannot be scored on "
-            "it; see data.held_out"
-        )

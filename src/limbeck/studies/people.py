@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -23,9 +23,11 @@ from limbeck.errors import InputError
 from limbeck.files import write_json
 from limbeck.reid.embedding import Feature, search_feature
 from limbeck.reid.evaluation import embed_split
-from limbeck.reid.recipe import ReidRecipe, read_recipe, shipped_recipe
-from limbeck.reid.runs import decoded, load_run, train_run
+from limbeck.reid.network import ReidNetwork
+from limbeck.reid.recipe import PeopleRecipe, ReidRecipe, read_recipe, shipped_recipe
+from limbeck.reid.runs import ReidModel, decoded, load_run
 from limbeck.reid.sets.sysu import load_sysu
+from limbeck.reid.train import make_task, train_run
 from limbeck.reporting.console import quiet
 from limbeck.retrieval import SYSU, Features, evaluate
 from limbeck.synthetic.people import PeopleSettings, make_people
@@ -99,11 +101,30 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """A training that a study asks for.
+
+    Attributes:
+        row: of the study's table.
+        seed: of people, weights and batches.
+        recipe: everything that decides it.
+        run: its folder.
+        untrained: do not train: score the network as it begins.
+    """
+
+    row: str
+    seed: int
+    recipe: PeopleRecipe
+    run: Path
+    untrained: bool = False
+
+
+@dataclass(frozen=True)
 class Trained:
     """One training and its figures.
 
     Attributes:
-        row: of `ROWS`.
+        row: of the study's table.
         seed: of people, weights and batches.
         scores: "v" and, with a bottleneck, "z" -> figures on unseen people.
         parameters: of the network, heads and critics included.
@@ -137,13 +158,39 @@ def train_people(settings: PeopleTrainings, folder: Path) -> list[Trained]:
         recipe = row_recipe(settings.recipe, settings.rows[0], seed, people)
         with quiet():
             decoded(load_sysu(people), recipe.data, Path(recipe.data.cache or people))
-    # Seed by seed, so that whole comparisons are ready early.
-    wanted = [(row, seed) for seed in settings.seeds for row in settings.rows]
-    found: dict[tuple[str, int], Trained] = {}
-    for count, one in enumerate(_all(settings, folder, wanted), start=1):
-        found[one.row, one.seed] = one
-        logger.info("%d/%d: %s, seed %d: %s", count, len(wanted), one.row, one.seed, _figures(one))
-    return [found[row, seed] for row in settings.rows for seed in settings.seeds]
+    wanted = [
+        Wanted(
+            row,
+            seed,
+            row_recipe(settings.recipe, row, seed, people_folder(folder, seed)),
+            run_folder(folder, row, seed),
+        )
+        for row in settings.rows
+        for seed in settings.seeds
+    ]
+    return train_all(wanted, settings.jobs)
+
+
+def train_all(wanted: Sequence[Wanted], jobs: int) -> list[Trained]:
+    """Train and score whatever is not there yet, seed by seed, so that whole comparisons are ready early.
+
+    Args:
+        wanted: the trainings; their people are drawn, and their pictures decoded.
+        jobs: trainings side by side, each in a process of its own with its share of the cores.
+
+    Returns:
+        All trainings, in the order of `wanted`.
+
+    Raises:
+        InputError: a run's folder holds something else, or a training diverged.
+        OSError: a folder cannot be written.
+    """
+    order = sorted(range(len(wanted)), key=lambda place: wanted[place].seed)
+    found: dict[int, Trained] = {}
+    for place, one in zip(order, _all([wanted[place] for place in order], jobs), strict=True):
+        found[place] = one
+        logger.info("%d/%d: %s, seed %d: %s", len(found), len(wanted), one.row, one.seed, _figures(one))
+    return [found[place] for place in range(len(wanted))]
 
 
 def row_recipe(base: ReidRecipe, row: str, seed: int, people: Path) -> ReidRecipe:
@@ -168,35 +215,28 @@ def run_folder(folder: Path, row: str, seed: int) -> Path:
     return folder / row / f"seed-{seed}"
 
 
-def _all(settings: PeopleTrainings, folder: Path, wanted: Sequence[tuple[str, int]]) -> Iterable[Trained]:
-    jobs = [(settings, folder, row, seed) for row, seed in wanted]
-    if settings.jobs == 1:
-        yield from map(_one, jobs)
+def _all(wanted: Sequence[Wanted], jobs: int) -> Iterable[Trained]:
+    if jobs == 1:
+        yield from map(_one, wanted)
         return
     # Spawned, because threads of torch do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(settings.jobs, context, _share_cores, (settings.jobs,)) as pool:
-        yield from pool.map(_one, jobs)
+    with ProcessPoolExecutor(jobs, context, _share_cores, (jobs,)) as pool:
+        yield from pool.map(_one, wanted)
 
 
 def _share_cores(jobs: int) -> None:
     torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
 
 
-def _one(job: tuple[PeopleTrainings, Path, str, int]) -> Trained:
-    settings, folder, row, seed = job
-    run = run_folder(folder, row, seed)
-    people = people_folder(folder, seed)
-    recipe = row_recipe(settings.recipe, row, seed, people)
+def _one(wanted: Wanted) -> Trained:
+    row, seed, recipe, run = wanted.row, wanted.seed, wanted.recipe, wanted.run
     if (run / FIGURES).is_file():
         return _read(run / FIGURES, recipe)
     started = time.perf_counter()
     with quiet():
-        fitted = train_run(recipe, run)
+        model = _untrained(recipe, run) if wanted.untrained else _trained(recipe, run)
     seconds = time.perf_counter() - started
-    if fitted.stopped:
-        raise KeyboardInterrupt
-    model = load_run(run)
     with quiet():
         embedded = embed_split(model, run, split="test")
     scores: dict[str, Score] = {}
@@ -209,16 +249,29 @@ def _one(job: tuple[PeopleTrainings, Path, str, int]) -> Trained:
     return one
 
 
+def _trained(recipe: PeopleRecipe, run: Path) -> ReidModel:
+    if train_run(recipe, run).stopped:
+        raise KeyboardInterrupt
+    return load_run(run)
+
+
+def _untrained(recipe: PeopleRecipe, run: Path) -> ReidModel:
+    task = make_task(recipe, run)
+    run.mkdir(parents=True, exist_ok=True)
+    network = cast(ReidNetwork, task.network)
+    return ReidModel(network.eval(), recipe, task.identities, torch.device("cpu"))
+
+
 def _score(features: Features) -> Score:
     (figures,) = evaluate(features, SYSU())
     return Score(figures.cmc(1).mean, figures.mean_average_precision.mean, figures.mean_inverse_negative_penalty.mean)
 
 
-def _read(file: Path, recipe: ReidRecipe) -> Trained:
+def _read(file: Path, recipe: PeopleRecipe) -> Trained:
     """The figures of a training that was done before, if it was this one."""
     try:
         held = json.loads(file.read_text(encoding="utf-8"))
-        made = ReidRecipe.from_dict(held["recipe"])
+        made = type(recipe).from_dict(held["recipe"])
         scores = {kind: Score(**score) for kind, score in held["scores"].items()}
         one = Trained(held["row"], held["seed"], scores, held["parameters"], held["seconds"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -228,15 +281,10 @@ def _read(file: Path, recipe: ReidRecipe) -> Trained:
     return one
 
 
-def _essence(recipe: ReidRecipe) -> tuple[Any, ...]:
+def _essence(recipe: PeopleRecipe) -> tuple[Any, ...]:
     """What decides the result of a training."""
-    return (
-        recipe.elsewhere().data,
-        recipe.network,
-        recipe.loss,
-        recipe.augmentation,
-        resume_fingerprint(recipe.training),
-    )
+    groups = {name: value for name, value in vars(recipe.elsewhere()).items() if name != "training"}
+    return groups, resume_fingerprint(recipe.training)
 
 
 def draw_people(settings: PeopleSettings, target: Path, workers: int) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+import logging
+from collections.abc import Iterable, Iterator
 from typing import cast
 
 import numpy as np
@@ -19,49 +18,14 @@ from limbeck.nn import load_weights
 from limbeck.reid.dataset import ReidDataset
 from limbeck.reid.embedding import features_of
 from limbeck.reid.network import Branch, ReidNetwork
-from limbeck.reid.recipe import DataSettings, ReidRecipe
+from limbeck.reid.recipe import ReidRecipe
+from limbeck.reid.splits import split_identities
 from limbeck.reid.supervised.batches import Batch, Batches, cross_modal_sampler
 from limbeck.reid.supervised.loss import training_terms
 from limbeck.retrieval import CrossModal, Features, evaluate
-from limbeck.training import HeldOut, gather, generator, rank, world_size
+from limbeck.training import HeldOut, gather, rank, world_size
 
-_HELD_OUT = 4  # first entry of the key that draws held-out people
-
-
-@dataclass(frozen=True, eq=False)
-class IdentitySplit:
-    """Positions, in a set, of the pictures that are learned from and of those of the people held out."""
-
-    training: NDArray[np.int64]
-    held_out: NDArray[np.int64]
-
-
-def split_identities(people: ReidDataset, settings: DataSettings, seed: int) -> IdentitySplit:
-    """Take `settings.held_out` people, drawn by the seed, out of the chosen splits of a set.
-
-    Raises:
-        InputError: the set has none of the splits, or too few people.
-    """
-    chosen = [name for name in settings.splits if name in people.splits]
-    if not chosen or "test" in chosen:
-        wrong = "names test, which is for the end" if chosen else f"names {', '.join(settings.splits)}"
-        raise InputError(f"data.splits {wrong}; {people.name} has {', '.join(people.splits)}: name others of these")
-    members = np.concatenate([people.split(name) for name in chosen])
-    identities = np.unique(people.identity[members])
-    if settings.held_out >= len(identities):
-        raise InputError(f"data.held_out must be below the {len(identities)} people there are, not {settings.held_out}")
-    kept_apart = generator(seed, _HELD_OUT).permutation(identities)[: settings.held_out]
-    apart = np.isin(people.identity[members], kept_apart)
-    return IdentitySplit(members[~apart], members[apart])
-
-
-def digest(people: ReidDataset) -> str:
-    """A digest of who is on which picture of a set; sizes stand for the pictures' bytes."""
-    held = hashlib.sha256()
-    for path, identity, modality in zip(people.path, people.identity.tolist(), people.modality.tolist(), strict=True):
-        size = (people.root / path).stat().st_size
-        held.update(f"{path}\0{identity}\0{modality}\0{size}\n".encode())
-    return held.hexdigest()
+logger = logging.getLogger(__name__)
 
 
 class ReidTask:
@@ -121,6 +85,14 @@ class ReidTask:
             for name, branch in self.network.branches.items()
             if not resuming
         ]
+
+    def summary(self) -> Iterator[str]:
+        yield f"{len(self.identities)} people to learn from"
+        if set(self.people.splits) == {"all"} and not self.recipe.data.held_out:
+            logger.warning(
+                "nobody is held out of training, and the table has no other split: this model cannot be scored on "
+                "it; see data.held_out"
+            )
 
     def batches(self, start: int, stop: int) -> Iterable[Batch]:
         share = rank(), world_size()

@@ -16,7 +16,7 @@ from limbeck.information import cross_fitted_information, quantile_classes
 from limbeck.information.probes import Probe
 from limbeck.modalities import MODALITIES
 from limbeck.reid.evaluation import embed_split
-from limbeck.reid.recipe import ReidRecipe
+from limbeck.reid.recipe import PeopleRecipe
 from limbeck.reid.runs import load_run, recipe_of
 from limbeck.reporting.console import quiet
 from limbeck.reporting.progress import Progress
@@ -325,7 +325,7 @@ def _check_labels(runs: Sequence[Path]) -> None:
     Raises:
         InputError: two are not.
     """
-    known: dict[str, tuple[Path, ReidRecipe, set[int]]] = {}
+    known: dict[str, tuple[Path, PeopleRecipe, set[int]]] = {}
     for run in runs:
         recipe = recipe_of(run)
         essence = replace(recipe.elsewhere(), training=replace(recipe.training, seed=0))
@@ -338,11 +338,8 @@ def _check_labels(runs: Sequence[Path]) -> None:
         seeds.add(recipe.training.seed)
 
 
-def _label(recipe: ReidRecipe) -> str:
-    if not recipe.network.bottleneck:
-        return "without bottleneck"
-    asked = "" if recipe.loss.supervise_observation else ", v not asked"
-    return f"{recipe.loss.objective}{asked}"
+def _label(recipe: PeopleRecipe) -> str:
+    return recipe.objective if recipe.network.bottleneck or not recipe.asked.heads else "without bottleneck"
 
 
 def _read_run(run: Path, settings: FactorsSettings) -> list[FactorRow]:

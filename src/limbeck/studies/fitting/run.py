@@ -26,9 +26,9 @@ from limbeck.multiview.training import Fold
 from limbeck.multiview.views import read_views
 from limbeck.reid.recipe import Objective as PeopleObjective
 from limbeck.reid.recipe import ReidRecipe
-from limbeck.reid.runs import train_run
 from limbeck.reid.sets.sysu import load_sysu
-from limbeck.reid.supervised.task import split_identities
+from limbeck.reid.splits import split_identities
+from limbeck.reid.train import train_run
 from limbeck.reporting.console import quiet
 from limbeck.studies.people import draw_people, people_folder, row_recipe, small_recipe
 from limbeck.synthetic.people import PeopleSettings

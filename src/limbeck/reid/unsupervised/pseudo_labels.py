@@ -1,0 +1,237 @@
+"""From representations to pseudo-labels: clusters of each modality, and which of them belong together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import adjusted_rand_score
+from torch import Tensor
+
+from limbeck.modalities import INFRARED, MODALITIES, VISIBLE
+from limbeck.nn import cluster_means
+from limbeck.objectives.prototypes import ABSTAINED
+from limbeck.reid.unsupervised.recipe import ClusteringSettings, MatchingSettings
+from limbeck.retrieval.clustering import dbscan, hdbscan
+from limbeck.retrieval.jaccard import jaccard_distances
+from limbeck.retrieval.neighbours import nearest_neighbours
+from limbeck.transport import Matching, hungarian_matching, nearest_neighbour_matching, partial_sinkhorn, plan_matching
+from limbeck.transport import sinkhorn as full_sinkhorn
+
+
+@dataclass(frozen=True, eq=False)
+class PseudoLabels:
+    """Who is taken for whom.
+
+    Attributes:
+        labels: (pictures,) int64, the cluster within the picture's own modality, from 0; -1 for outliers.
+        modality: (pictures,) int8, 0 visible and 1 infrared.
+        plan: (visible clusters, infrared clusters) float64, how much of them belongs together; it sums to the mass
+            that is matched.
+        matching: each cluster's partner of the other modality; -1 for none.
+    """
+
+    labels: NDArray[np.int64]
+    modality: NDArray[np.int8]
+    plan: Tensor
+    matching: Matching
+
+    @property
+    def clusters(self) -> tuple[int, int]:
+        """How many there are, visible and infrared."""
+        visible, infrared = self.plan.shape
+        return visible, infrared
+
+    def state(self) -> dict[str, Any]:
+        """As tensors, for a checkpoint."""
+        return {
+            "labels": torch.from_numpy(self.labels),
+            "modality": torch.from_numpy(self.modality),
+            "plan": self.plan,
+            "first_to_second": self.matching.first_to_second,
+            "second_to_first": self.matching.second_to_first,
+        }
+
+    @staticmethod
+    def of_state(state: Mapping[str, Any]) -> PseudoLabels:
+        """Those of `state`."""
+        return PseudoLabels(
+            state["labels"].numpy(),
+            state["modality"].numpy(),
+            state["plan"],
+            Matching(state["first_to_second"], state["second_to_first"]),
+        )
+
+
+def pseudo_labels(
+    vectors: NDArray[np.float32],
+    modality: NDArray[np.int8],
+    clustering: ClusteringSettings,
+    matching: MatchingSettings,
+) -> PseudoLabels:
+    """Cluster pictures, and match visible clusters with infrared ones.
+
+    Args:
+        vectors: (pictures, features), what is compared by cosine.
+        modality: (pictures,) 0 visible, 1 infrared.
+        clustering: how pictures are grouped.
+        matching: how clusters are brought together.
+
+    Raises:
+        ConvergenceError: the transport did not converge.
+    """
+    if clustering.together:
+        return _together(vectors, modality, clustering)
+    labels = np.full(len(vectors), ABSTAINED, np.int64)
+    for code in range(len(MODALITIES)):
+        members = np.flatnonzero(modality == code)
+        labels[members] = cluster(vectors[members], clustering)
+    prototypes, sizes = [], []
+    for code in range(len(MODALITIES)):
+        members = modality == code
+        clusters = int(labels[members].max(initial=-1)) + 1
+        of = torch.from_numpy(labels[members])
+        prototypes.append(cluster_means(torch.from_numpy(vectors[members]).double(), of, clusters))
+        sizes.append(torch.bincount(of[of >= 0], minlength=clusters).double())
+    plan, found = match(prototypes[VISIBLE], prototypes[INFRARED], matching, sizes=(sizes[VISIBLE], sizes[INFRARED]))
+    return PseudoLabels(labels, modality, plan, found)
+
+
+def cluster(
+    vectors: NDArray[np.float32], settings: ClusteringSettings, groups: NDArray[np.int8] | None = None
+) -> NDArray[np.int64]:
+    """Clusters (pictures,) from 0 of k-reciprocal Jaccard distances; -1 for outliers.
+
+    Args:
+        vectors: (pictures, features).
+        settings: how.
+        groups: (pictures,) groups that neighbours are shared equally among; None: the nearest of all.
+    """
+    near = nearest_neighbours(vectors, max(settings.k1, settings.k2), method=settings.neighbours, groups=groups)
+    wanted = settings.eps if settings.algorithm == "dbscan" else 1.0
+    distances = jaccard_distances(vectors, k1=settings.k1, k2=settings.k2, cutoff=wanted, neighbours=near)
+    if settings.algorithm == "dbscan":
+        return dbscan(distances, eps=settings.eps, min_samples=settings.min_samples)
+    return hdbscan(distances, min_cluster_size=settings.min_cluster_size, min_samples=settings.min_samples)
+
+
+def match(
+    visible: Tensor, infrared: Tensor, settings: MatchingSettings, *, sizes: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Matching]:
+    """The plan between prototypes, and each one's partner.
+
+    Where nothing transports, the plan gives each match an equal part: those of both directions, added.
+
+    Args:
+        visible: (visible clusters, features) of length 1.
+        infrared: (infrared clusters, features) of length 1.
+        settings: how.
+        sizes: pictures of each visible and of each infrared cluster.
+
+    Returns:
+        The plan, (visible clusters, infrared clusters), and the matching.
+    """
+    first, second = len(visible), len(infrared)
+    nobody = Matching(torch.full((first,), ABSTAINED), torch.full((second,), ABSTAINED))
+    if not first or not second or settings.method == "none":
+        return torch.zeros(first, second, dtype=torch.float64), nobody
+    cosine = (visible @ infrared.mT).double()
+    cost = 1 - cosine if settings.cost == "cosine" else torch.exp(-cosine)
+    if settings.method == "transport":
+        priors = [size / size.sum() for size in sizes] if settings.prior == "size" else [None, None]
+        if settings.mass < 1:
+            transport = partial_sinkhorn(cost, *priors, mass=settings.mass, epsilon=settings.epsilon)
+        else:
+            transport = full_sinkhorn(cost, *priors, epsilon=settings.epsilon)
+        plan = transport.plan
+        found = plan_matching(transport, threshold=settings.threshold)
+    else:
+        method = settings.method
+        found = hungarian_matching(cost, rounds=None) if method == "hungarian" else nearest_neighbour_matching(cost)
+        plan = torch.zeros(first, second, dtype=torch.float64)
+    if settings.mutual:
+        found = found.mutual()
+    if settings.method != "transport":
+        for rows, columns in (
+            (torch.arange(first), found.first_to_second),
+            (found.second_to_first, torch.arange(second)),
+        ):
+            known = (rows >= 0) & (columns >= 0)
+            plan[rows[known], columns[known]] += 1.0
+        plan = plan / plan.sum().clamp(min=1)
+    return plan, found
+
+
+def _together(vectors: NDArray[np.float32], modality: NDArray[np.int8], settings: ClusteringSettings) -> PseudoLabels:
+    """Clusters of both modalities at once: a cluster's parts of either modality are each other's match."""
+    joint = cluster(vectors, settings, groups=modality)
+    labels = np.full(len(vectors), ABSTAINED, np.int64)
+    known = int(joint.max(initial=-1)) + 1
+    place = np.full((len(MODALITIES), known), ABSTAINED, np.int64)  # of a joint cluster among those of a modality
+    counts = []
+    for code in range(len(MODALITIES)):
+        inside = (modality == code) & (joint >= 0)
+        there = np.unique(joint[inside])
+        place[code, there] = np.arange(len(there))
+        labels[inside] = place[code, joint[inside]]
+        counts.append(len(there))
+    plan = torch.zeros(counts[VISIBLE], counts[INFRARED], dtype=torch.float64)
+    both = (place >= 0).all(axis=0)
+    rows, columns = torch.from_numpy(place[VISIBLE, both]), torch.from_numpy(place[INFRARED, both])
+    plan[rows, columns] = 1 / max(1, int(both.sum()))
+    forward, back = (torch.full((count,), ABSTAINED) for count in counts)
+    forward[rows], back[columns] = columns, rows
+    return PseudoLabels(labels, modality, plan, Matching(forward, back))
+
+
+def describe(found: PseudoLabels, identity: NDArray[np.int64] | None) -> dict[str, float]:
+    """Figures of pseudo-labels, for the log.
+
+    Args:
+        found: the pseudo-labels.
+        identity: (pictures,) who really is on each picture, for figures that nothing learns from; None or all -1:
+            nobody knows.
+
+    Returns:
+        For each modality "clusters_visible", "noise_visible" (the share of outliers), "matched_visible" (the share of
+        clusters with a partner), "entropy_visible" (of the clusters' sizes, in nats) and, where identities are known,
+        "ari_visible" (adjusted Rand index of the clustered pictures), likewise "infrared"; then "precision", the
+        share of matched clusters whose partner shows mostly the same person.
+    """
+    figures: dict[str, float] = {}
+    known = identity is not None and bool((identity >= 0).all())
+    right = matched = 0
+    majorities = [_majorities(found, identity, code) for code in range(len(MODALITIES))] if known else []
+    for code, (word, partners) in enumerate(zip(MODALITIES, found.matching, strict=True)):
+        labels = found.labels[found.modality == code]
+        inside = labels >= 0
+        share = np.bincount(labels[inside]) / max(1, inside.sum())
+        share = share[share > 0]
+        figures[f"clusters_{word}"] = len(partners)
+        figures[f"noise_{word}"] = float(1 - inside.mean()) if len(labels) else math.nan
+        figures[f"matched_{word}"] = float((partners >= 0).double().mean()) if len(partners) else 0.0
+        figures[f"entropy_{word}"] = float(-(share * np.log(share)).sum())
+        if known:
+            assert identity is not None
+            figures[f"ari_{word}"] = float(
+                adjusted_rand_score(identity[found.modality == code][inside], labels[inside])
+            )
+            own, other = majorities[code], majorities[1 - code]
+            pairs = [(place, partner) for place, partner in enumerate(partners.tolist()) if partner >= 0]
+            matched += len(pairs)
+            right += sum(own[place] == other[partner] for place, partner in pairs)
+    if known and matched:
+        figures["precision"] = right / matched
+    return figures
+
+
+def _majorities(found: PseudoLabels, identity: NDArray[np.int64] | None, code: int) -> list[int]:
+    """Whom most pictures of each cluster show; of equals the least number."""
+    assert identity is not None
+    of, who = found.labels[found.modality == code], identity[found.modality == code]
+    return [int(np.bincount(who[of == place]).argmax()) for place in range(found.clusters[code])]
