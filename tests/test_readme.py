@@ -97,6 +97,8 @@ def checked_by(recipe: Path) -> list[str]:
     """The command that reads a recipe; one that changes another is laid over it."""
     if recipe.parent.name == "multiview":
         return ["study", "multiview-ablation", "--config", str(recipe)]
+    if "unsupervised" in str(recipe.relative_to(ROOT)):
+        return ["train", "reid-unsupervised", "--out", "run", "--config", str(recipe)]
     published = ROOT / "recipes" / "reid"
     tables = {"table3-2021": published / "sysu-vd-2021.yaml", "table4-2022": published / "sysu-mv2d-2view.yaml"}
     base = published / "sysu-mv2d-2view.yaml" if recipe.stem == "cam" else tables.get(recipe.parent.name)
