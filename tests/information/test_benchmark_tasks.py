@@ -5,18 +5,22 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from scipy.integrate import quad
-from scipy.stats import multivariate_t, t
+from scipy.stats import kendalltau, kstest, multivariate_t, norm, t, uniform
 
 from limbeck.errors import InputError
 from limbeck.information.benchmark_tasks import (
     additive_uniform_information,
     benchmark_task,
     benchmark_tasks,
+    clayton_information,
     gaussian_information,
+    gaussian_label_information,
+    gaussian_scale_information,
     linear_encoder_information,
     overlapping_uniform_information,
     student_information,
     table_information,
+    wrapped_uniform_information,
 )
 
 PUBLISHED = {
@@ -59,7 +63,7 @@ def test_truths_are_the_published_numbers():
 
 def test_names_are_unique_and_every_kind_is_there():
     tasks = benchmark_tasks()
-    assert len({task.name for task in tasks}) == len(tasks) >= 36
+    assert len({task.name for task in tasks}) == len(tasks) == 42
     assert {task.kind for task in tasks} == {"continuous", "discrete label", "gaussian encoder"}
     with pytest.raises(InputError, match="no benchmark task is called 'none'; there are normal, "):
         benchmark_task("none")
@@ -154,6 +158,104 @@ def test_gaussian_classes_in_a_line_of_sight():
     assert 0 < task.truth_error < 2e-3
     assert task.truth == pytest.approx(truth, abs=4 * task.truth_error)
     assert benchmark_task("gaussian-classes-8").truth == benchmark_task("gaussian-classes-64").truth
+
+
+def test_wrapped_uniforms_are_the_limit_of_a_table_of_cells():
+    """Cells of the circle: of finitely many the table is exact where the noise ends at the edges of cells."""
+    cells, half_width = 400, 0.2
+    # A cell's midpoint is moved by a multiple of the cell's width, uniformly among those within the noise.
+    moved = np.arange(-80, 80)
+    table = np.zeros((cells, cells))
+    for row in range(cells):
+        table[row, (row + moved) % cells] = 1 / (cells * len(moved))
+    assert wrapped_uniform_information(half_width) == pytest.approx(table_information(table), abs=1e-12)
+    drawn = benchmark_task("wrapped-uniform-0.2").sample(20_000, 0)
+    assert kstest(drawn.y[:, 0], "uniform").pvalue > 1e-3
+    noise = (drawn.y - drawn.x + 0.5) % 1 - 0.5
+    assert kstest(noise[:, 0], uniform(-0.2, 0.4).cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("theta", [0.5, 2.0])
+def test_clayton_information_is_the_integral_of_its_density(theta):
+    def density(u, v):
+        return (1 + theta) * (u * v) ** (-theta - 1) * (u**-theta + v**-theta - 1) ** (-2 - 1 / theta)
+
+    # Midpoints of a grid in t with u = t^4, which is fine near the corner where the density is large.
+    t = (np.arange(2000) + 0.5) / 2000
+    u, weight = t**4, 4 * t**3 / 2000
+    c = density(u[:, None], u)
+    assert weight @ c @ weight == pytest.approx(1, abs=2e-4)
+    assert weight @ (c * np.log(c)) @ weight == pytest.approx(clayton_information(theta), abs=2e-4)
+
+
+def test_clayton_draws_have_the_copulas_kendall_rank_correlation_and_uniform_margins():
+    drawn = benchmark_task("clayton-uniforms").sample(5000, 0)
+    for values in (drawn.x, drawn.y):
+        assert kstest(values[:, 0], "uniform").pvalue > 1e-3
+    assert kendalltau(drawn.x[:, 0], drawn.y[:, 0])[0] == pytest.approx(0.5, abs=0.03)  # theta / (theta + 2)
+
+
+def mean_log_ratio(x, labels, log_density, shares):
+    """I(x; y) and its standard error, as a mean over draws; log_density: of every sample in every class."""
+    logs = log_density(x)
+    own = logs[np.arange(len(x)), labels]
+    gains = own - np.logaddexp(*(logs + np.log(shares)).T)
+    return gains.mean(), gains.std() / np.sqrt(len(gains))
+
+
+def normal_in_classes(means, deviations):
+    def log_density(x):
+        parts = [norm.logpdf(x, mean, deviation).sum(axis=1) for mean, deviation in zip(means, deviations, strict=True)]
+        return np.column_stack(parts)
+
+    return log_density
+
+
+@pytest.mark.parametrize(
+    ("name", "log_density", "shares"),
+    [
+        ("unequal-variances-2", normal_in_classes((0, 0), (1, 3)), (0.5, 0.5)),
+        ("rare-label-0.02", normal_in_classes((0, 3), (1, 1)), (0.98, 0.02)),
+        (
+            "informative-3-of-100",
+            normal_in_classes((np.zeros(100), np.r_[np.full(3, 2 / np.sqrt(3)), np.zeros(97)]), (1, 1)),
+            (0.5, 0.5),
+        ),
+    ],
+)
+def test_truths_by_quadrature_are_mean_log_ratios_of_densities(name, log_density, shares):
+    task = benchmark_task(name)
+    drawn = task.sample(40_000, 1)
+    mean, error = mean_log_ratio(drawn.x, drawn.y, log_density, np.array(shares))
+    assert error < 0.005
+    assert task.truth == pytest.approx(mean, abs=4 * error)
+    assert np.bincount(drawn.y) / 40_000 == pytest.approx(shares, abs=0.01)
+
+
+def test_the_truth_of_structural_zeros_is_a_mean_log_ratio_with_an_atom():
+    task = benchmark_task("structural-zeros")
+
+    def log_density(x):  # with respect to an atom at zero and length elsewhere
+        parts = [
+            np.where(x[:, 0] == 0, np.log(zero), np.log(1 - zero) + norm.logpdf(x[:, 0], mean, 1))
+            for zero, mean in ((0.6, 0.0), (0.2, 1.5))
+        ]
+        return np.column_stack(parts)
+
+    drawn = task.sample(100_000, 1)
+    mean, error = mean_log_ratio(drawn.x, drawn.y, log_density, np.full(2, 0.5))
+    assert task.truth == pytest.approx(mean, abs=4 * error)
+    assert [(drawn.x[drawn.y == label] == 0).mean() for label in (0, 1)] == pytest.approx([0.6, 0.2], abs=0.01)
+
+
+def test_quadratures_against_one_another():
+    """One column of unequal variances is both; and far classes tell the label."""
+    deviations = np.array([1.0, 3.0])
+    both = gaussian_label_information(np.full(2, 0.5), np.zeros(2), deviations)
+    assert gaussian_scale_information(deviations, 1) == pytest.approx(both, abs=1e-9)
+    far = gaussian_label_information(np.array([0.02, 0.98]), np.array([0.0, 40.0]), np.ones(2))
+    assert far == pytest.approx(-0.02 * np.log(0.02) - 0.98 * np.log(0.98), abs=1e-9)
+    assert gaussian_label_information(np.array([0.3, 0.7]), np.ones(2), np.ones(2)) == pytest.approx(0, abs=1e-12)
 
 
 def test_draws_follow_the_covariance_that_the_truth_is_of():

@@ -114,6 +114,7 @@ def test_a_stated_failure_excludes_the_truth():
         *((task, name) for task in above_a_fold for name in CRITICS),
         *((task, "ksg") for task in ("dense-25", "dense-50", "two-pairs-25", *above_a_fold)),
         ("gaussian-classes-64", "ross"),
+        ("informative-3-of-100", "ross"),
         ("linear-encoder-32", "known infonce"),
         ("linear-encoder-32", "known leave-one-out"),
     }
@@ -150,7 +151,8 @@ def test_errors_are_as_stated_on_draws_that_the_rules_were_not_made_from(estimat
 
 def test_what_suits_what():
     assert [task.name for task in benchmark_tasks() if suits("linear", task) and not suits("ross", task)] == [
-        "discrete-table"
+        "discrete-table",
+        "structural-zeros",
     ]
     for task in benchmark_tasks():
         assert suits("ksg", task) != suits("linear", task)

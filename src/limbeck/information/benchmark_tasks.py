@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.integrate import quad
 from scipy.special import digamma, gammaln, logsumexp, ndtr
+from scipy.stats import chi
 
 from limbeck.errors import InputError
 from limbeck.information.inputs import whole_number
@@ -20,6 +23,12 @@ Kind = Literal["continuous", "discrete label", "gaussian encoder"]
 GAUSSIAN_CLASSES = 5
 _MONTE_CARLO = 400_000
 _CORRELATION = 0.75
+_NOISE = 0.2  # half-width of the noise on the circle
+_CLAYTON = 2.0
+_DEVIATIONS = (1.0, 3.0)
+_ZEROS, _SHIFT = (0.6, 0.2), 1.5
+_RARE, _RARE_DISTANCE = 0.02, 3.0
+_WIDE, _INFORMATIVE, _WIDE_DISTANCE = 100, 3, 2.0
 _TABLE = np.array([[0.20, 0.05, 0.00], [0.05, 0.20, 0.05], [0.00, 0.05, 0.20], [0.10, 0.05, 0.05]])
 
 
@@ -138,6 +147,86 @@ def additive_uniform_information(half_width: float) -> float:
     return 1 / (4 * half_width) if half_width > 0.5 else half_width - float(np.log(2 * half_width))
 
 
+def wrapped_uniform_information(half_width: float) -> float:
+    r"""Of x ~ U(0, 1) and y = x + U(-e, e) modulo 1, in nats: -log 2e for e up to 1/2.
+
+    y is uniform on the circle, whose entropy is 0, and its entropy given x is that of the noise, log 2e.
+
+    Example:
+        >>> round(wrapped_uniform_information(0.2), 4)
+        0.9163
+    """
+    return -float(np.log(2 * half_width))
+
+
+def clayton_information(theta: float) -> float:
+    r"""Of two uniform variables that are correlated by a Clayton copula, in nats: log(1 + t) - t / (1 + t).
+
+    .. math:: C(u, v) = (u^{-\theta} + v^{-\theta} - 1)^{-1 / \theta}, \quad
+        I = E[\log c(u, v)] = \log(1 + \theta) - \frac{\theta}{1 + \theta}
+
+    where :math:`c = \partial^2 C / \partial u \partial v`; by :math:`E[\log u] = -1` and the Kendall distribution of
+    the copula, which gives :math:`E[\log C] = -1 - 1 / (1 + \theta)`.
+
+    Args:
+        theta: above 0.
+
+    Example:
+        >>> round(clayton_information(2.0), 4)
+        0.4319
+    """
+    return float(np.log1p(theta) - theta / (1 + theta))
+
+
+def gaussian_label_information(shares: Floats, means: Floats, deviations: Floats) -> float:
+    r"""Of a label y of some shares and x | y ~ N(mean_y, deviation_y), in one column, in nats, by quadrature.
+
+    .. math:: I(x; y) = \sum_y p_y \int p(x | y) \log \frac{p(x | y)}{\sum_j p_j p(x | j)} dx
+
+    Args:
+        shares: `(classes,)` p, of sum 1.
+        means: `(classes,)`.
+        deviations: `(classes,)`, above 0.
+
+    Example:
+        >>> round(gaussian_label_information(np.full(2, 0.5), np.array([-9.0, 9.0]), np.ones(2)), 4)  # log 2
+        0.6931
+    """
+
+    def integrand(x: float) -> float:
+        logs = -(((x - means) / deviations) ** 2) / 2 - np.log(deviations) - np.log(2 * np.pi) / 2
+        weighted = np.log(shares) + logs
+        return float(np.exp(weighted) @ (logs - logsumexp(weighted)))
+
+    edges = np.unique(np.concatenate([means + width * deviations for width in (-9, -4, -2, 0, 2, 4, 9)]))
+    return float(sum(quad(integrand, *edge, epsabs=1e-11)[0] for edge in pairwise(edges)))
+
+
+def gaussian_scale_information(deviations: Floats, columns: int) -> float:
+    r"""Of a uniform label y and x | y ~ N(0, deviation_y^2), alike in every column, in nats, by quadrature.
+
+    Only the length r of x tells of y: the log density is :math:`-r^2 / 2 s_y^2 - d \log s_y` and the same for all y,
+    with d columns and deviations s. r / s_y has the chi distribution.
+
+    Args:
+        deviations: `(classes,)` s, above 0.
+        columns: d.
+
+    Example:
+        >>> round(gaussian_scale_information(np.array([1.0, 1e4]), 2), 4)  # log 2
+        0.6931
+    """
+
+    def integrand(length: float, own: int) -> float:
+        r = length * deviations[own]
+        logs = -(r**2) / (2 * deviations**2) - columns * np.log(deviations)
+        return float(chi.pdf(length, columns) * (logs[own] - logsumexp(logs)))
+
+    reach = 12 + 2 * columns**0.5
+    gains = [quad(integrand, 0, reach, args=(own,), epsabs=1e-11, limit=200)[0] for own in range(len(deviations))]
+    return float(np.mean(gains) + np.log(len(deviations)))
+
+
 def overlapping_uniform_information(classes: int) -> float:
     r"""Of a uniform label c in 0 .. m - 1 and x ~ U(c, c + 2), in nats: log m - (m - 1) / m log 2.
 
@@ -182,8 +271,7 @@ def benchmark_tasks() -> tuple[BenchmarkTask, ...]:
     """All tasks, in the order of the tables.
 
     Source: those of Czyz et al. 2023, "Beyond normal" (Gaussian, Student, uniform, Swiss roll; the transforms are
-    ours), of Gao et al. 2017 (labels of overlapping uniforms); Gaussian classes, the table and linear Gaussian encoders
-    are ours.
+    ours), of Gao et al. 2017 (labels of overlapping uniforms); the others are ours.
 
     Example:
         >>> len({task.name for task in benchmark_tasks()}) == len(benchmark_tasks())
@@ -201,6 +289,12 @@ def benchmark_tasks() -> tuple[BenchmarkTask, ...]:
         *(_gaussian_classes(width, radius) for width, radius in ((2, 1.6), (8, 2.8), (64, 2.8))),
         _discrete_table(),
         *(_linear_encoder(width, deviation) for width, deviation in ((2, 1.0), (8, 0.5), (32, 0.3))),
+        _wrapped_uniform(),
+        _clayton_uniforms(),
+        _unequal_variances(),
+        _structural_zeros(),
+        _rare_label(),
+        _few_informative(),
     )
 
 
@@ -355,3 +449,77 @@ def _linear_encoder(width: int, deviation: float) -> BenchmarkTask:
 
     truth = linear_encoder_information(weights, variance)
     return BenchmarkTask(f"linear-encoder-{width}", truth, "gaussian encoder", width, width, draw)
+
+
+def _wrapped_uniform() -> BenchmarkTask:
+    def draw(samples: int, generator: np.random.Generator) -> TaskSample:
+        x = generator.random((samples, 1))
+        return TaskSample(x, (x + generator.uniform(-_NOISE, _NOISE, (samples, 1))) % 1.0)
+
+    truth = wrapped_uniform_information(_NOISE)
+    return BenchmarkTask(f"wrapped-uniform-{_NOISE}", truth, "continuous", 1, 1, draw)
+
+
+def _clayton_uniforms() -> BenchmarkTask:
+    def draw(samples: int, generator: np.random.Generator) -> TaskSample:
+        u, level = 1 - generator.random((2, samples, 1))  # in (0, 1]
+        # The inverse in v of the conditional distribution, the derivative of the copula in u.
+        v = ((level ** (-_CLAYTON / (1 + _CLAYTON)) - 1) * u**-_CLAYTON + 1) ** (-1 / _CLAYTON)
+        return TaskSample(u, v)
+
+    return BenchmarkTask("clayton-uniforms", clayton_information(_CLAYTON), "continuous", 1, 1, draw)
+
+
+def _unequal_variances() -> BenchmarkTask:
+    """Two Gaussians around one middle: the log ratio of their densities is quadratic, and no line tells them apart."""
+    deviations = np.array(_DEVIATIONS)
+
+    def draw(samples: int, generator: np.random.Generator) -> TaskSample:
+        labels = generator.integers(len(deviations), size=samples)
+        return TaskSample(deviations[labels, None] * generator.normal(size=(samples, 2)), labels)
+
+    truth = gaussian_scale_information(deviations, 2)
+    return BenchmarkTask("unequal-variances-2", truth, "discrete label", 2, 1, draw)
+
+
+def _structural_zeros() -> BenchmarkTask:
+    """x is exactly 0 for a share of the samples that the label decides, and Gaussian around its mean else."""
+    zeros, means = np.array(_ZEROS), np.array([0.0, _SHIFT])
+
+    def draw(samples: int, generator: np.random.Generator) -> TaskSample:
+        labels = generator.integers(2, size=samples)
+        values = means[labels] + generator.normal(size=samples)
+        return TaskSample(np.where(generator.random(samples) < zeros[labels], 0.0, values)[:, None], labels)
+
+    # By the chain rule: whether x is zero, and then what its value says where it is not.
+    other = 1 - zeros
+    table = np.stack([zeros, other]) / 2
+    of_values = gaussian_label_information(other / other.sum(), means, np.ones(2))
+    truth = table_information(table) + float(other.mean()) * of_values
+    return BenchmarkTask("structural-zeros", truth, "discrete label", 1, 1, draw)
+
+
+def _rare_label() -> BenchmarkTask:
+    """Two per cent of the samples are of the second class."""
+    means = np.array([0.0, _RARE_DISTANCE])
+
+    def draw(samples: int, generator: np.random.Generator) -> TaskSample:
+        labels = (generator.random(samples) < _RARE).astype(np.int64)
+        return TaskSample(generator.normal(size=(samples, 1)) + means[labels, None], labels)
+
+    truth = gaussian_label_information(np.array([1 - _RARE, _RARE]), means, np.ones(2))
+    return BenchmarkTask(f"rare-label-{_RARE}", truth, "discrete label", 1, 1, draw)
+
+
+def _few_informative() -> BenchmarkTask:
+    """Two Gaussians that differ in the means of a few of many columns."""
+    shift = np.zeros(_WIDE)
+    shift[:_INFORMATIVE] = _WIDE_DISTANCE / np.sqrt(_INFORMATIVE)
+
+    def draw(samples: int, generator: np.random.Generator) -> TaskSample:
+        labels = generator.integers(2, size=samples)
+        return TaskSample(labels[:, None] * shift + generator.normal(size=(samples, _WIDE)), labels)
+
+    # Along the line through the means there is all that tells the classes apart.
+    truth = gaussian_label_information(np.full(2, 0.5), np.array([0.0, _WIDE_DISTANCE]), np.ones(2))
+    return BenchmarkTask(f"informative-{_INFORMATIVE}-of-{_WIDE}", truth, "discrete label", _WIDE, 1, draw)

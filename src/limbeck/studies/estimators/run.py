@@ -175,7 +175,7 @@ def suits(estimator: str, task: BenchmarkTask) -> bool:
     if estimator in PROBES:
         return task.kind == "discrete label"
     if estimator == "ross":
-        return task.kind == "discrete label" and task.name != "discrete-table"
+        return task.kind == "discrete label" and task.name not in ("discrete-table", "structural-zeros")
     if estimator == "ksg":
         return task.kind != "discrete label"
     return estimator != BRACKET or task.kind == "gaussian encoder"
