@@ -7,8 +7,9 @@ import pytest
 from scipy.special import digamma
 
 from limbeck.errors import InputError
-from limbeck.information.benchmark_tasks import benchmark_task
-from limbeck.information.neighbours import ksg_information, ross_information
+from limbeck.information.benchmark_tasks import benchmark_task, gaussian_label_information
+from limbeck.information.data_processing import Summary
+from limbeck.information.neighbours import _Figure, _variance_of_counts, ksg_information, ross_information
 
 
 def ksg_in_loops(x, y, k):
@@ -63,6 +64,87 @@ def test_intervals_cover_the_truth_where_there_is_no_bias():
         assert covered >= 0.83, name
         half = np.mean([one.high - one.low for one in found]) / 2
         assert 1.2 < half / np.std([one.nats for one in found], ddof=1) < 4.5, name
+
+
+@pytest.mark.slow
+def test_intervals_cover_the_truth_of_a_rare_label():
+    """Two per cent, far from the others: nearly all that varies is how many there are."""
+    means = np.array([0.0, 5.0])
+    truth = gaussian_label_information(np.array([0.98, 0.02]), means, np.ones(2))
+    covered = []
+    for seed in range(40):
+        rng = np.random.default_rng(3000 + seed)
+        labels = (rng.random(1000) < 0.02).astype(int)
+        found = ross_information(rng.normal(size=(1000, 1)) + means[labels, None], labels, seed=seed)
+        covered.append(found.low <= truth <= found.high)
+    # Of 150, 107 intervals held it while class counts were taken as fixed.
+    assert sum(covered) >= 36
+
+
+def test_the_variance_of_class_counts_is_that_of_the_divergences():
+    rng = np.random.default_rng(0)
+    divergence, share = np.array([0.1, 2.0]), np.array([0.9, 0.1])
+    means = [divergence[(rng.random(500) < 0.1).astype(int)].mean() for _ in range(4000)]
+    codes = np.repeat([0, 1], [450, 50])
+    found = _variance_of_counts(divergence[codes], codes)
+    assert found == pytest.approx((share * (divergence - share @ divergence) ** 2).sum() / 500)
+    assert found == pytest.approx(np.var(means), rel=0.1)
+    # Classes that say alike add nothing.
+    assert _variance_of_counts(np.ones(500), codes) == 0
+
+
+def test_an_interval_reaches_where_a_line_in_the_root_of_the_samples_leads():
+    """Of a figure whose bias is c / sqrt(n) and which has no noise, the interval ends at the truth."""
+    found = _Figure(lambda rows: 1.0 - 2.0 / np.sqrt(len(rows)), np.zeros(1000, np.int64), 0)
+    low = found.estimate(lambda cut: Summary("", -1.0), 10, 0.0, "ours")
+    assert (low.low, low.high) == (pytest.approx(low.nats), pytest.approx(1.0))
+    found = _Figure(lambda rows: 1.0 + 2.0 / np.sqrt(len(rows)), np.zeros(1000, np.int64), 0)
+    high = found.estimate(lambda cut: Summary("", -1.0), 10, 0.0, "ours")
+    assert (high.low, high.high, high.warnings) == (pytest.approx(1.0), pytest.approx(high.nats), ())
+
+
+def test_a_summary_that_tells_more_than_all_is_a_warning_and_moves_the_end():
+    found = _Figure(lambda rows: 1.0, np.zeros(1000, np.int64), 0)
+    (warning,) = (told := found.estimate(lambda cut: Summary("two columns", 1.4), 10, 0.0001, "ours")).warnings
+    assert warning == (
+        "the figure is too low: nearest neighbours find 1.40 nats in two columns, "
+        "and no function of x and y tells more than x and y"
+    )
+    half = 1.0 - told.low
+    assert told.high == pytest.approx(1.0 + half + 0.4)
+    assert found.estimate(lambda cut: Summary("two columns", 1.0 + 0.7 * half), 10, 0.0001, "ours").warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "figure"),
+    [
+        ("two-pairs-5", ksg_information),
+        ("student-1-1-1", ksg_information),
+        ("asinh-student-3-3-2", ksg_information),
+        ("informative-3-of-100", ross_information),
+    ],
+)
+def test_a_collapse_is_said(name, figure):
+    drawn = benchmark_task(name).sample(1000, 700)
+    assert "nearest neighbours find" in figure(drawn.x, drawn.y).warnings[0]
+
+
+@pytest.mark.slow
+def test_there_are_few_false_alarms():
+    told = []
+    for name, figure in (
+        ("normal", ksg_information),
+        ("swiss-roll", ksg_information),
+        ("two-pairs-2", ksg_information),
+        ("clayton-uniforms", ksg_information),
+        ("gaussian-classes-2", ross_information),
+        ("overlapping-uniforms-5", ross_information),
+        ("rare-label-0.02", ross_information),
+    ):
+        for seed in range(700, 708):
+            drawn = benchmark_task(name).sample(1000, seed)
+            told += figure(drawn.x, drawn.y, seed=seed).warnings
+    assert len(told) <= 2
 
 
 def test_closed_forms():

@@ -11,6 +11,9 @@ from scipy.stats import t as student_t
 
 Bound = Literal["lower", "upper", "neither"]
 
+LEAST_WARNED = 0.01
+"""Nats of which less is not worth a warning."""
+
 
 @dataclass(frozen=True)
 class InformationEstimate:
@@ -19,12 +22,13 @@ class InformationEstimate:
     Attributes:
         nats: the figure.
         low: lower end of a 95 % interval. It says how the figure would vary over other samples to evaluate on, and
-            nothing of a bias, or of another critic.
+            how far more samples to learn from would move it, as far as that can be told from these.
         high: upper end.
         bound: the side on which the figure stands in expectation: "lower", "upper", or "neither" where nothing holds.
         saturates: nats that the figure cannot exceed whatever the truth is, or None.
         samples: how many there were.
         estimator: its name.
+        warnings: what the figure and its interval cannot bear, a sentence each.
     """
 
     nats: float
@@ -34,6 +38,7 @@ class InformationEstimate:
     saturates: float | None
     samples: int
     estimator: str
+    warnings: tuple[str, ...] = ()
 
 
 def estimate_of(
