@@ -10,6 +10,8 @@ from scipy.stats import norm
 
 from limbeck.errors import InputError
 from limbeck.information import cross_fitted_information
+from limbeck.information.benchmark_tasks import benchmark_task, gaussian_scale_information
+from limbeck.information.probes import cross_fitted_predictions
 
 PROBES = ("linear", "mlp")
 MLP_SLOW = ["linear", pytest.param("mlp", marks=pytest.mark.slow)]
@@ -129,6 +131,81 @@ def test_groups_keep_the_probe_from_looking_up_who_it_is(probe):
     assert cross_fitted_information(z, y, groups=people, probe=probe).nats > 0.4
 
 
+def squared_classes(samples, seed, columns=2):
+    """Two Gaussians around one middle, of deviations 1 and 3."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(2, size=samples)
+    return (1 + 2 * y)[:, None] * rng.normal(size=(samples, columns)), y
+
+
+def test_the_linear_probe_says_that_it_misses_squares_and_the_quadratic_one_reads_them():
+    truth = gaussian_scale_information(np.array([1.0, 3.0]), 2)
+    z, y = squared_classes(1000, 0)
+    linear, quadratic = (cross_fitted_information(z, y, probe=probe) for probe in ("linear", "quadratic"))
+    assert abs(linear.nats) < 0.01
+    assert linear.warnings[0] == (
+        f"with the squares of the features a probe reads {quadratic.nats - linear.nats:.2f} nats more: "
+        "the linear probe misses them; use the probe quadratic, or mlp"
+    )
+    assert "nearest neighbours find" in linear.warnings[1]
+    assert quadratic.low <= truth <= quadratic.high
+    assert quadratic.warnings == ()
+    unchecked = cross_fitted_information(z, y, check=False)
+    assert unchecked.warnings == ()
+    assert (unchecked.nats, unchecked.low, unchecked.high) == (linear.nats, linear.low, linear.high)
+
+
+def test_squares_of_two_values_are_nothing_new():
+    rng = np.random.default_rng(0)
+    z = 2.0 * rng.integers(2, size=(300, 4)) - 1
+    y = (z[:, 0] + z[:, 1] + rng.normal(size=300) > 0).astype(int)
+    balanced = np.concatenate([z, -z])  # of mean 0, so that both values are equally far from it
+    labels = np.concatenate([y, 1 - y])
+    linear, quadratic = (
+        cross_fitted_information(balanced, labels, probe=p, check=False) for p in ("linear", "quadratic")
+    )
+    assert quadratic.nats == pytest.approx(linear.nats, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_no_warning_where_the_linear_probe_reads_all():
+    told = []
+    for name in ("gaussian-classes-2", "discrete-table", "rare-label-0.02"):
+        for seed in range(700, 703):
+            drawn = benchmark_task(name).sample(1000, seed)
+            told += cross_fitted_information(drawn.x, drawn.y, seed=seed).warnings
+    assert len(told) <= 1
+
+
+@pytest.mark.slow
+def test_the_interval_reaches_what_more_samples_would_read():
+    """A hundred columns, three of which tell: of 1000 samples the figure is too low by several hundredths."""
+    task = benchmark_task("informative-3-of-100")
+    held, without = [], []
+    for seed in range(700, 708):
+        drawn = task.sample(1000, seed)
+        read = cross_fitted_information(drawn.x, drawn.y, seed=seed, check=False)
+        shortfall = cross_fitted_predictions(drawn.x, drawn.y, seed=seed).shortfall
+        held.append(read.low <= task.truth <= read.high)
+        without.append(read.low <= task.truth <= read.high - shortfall)
+    assert sum(held) >= 6
+    assert sum(without) <= 3
+
+
+def test_too_few_samples_for_the_columns_are_said():
+    drawn = benchmark_task("informative-3-of-100").sample(250, 0)
+    read = cross_fitted_information(drawn.x, drawn.y)
+    assert any("too few samples for the probe" in warning for warning in read.warnings)
+
+
+def test_nearest_neighbours_are_not_asked_where_there_are_groups():
+    """They would find who it is."""
+    z, y = squared_classes(400, 0)
+    read = cross_fitted_information(z, y, groups=np.arange(400) // 2)
+    assert len(read.warnings) == 1
+    assert "squares" in read.warnings[0]
+
+
 def test_groups_widen_the_interval():
     rng = np.random.default_rng(6)
     people = np.repeat(np.arange(50), 20)
@@ -208,7 +285,7 @@ def spoiled(value):
         (GOOD, LABELS, {"groups": np.arange(19)}, "groups must have shape"),
         (GOOD, LABELS, {"folds": 1}, "folds must be a whole number"),
         (GOOD, LABELS, {"seed": -1}, "seed must be a whole number"),
-        (GOOD, LABELS, {"probe": "tree"}, "probe must be one of linear, mlp"),
+        (GOOD, LABELS, {"probe": "tree"}, "probe must be one of linear, quadratic, mlp"),
         (GOOD, LABELS, {"confidence": 1.0}, "confidence must be between 0 and 1"),
     ],
 )

@@ -16,7 +16,9 @@ from limbeck.reporting.progress import progress_bar
 def add_diagnosis_arguments(parser: ArgumentParser) -> None:
     """Probe, folds of the probes, confidence, seed and folder."""
     parser.add_argument("--out", type=str | None, default=None, help="folder for figures, pictures and a page")
-    parser.add_argument("--probe", type=Probe, default="linear", help="linear, or mlp: slower, reads more")
+    parser.add_argument(
+        "--probe", type=Probe, default="linear", help="linear; quadratic, of squares too; or mlp: slower, reads more"
+    )
     parser.add_argument("--probe_folds", type=int, default=5, help="folds of the cross-fitting of probes")
     parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
     parser.add_argument("--seed", type=int, default=0, help="of folds, probes and resamples")

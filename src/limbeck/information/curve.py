@@ -61,7 +61,7 @@ class InformationCurve:
     Args:
         labels: `(samples,)` integers, booleans or strings of the held-out samples.
         groups: `(samples,)` of samples that stay together in the folds, or None.
-        probe: `linear` or `mlp`.
+        probe: `linear`, `quadratic` or `mlp`.
         folds: how many.
         seed: of folds, networks and resamples.
         confidence: of the intervals.
@@ -145,6 +145,7 @@ class InformationCurve:
                 probe=self._probe,
                 seed=self._seed,
                 confidence=self._confidence,
+                check=False,
             )
         except InputError as error:
             raise InputError(f"representations[{name!r}]: {error}") from error

@@ -1,4 +1,4 @@
-"""The two probes.
+"""The probes: linear, linear in squares too, and a network.
 
 A probe gives scores that are added to the logarithm of the class frequencies: a score of zero says nothing beyond
 how frequent a class is. Scores that are too timid are left to the temperature, which is fitted afterwards.
@@ -75,6 +75,19 @@ def principal_axes(features: Tensor) -> tuple[Tensor, Tensor]:
         used = _positive(variance)
         turned = (places[:, used] * (samples * variance[used]).sqrt()).to(features.dtype)
     return F.pad(turned, (0, 1), value=1.0), F.pad(variance[used].to(features.dtype), (0, 1), value=1.0)
+
+
+def squares_too(features: Tensor) -> tuple[Tensor, Tensor]:
+    """What the quadratic probe is fitted to: the features and their squares, standardised, turned as `principal_axes`.
+
+    Args:
+        features: `(samples, features)`, standardised.
+    """
+    squares = features.square()
+    squares -= squares.mean(dim=0)
+    deviation = squares.std(dim=0, correction=0)
+    # Of a column of two values opposite each other the square is a constant, but for rounding.
+    return principal_axes(torch.cat([features, squares * torch.where(deviation > 1e-4, 1 / deviation, 0.0)], dim=1))
 
 
 def _positive(variance: Tensor) -> Tensor:
