@@ -172,7 +172,41 @@ def test_the_contrastive_figure_stays_below_its_saturation():
     drawn = benchmark_task("linear-encoder-32").sample(400, 0)
     found = critic_information(drawn.x, drawn.y, estimator="infonce", folds=4)
     assert found.saturates == pytest.approx(math.log(100))
-    assert 1.0 < found.high < found.saturates
+    assert 1.0 < found.nats < found.saturates
+    assert "too much information to be measured with 100 samples a fold" in found.warnings
+
+
+def test_many_columns_and_few_samples_are_said_and_the_interval_reaches_further():
+    task = benchmark_task("two-pairs-25")
+    drawn = task.sample(400, 0)
+    found = critic_information(drawn.x, drawn.y, folds=2)
+    assert found.high - found.nats > 2 * (found.nats - found.low)
+    told = " ".join(found.warnings)
+    assert "too few samples for the critic: it finds" in told
+    assert "nearest neighbours find" in told
+    assert f"{found.high - (found.nats - found.low):.2f} nats in" in told
+
+
+def test_what_a_critic_smooths_over_is_said():
+    drawn = benchmark_task("additive-uniform-0.75").sample(1000, 700)
+    (warning,) = critic_information(drawn.x, drawn.y, folds=2).warnings
+    assert "the figure is too low: nearest neighbours find" in warning
+
+
+def test_a_rare_label_is_said():
+    drawn = benchmark_task("rare-label-0.02").sample(500, 0)
+    warning = critic_information(drawn.x, drawn.y, folds=2).warnings[0]
+    assert warning == f"a label has {drawn.y.sum()} samples, too few for 2 folds"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("estimator", ["infonce", "dv"])
+def test_there_are_few_false_alarms(estimator):
+    told = []
+    for name in ("normal", "dense-2", "linear-encoder-2", "unequal-variances-2"):
+        drawn = benchmark_task(name).sample(1000, 700)
+        told += critic_information(drawn.x, drawn.y, estimator=estimator).warnings
+    assert len(told) <= 1
 
 
 def test_maps_of_single_columns_change_nothing():

@@ -72,6 +72,15 @@ def test_the_truth_is_between():
         assert {upper.bound for one in brackets for upper in one.upper} == {"upper"}
 
 
+def test_bounds_that_stand_at_the_logarithm_of_the_samples_say_so():
+    drawn = benchmark_task("linear-encoder-32").sample(500, 0)
+    found = by_name(encoder_information(drawn.mean, drawn.log_variance))
+    assert found["infonce"].warnings == ("the figure is near the 6.21 nats that it cannot exceed",)
+    assert found["leave-one-out"].warnings == ("above the logarithm of the samples, 6.21, this bound is loose",)
+    drawn = benchmark_task("linear-encoder-2").sample(500, 0)
+    assert all(one.warnings == () for one in by_name(encoder_information(drawn.mean, drawn.log_variance)).values())
+
+
 def test_a_gaussian_input_meets_its_prior():
     """One column: the mixture is Gaussian, so that the fitted prior is tight, and the standard one where it fits."""
     v = np.random.default_rng(0).normal(size=(4000, 1))

@@ -7,6 +7,7 @@ constant, or a function of x, for some bounds); what a worse critic misses, the 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from typing import Literal, get_args
 
@@ -17,7 +18,8 @@ from scipy.special import logsumexp, ndtri
 from torch import Tensor, nn
 
 from limbeck.errors import InputError
-from limbeck.information.estimates import Bound, InformationEstimate, estimate_of
+from limbeck.information.data_processing import checked, too_low
+from limbeck.information.estimates import LEAST_WARNED, Bound, InformationEstimate, estimate_of
 from limbeck.information.folds import assign_folds
 from limbeck.information.inputs import label_codes, real_matrix, whole_number
 from limbeck.nn.stacked import StackedLinear
@@ -38,6 +40,7 @@ LEAST_SAMPLES = 40
 
 _HIDDEN, _EMBEDDING, _RATE, _DECAY, _BATCH, _EPOCHS, _PATIENCE = 64, 32, 5e-3, 0.1, 128, 200, 8
 _TEMPERATURES = (0.0, 0.1, 0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.7, 2.0)
+_OPTIMISM_TIMES, _LARGE_OPTIMISM, _FEW, _SAMPLES_A_RATIO = 1.5, 0.2, 10, 15
 _INNER_SHARE, _LEAST_GAIN, _LARGEST_BLOCK, _KEPT_AVERAGE = 0.2, 1e-3, 1024, 0.9
 
 
@@ -183,8 +186,20 @@ def critic_information(
 
     `infonce` came nearest on most truth tasks (docs/estimators.md), but cannot exceed the logarithm of its block (a
     fold, at most 1024 samples). The others can; their variance grows like :math:`e^I`. `dv` and `mine` are biased
-    upwards at finitely many samples. The interval is that of the linearised figure (see `InformationEstimate`), with
-    the critics as they are.
+    upwards at finitely many samples.
+
+    The interval is that of the linearised figure (see `estimate_of`). Its upper end is moved up by one and a half times
+    the optimism, which is what the same critics find more among the samples that they were trained on: with endless
+    samples both would find the same, and more than in between where critics are stopped early. There are warnings
+
+    * where the optimism is more than a fifth of the figure and beyond the half-width of the interval;
+    * where e to the power of the figure is more than a fifteenth of the samples of a fold: too few pairs for the mean
+      of so large a ratio, and `infonce` cannot exceed the logarithm of a fold;
+    * where a label has fewer than ten samples a fold;
+    * where nearest neighbours find more than the whole interval in a few columns that are computed from x and y
+      (`limbeck.information.data_processing`); the upper end is then moved there too.
+
+    What a critic cannot learn, and neighbours do not find, none of these says.
 
     Args:
         x: `(samples, features)` finite real numbers.
@@ -218,24 +233,42 @@ def critic_information(
     generator = np.random.default_rng(seed)
     fold = assign_folds(classes, None, folds, generator)
     with torch.inference_mode(False), torch.enable_grad():
-        blocks = _held_out_scores(first, second, fold, estimator, generator)
+        blocks, trained_on = _scores_by_folds(first, second, fold, estimator, generator)
     contributions = [_contributions(block, estimator) for block in blocks]
-    return estimate_of(
+    found = estimate_of(
         np.concatenate(contributions),
         bound=BOUNDS[estimator],
         saturates=math.log(max(map(len, blocks))) if estimator == "infonce" else None,
         estimator=estimator,
     )
+    rarest = int(np.bincount(classes).min()) if np.ndim(y) == 1 else len(first)
+    warnings = [f"a label has {rarest} samples, too few for {folds} folds"] if rarest < _FEW * folds else []
+    if math.exp(found.nats) * _SAMPLES_A_RATIO > max(map(len, blocks)):
+        warnings.append(f"too much information to be measured with {max(map(len, blocks))} samples a fold")
+    half, optimism = found.high - found.nats, max(trained_on - found.nats, 0.0)
+    if optimism > max(half, _LARGE_OPTIMISM * abs(found.nats), LEAST_WARNED):
+        warnings.append(
+            f"too few samples for the critic: it finds {optimism:.2f} nats more among those that it was trained on"
+        )
+    high = found.high + _OPTIMISM_TIMES * optimism
+    summary = checked(first, classes if np.ndim(y) == 1 else second, seed)
+    if summary is not None and summary.nats > high:
+        warnings.append(too_low(summary))
+        high = summary.nats + half
+    return replace(found, high=high, warnings=tuple(warnings))
 
 
-def _held_out_scores(
+def _scores_by_folds(
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     fold: NDArray[np.int64],
     estimator: CriticEstimator,
     generator: np.random.Generator,
-) -> list[NDArray[np.float64]]:
-    """Score matrices (block, block), of which each sample is in one, by the critic of its fold."""
+) -> tuple[list[NDArray[np.float64]], float]:
+    """Score matrices (block, block), of which each sample is in one, by the critic of its fold.
+
+    Also the mean figure of blocks of about the same size of the samples that each fold's critic was trained on.
+    """
     folds = int(fold.max()) + 1
     train = [generator.permutation(np.flatnonzero(fold != number)) for number in range(folds)]
     first, second = ([_normal_scores(values[rows], values) for rows in train] for values in (x, y))
@@ -245,7 +278,7 @@ def _held_out_scores(
     seeds = torch.Generator().manual_seed(int(generator.integers(2**62)))
     critic = _Critic(folds, (x.shape[1], y.shape[1]), seeds)
     validation = _train(critic, stacked_x, stacked_y, rows, estimator, seeds)
-    blocks = []
+    blocks, trained_on = [], []
     for number in range(folds):
 
         def scores(block: NDArray[np.int64] | Tensor, own: int = number) -> Tensor:
@@ -256,7 +289,13 @@ def _held_out_scores(
         held_out = np.flatnonzero(fold == number)
         for block in np.array_split(held_out, -(-len(held_out) // _LARGEST_BLOCK)):
             blocks.append((factor * scores(block) + constant).numpy())
-    return blocks
+        seen = rows[number, validation.shape[1] :]
+        size = min(len(seen), len(blocks[-1]))
+        trained_on += [
+            float(_figure((factor * scores(block) + constant)[None], estimator))
+            for block in seen[: size * (len(seen) // size)].split(size)
+        ]
+    return blocks, float(np.mean(trained_on))
 
 
 class _Critic(nn.Module):

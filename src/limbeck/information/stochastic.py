@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 LEAST_VARIANCE_RATIO = 1e-10
 """Noise of a smaller share of a column's variance is none in float32: the encoder is taken as deterministic."""
 
-_CHUNK = 256
+_CHUNK, _NEAR_SATURATION = 256, 0.5
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ def encoder_information(mean: ArrayLike, log_variance: ArrayLike, *, seed: int =
     The first is a lower bound in expectation, the others are upper bounds. :math:`m` and :math:`s` are mean and
     variance of the mixture of all :math:`p(z | v_j)`, which is the best diagonal Gaussian prior; those of the one half
     of the inputs serve for the other, since a prior fitted to the same inputs would give too little. Where I(z; v) is
-    far above log n, infonce stays at log n, and leave-one-out may be far above the truth.
+    far above log n, infonce stays at log n, and leave-one-out may be far above the truth: both carry a warning there,
+    within half a nat of log n and above it.
 
     Densities of all pairs are summed a chunk of draws at a time: n^2 d operations, and memory of four times the input
     (20,000 x 512: 0.55 GB beyond it).
@@ -88,17 +89,18 @@ def encoder_information(mean: ArrayLike, log_variance: ArrayLike, *, seed: int =
     _refuse_deterministic(center, log_s)
     standard, fitted = _prior_divergences(center, log_s, generator)
     contrastive, leave_one_out = _pairwise(center, log_s, generator)
-    return InformationBracket(
-        estimate_of(contrastive, bound="lower", saturates=math.log(len(center)), estimator="infonce"),
-        tuple(
-            estimate_of(contributions, bound="upper", saturates=None, estimator=name)
-            for name, contributions in (
-                ("standard prior", standard),
-                ("fitted prior", fitted),
-                ("leave-one-out", leave_one_out),
-            )
-        ),
+    most = math.log(len(center))
+    lower = estimate_of(contrastive, bound="lower", saturates=most, estimator="infonce")
+    if lower.nats > most - _NEAR_SATURATION:
+        lower = replace(lower, warnings=(f"the figure is near the {most:.2f} nats that it cannot exceed",))
+    upper = estimate_of(leave_one_out, bound="upper", saturates=None, estimator="leave-one-out")
+    if upper.nats > most:
+        upper = replace(upper, warnings=(f"above the logarithm of the samples, {most:.2f}, this bound is loose",))
+    priors = (
+        estimate_of(contributions, bound="upper", saturates=None, estimator=name)
+        for name, contributions in (("standard prior", standard), ("fitted prior", fitted))
     )
+    return InformationBracket(lower, (*priors, upper))
 
 
 def _log_variance(values: ArrayLike) -> Floats:
