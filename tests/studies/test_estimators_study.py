@@ -2,7 +2,7 @@
 
 import json
 import math
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +10,13 @@ import torch
 
 from limbeck.errors import InputError
 from limbeck.information.benchmark_tasks import benchmark_task, benchmark_tasks
-from limbeck.studies.estimators.report import as_json, estimators_figure, format_report, write_report
+from limbeck.studies.estimators import run as estimators_run
+from limbeck.studies.estimators.report import as_json, coverage_tables, estimators_figure, format_report, write_report
 from limbeck.studies.estimators.run import (
     CRITICS,
     ESTIMATORS,
     EstimatorRow,
+    EstimatorsResult,
     EstimatorsSettings,
     StatedError,
     run,
@@ -34,14 +36,16 @@ def one_thread():
 
 
 @pytest.fixture(scope="module")
-def result(messages):
+def result(messages, tmp_path_factory):
     torch.set_num_threads(1)
     settings = EstimatorsSettings(
         samples=200, seeds=2, estimators=("infonce", "ksg", "ross", "linear", "bracket"), tasks=TASKS
     )
     with messages() as told:
-        found = run(settings, Path())
-    assert [line.split(":")[0] for line in told] == list(TASKS)
+        found = run(settings, tmp_path_factory.mktemp("estimators"))
+    assert len(told) == 5 + 3 + 1 + 2 + 1
+    assert told[0].startswith("1/12: normal, infonce: ")
+    assert told[-1].startswith("12/12: linear-encoder-8, bracket: ")
     return found
 
 
@@ -60,15 +64,15 @@ def test_every_estimator_that_suits_is_there(result):
 
 
 @pytest.mark.slow
-def test_bounds_are_on_their_sides_and_rows_repeat(result):
+def test_bounds_are_on_their_sides_and_rows_repeat(result, tmp_path):
     assert set(result.right) == {row.estimator for row in result.rows if row.bound != "neither"}
     assert min(result.right.values()) >= 0.95
     settings = EstimatorsSettings(samples=200, seeds=1, first_seed=1, estimators=("ksg",), tasks=("normal",))
-    (row,) = run(settings, Path()).rows
+    (row,) = run(settings, tmp_path).rows
     assert row.nats[0] == next(one.nats[1] for one in result.rows if one.estimator == "ksg")
 
 
-def row(nats, low, high, *, bound="lower", stated=None, saturates=None):
+def row(nats, low, high, *, bound="lower", stated=None, saturates=None, warnings=None):
     return EstimatorRow(
         task=benchmark_task("two-pairs-2"),  # 1.0217 nats
         estimator="ours",
@@ -79,6 +83,7 @@ def row(nats, low, high, *, bound="lower", stated=None, saturates=None):
         high=high,
         saturates=saturates,
         seconds=0.0,
+        warnings=warnings or ((),) * len(nats),
     )
 
 
@@ -98,6 +103,88 @@ def test_a_row_counts_what_it_says():
     assert math.isnan(row((1.0,), (0.9,), (1.1,)).estimate.deviation)
 
 
+def test_a_row_counts_misses_by_what_its_bound_states():
+    ends = (0.8, 0.9, 1.1, 1.2), (1.0, 1.1, 1.3, 1.4)  # 1.0217: below, in it, above, above
+    warned = ((), (), ("why",), ())
+    lower = row((0.9, 1.0, 1.2, 1.3), *ends, warnings=warned)
+    assert (lower.covered, lower.warned, lower.missed, lower.silent, lower.loose) == (0.25, 0.25, 0.5, 0.25, 0.5)
+    upper = row(lower.nats, *ends, bound="upper", warnings=warned)
+    assert (upper.covered, upper.missed, upper.silent, upper.loose) == (0.25, 0.25, 0.25, 0.5)
+    neither = row(lower.nats, *ends, bound="neither", warnings=warned)
+    assert (neither.covered, neither.missed, neither.silent) == (0.25, 0.75, 0.5)
+
+
+def test_the_table_of_coverage_marks_what_misses_silently():
+    settings = EstimatorsSettings(seeds=10, tasks=("two-pairs-2",))
+    held, above = ((0.9,) * 10, (1.1,) * 10), ((1.1,) * 10, (1.2,) * 10)
+    two = ((1.1,) * 2 + (0.9,) * 8, (1.2,) * 10)
+    said = (("why",),) * 10
+
+    def cell(ends, bound, warnings=None):
+        shown = EstimatorsResult(settings, (row((1.0,) * 10, *ends, bound=bound, warnings=warnings),))
+        ((headings, cells),) = coverage_tables(shown)
+        assert headings == ("task", "truth", "ours" + {"lower": " ≥", "upper": " ≤", "neither": ""}[bound])
+        assert cells[-1][2] == str(int("!" in cells[0][2]))
+        return cells[0][2]
+
+    assert cell(held, "neither") == "10"
+    assert cell(held, "lower", said) == "10 w10"
+    assert cell(above, "lower") == "0 s0 !"
+    assert cell(above, "lower", said) == "0 s0 w10"
+    assert cell(above, "upper") == "0 ~"
+    assert cell(two, "neither") == "8 !"
+    assert cell(two, "neither", said) == "8 w10"
+    one = ((1.1,) + (0.9,) * 9, (1.2,) * 10)  # 10 % and no more
+    assert cell(one, "neither") == "9"
+    assert cell(one, "lower") == "9 s9"
+
+
+def test_a_second_run_measures_only_what_is_not_there(tmp_path, monkeypatch):
+    settings = EstimatorsSettings(samples=200, seeds=2, estimators=("ksg",), tasks=("normal",))
+    first = run(settings, tmp_path).rows[0]
+    file = tmp_path / "figures" / "normal-ksg.json"
+    assert list(json.loads(file.read_text())["seeds"]) == ["0", "1"]
+    asked = []
+    honest = estimators_run._estimates
+    monkeypatch.setattr(
+        estimators_run, "_estimates", lambda drawn, name, seed: asked.append(seed) or honest(drawn, name, seed)
+    )
+    more = run(replace(settings, seeds=3), tmp_path).rows[0]
+    assert asked == [2]
+    assert more.nats[:2] == first.nats
+    assert (more.low[:2], more.high[:2], more.warnings[:2]) == (first.low, first.high, first.warnings)
+    assert run(settings, tmp_path).rows[0] == first
+    assert asked == [2]
+    with pytest.raises(
+        InputError, match=r"normal-ksg.json: was measured with 200 samples, not 300; name another folder"
+    ):
+        run(replace(settings, samples=300), tmp_path)
+    file.write_text("{")
+    with pytest.raises(InputError, match=r"normal-ksg.json: damaged .*; remove it to measure again"):
+        run(settings, tmp_path)
+
+
+def test_what_is_refused_is_counted_and_stops_nothing(tmp_path):
+    settings = EstimatorsSettings(samples=400, seeds=8, estimators=("ross",), tasks=("rare-label-0.02",))
+    (row,) = run(settings, tmp_path).rows
+    rare = [int(benchmark_task("rare-label-0.02").sample(400, seed).y.sum()) < 8 for seed in range(8)]
+    assert 0 < row.refused == sum(rare) < 8
+    assert len(row.nats) == len(row.warnings) == 8 - row.refused
+    ((_, cells),) = coverage_tables(EstimatorsResult(settings, (row,)))
+    assert f"r{row.refused}" in cells[0][2].split()
+    assert run(replace(settings, samples=200), tmp_path / "none").rows == ()
+
+
+@pytest.mark.slow
+def test_processes_side_by_side_find_the_same(tmp_path):
+    settings = EstimatorsSettings(
+        samples=200, seeds=2, estimators=("ksg", "ross"), tasks=("normal", "overlapping-uniforms-2")
+    )
+    one = run(settings, tmp_path / "one")
+    two = run(replace(settings, jobs=2), tmp_path / "two")
+    assert [row.nats for row in one.rows] == [row.nats for row in two.rows]
+
+
 def test_a_stated_failure_excludes_the_truth():
     assert StatedError(-1.0, -0.2, "").fails
     assert StatedError(10.0, math.inf, "").fails
@@ -105,7 +192,7 @@ def test_a_stated_failure_excludes_the_truth():
     failing = {
         (task.name, name)
         for task in benchmark_tasks()
-        for name in (*CRITICS, "ksg", "ross", "known infonce", "known leave-one-out")
+        for name in (*CRITICS, "ksg", "ross", "linear", "quadratic", "mlp", "known infonce", "known leave-one-out")
         if (suits(name, task) if name in ESTIMATORS else suits("bracket", task))
         and stated_error(name, task, 1000).fails
     }
@@ -115,6 +202,7 @@ def test_a_stated_failure_excludes_the_truth():
         *((task, "ksg") for task in ("dense-25", "dense-50", "two-pairs-25", *above_a_fold)),
         ("gaussian-classes-64", "ross"),
         ("informative-3-of-100", "ross"),
+        ("unequal-variances-2", "linear"),
         ("linear-encoder-32", "known infonce"),
         ("linear-encoder-32", "known leave-one-out"),
     }
@@ -135,16 +223,17 @@ def test_a_stated_error_says_something():
     ("estimator", "tasks"),
     [
         ("ksg", ("normal", "swiss-roll", "additive-uniform-0.1", "two-pairs-5", "student-3-3-2", "two-pairs-25")),
-        ("ross", ("overlapping-uniforms-5", "gaussian-classes-8", "gaussian-classes-64")),
-        ("linear", ("overlapping-uniforms-5", "gaussian-classes-64")),
+        ("ross", ("overlapping-uniforms-5", "gaussian-classes-8", "gaussian-classes-64", "informative-3-of-100")),
+        ("linear", ("overlapping-uniforms-5", "gaussian-classes-64", "unequal-variances-2", "informative-3-of-100")),
+        ("quadratic", ("unequal-variances-2", "structural-zeros")),
         ("infonce", ("normal", "two-pairs-5", "linear-encoder-32")),
         ("js", ("linear-encoder-8",)),
         ("bracket", ("linear-encoder-2", "linear-encoder-8", "linear-encoder-32")),
     ],
 )
-def test_errors_are_as_stated_on_draws_that_the_rules_were_not_made_from(estimator, tasks):
+def test_errors_are_as_stated_on_draws_that_the_rules_were_not_made_from(estimator, tasks, tmp_path):
     settings = EstimatorsSettings(seeds=1, first_seed=1000, estimators=(estimator,), tasks=tasks)
-    found = run(settings, Path())
+    found = run(settings, tmp_path)
     assert {row.task.name for row in found.rows} == set(tasks)
     assert [(row.task.name, row.estimator, row.nats) for row in found.rows if not row.holds] == []
 
@@ -171,6 +260,8 @@ def test_the_text_names_what_fails_and_what_is_saturated(result):
     assert any("infonce" in line and "lower sat." in line for line in lines)
     assert "…" not in text
     assert "on the right side of the truth" in text
+    assert "Seeds of 2 whose 95 % interval holds the truth" in text
+    assert "rows have intervals that miss in more than 10 % of the seeds without a warning" in text
     wrong = row((2.0, 2.0), (1.9, 1.9), (2.1, 2.1))
     spoiled = type(result)(result.settings, (wrong,))
     assert "0 % !" in format_report(spoiled)
@@ -210,8 +301,9 @@ def test_everything_is_written(result, tmp_path):
     [
         ({"samples": 199}, "samples must be at least 200, not 199"),
         ({"seeds": 0}, "seeds must be at least 1"),
+        ({"jobs": 0}, "jobs must be at least 1, not 0"),
         ({"first_seed": -1}, "first_seed at least 0"),
-        ({"estimators": ("smile",)}, "estimators must be of nwj, .*, not 'smile'"),
+        ({"estimators": ("smile",)}, "estimators must be of ksg, .*, not 'smile'"),
         ({"tasks": ("moons",)}, "no benchmark task is called 'moons'"),
     ],
 )
@@ -223,4 +315,4 @@ def test_unusable_settings_are_refused_in_one_line(options, words):
 
 def test_the_default_is_everything():
     assert EstimatorsSettings().estimators == ESTIMATORS
-    assert set(ESTIMATORS) == {*CRITICS, "ksg", "ross", "linear", "mlp", "bracket"}
+    assert set(ESTIMATORS) == {*CRITICS, "ksg", "ross", "linear", "quadratic", "mlp", "bracket"}

@@ -67,6 +67,7 @@ class BenchmarkTask:
         y_features: width of y; 1 for a label.
         draw: (samples, generator) -> draws.
         heavy_tails: x and y are uncorrelated and share a scale of heavy tails (Student).
+        quadratic: the log ratio of the classes' densities is quadratic, and no linear score of x tells of y.
     """
 
     name: str
@@ -77,6 +78,7 @@ class BenchmarkTask:
     draw: Draw
     truth_error: float = 0.0
     heavy_tails: bool = False
+    quadratic: bool = False
 
     def sample(self, samples: int, seed: int) -> TaskSample:
         """Independent draws; the same seed gives the same ones.
@@ -479,7 +481,7 @@ def _unequal_variances() -> BenchmarkTask:
         return TaskSample(deviations[labels, None] * generator.normal(size=(samples, 2)), labels)
 
     truth = gaussian_scale_information(deviations, 2)
-    return BenchmarkTask("unequal-variances-2", truth, "discrete label", 2, 1, draw)
+    return BenchmarkTask("unequal-variances-2", truth, "discrete label", 2, 1, draw, quadratic=True)
 
 
 def _structural_zeros() -> BenchmarkTask:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from limbeck.reporting.statistics import estimate_as_json
 from limbeck.reporting.tables import format_table
 from limbeck.studies.estimators.run import EstimatorRow, EstimatorsResult
 
+_KNOWN, _OFTEN = "known ", 0.1
 _HEADINGS = ("task", "truth", "estimator", "bound", "mean ± sd", "bias", "stated error", "within", "right side")
 
 
 def format_report(result: EstimatorsResult, *, width: int = 150) -> str:
-    """One line per estimator and task, and what they come to.
+    """One line per estimator and task, how often intervals hold the truth, and what all of it comes to.
 
     Args:
         result: of `run`.
@@ -35,7 +37,11 @@ def format_report(result: EstimatorsResult, *, width: int = 150) -> str:
         last = row.task.name
     left = ("task", "estimator", "bound")
     table = format_table(_HEADINGS, lines, title=_title(result), left=left, no_wrap=_HEADINGS, width=width)
-    return table + "\n".join((*_verdicts(result), *_NOTES)) + "\n"
+    parts = [table, "\n".join((*_verdicts(result), *_NOTES)) + "\n"]
+    for headings, coverage in coverage_tables(result):
+        title = f"Seeds of {result.settings.seeds} whose 95 % interval holds the truth"
+        parts.append(format_table(headings, coverage, title=title, no_wrap=headings, width=width))
+    return "\n".join((*parts, "\n".join(_COVERAGE_NOTES) + "\n"))
 
 
 _NOTES = (
@@ -43,6 +49,48 @@ _NOTES = (
     "fails: the stated error itself says that the truth is missed. right side: share of the seeds whose 95 % interval",
     "does not contradict the bound. sat.: the truth is above what the figure can reach.",
 )
+
+
+_COVERAGE_NOTES = (
+    "≥, ≤: a lower, an upper bound, whose interval misses where all of it is on the wrong side of the truth; others",
+    "miss where the truth is not in it. w: seeds with a warning. s: seeds on the right side, where that is not all.",
+    "r: seeds that were refused. !: the interval misses without a warning in more than 10 % of the seeds. ~: a bound",
+    "whose interval does not hold the truth, without a warning, in more than 10 % of the seeds.",
+)
+
+
+def coverage_tables(result: EstimatorsResult) -> Iterator[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
+    """Headings and cells: a row a task, a column an estimator; bounds of known densities in a table of their own."""
+    for known in (False, True):
+        rows = [row for row in result.rows if row.estimator.startswith(_KNOWN) == known]
+        names = list(dict.fromkeys(row.estimator for row in rows))
+        if not rows:
+            continue
+        bounds = {row.estimator: {"lower": " ≥", "upper": " ≤", "neither": ""}[row.bound] for row in rows}
+        found = {(row.task.name, row.estimator): _coverage(row) for row in rows}
+        tasks = {row.task.name: row.task.truth for row in rows}
+        cells = [
+            (task, f"{truth:.3f}", *(found.get((task, name), "") for name in names)) for task, truth in tasks.items()
+        ]
+        silent = [sum(row.silent > _OFTEN for row in rows if row.estimator == name) for name in names]
+        cells.append(("silent misses, !", "", *map(str, silent)))
+        yield ("task", "truth", *(name.removeprefix(_KNOWN) + bounds[name] for name in names)), cells
+
+
+def _coverage(row: EstimatorRow) -> str:
+    seeds = len(row.nats)
+    words = [f"{round(row.covered * seeds)}"]
+    if row.right is not None and row.right < 1:
+        words.append(f"s{round(row.right * seeds)}")
+    if row.warned:
+        words.append(f"w{round(row.warned * seeds)}")
+    if row.refused:
+        words.append(f"r{row.refused}")
+    if row.silent > _OFTEN:
+        words.append("!")
+    elif row.loose > _OFTEN:
+        words.append("~")
+    return " ".join(words)
 
 
 def _title(result: EstimatorsResult) -> str:
@@ -69,6 +117,9 @@ def _verdicts(result: EstimatorsResult) -> list[str]:
     holding = sum(row.holds for row in result.rows)
     sides = ", ".join(f"{name} {100 * share:.1f} %" for name, share in result.right.items())
     lines = [f"{holding} of {len(result.rows)} rows are within their stated error."]
+    silent = [f"{row.estimator} on {row.task.name}" for row in result.rows if row.silent > _OFTEN]
+    told = f": {', '.join(silent)}" if silent else ""
+    lines.append(f"{len(silent)} rows have intervals that miss in more than 10 % of the seeds without a warning{told}.")
     return [*lines, f"Figures on the right side of the truth, over all tasks: {sides}."] if sides else lines
 
 
@@ -127,6 +178,12 @@ def as_json(result: EstimatorsResult) -> dict[str, Any]:
                 "nats": list(row.nats),
                 "low": list(row.low),
                 "high": list(row.high),
+                "warnings": [list(one) for one in row.warnings],
+                "refused": row.refused,
+                "covered": row.covered,
+                "warned": row.warned,
+                "missed": row.missed,
+                "silent": row.silent,
                 **estimate_as_json(row.estimate),
                 "bias": row.bias,
                 "stated": {
@@ -165,6 +222,8 @@ def write_report(result: EstimatorsResult, folder: Path) -> list[Path]:
         page.paragraph(line)
     page.picture(picture, "mean error of every estimator on every task, as colours and numbers", link=files[2].name)
     page.table(_HEADINGS, [_cells(row) for row in result.rows], " ".join(_NOTES))
+    for headings, coverage in coverage_tables(result):
+        page.table(headings, coverage, " ".join(_COVERAGE_NOTES))
     page.links([(files[0].name, "settings and every figure"), (files[1].name, "the table as text")])
     page.write(files[3])
     return files
