@@ -9,6 +9,7 @@ from scipy.special import digamma
 from limbeck.errors import InputError
 from limbeck.information.benchmark_tasks import benchmark_task, gaussian_label_information
 from limbeck.information.data_processing import Summary
+from limbeck.information.neighbour_figures import nearness
 from limbeck.information.neighbours import _Figure, _variance_of_counts, ksg_information, ross_information
 
 
@@ -113,6 +114,30 @@ def test_a_summary_that_tells_more_than_all_is_a_warning_and_moves_the_end():
     half = 1.0 - told.low
     assert told.high == pytest.approx(1.0 + half + 0.4)
     assert found.estimate(lambda cut: Summary("two columns", 1.0 + 0.7 * half), 10, 0.0001, "ours").warnings == ()
+
+
+def test_nearness_is_a_ratio_of_medians_within_classes():
+    rng = np.random.default_rng(0)
+    line = np.arange(100.0)[:, None]
+    # Of a line's points the third neighbour is two steps away (at its ends three), and others a third of its length.
+    assert nearness(line, np.zeros(100, np.int64), 3, rng) == pytest.approx(2 / 29.3, rel=0.25)
+    two = np.concatenate([line, 1e6 + line])
+    assert nearness(two, np.repeat([0, 1], 100), 3, rng) == pytest.approx(2 / 29.3, rel=0.25)
+    # Independent columns: a ball's share of the volume falls with the power of their number.
+    wide = [nearness(rng.normal(size=(500, width)), np.zeros(500, np.int64), 3, rng) for width in (1, 8, 64)]
+    assert wide[0] < 0.02
+    assert 0.3 < wide[1] < 0.6
+    assert wide[2] > 0.75
+
+
+@pytest.mark.parametrize("samples", [400, 1000])
+def test_many_columns_are_said_where_no_summary_tells_more(samples):
+    drawn = benchmark_task("gaussian-classes-64").sample(samples, 700)
+    found = ross_information(drawn.x, drawn.y)
+    assert "too many columns for the samples: neighbours are 0.8" in found.warnings[-1]
+    # Columns that are one in truth are no obstacle.
+    drawn = benchmark_task("overlapping-uniforms-5").sample(samples, 700)
+    assert ross_information(np.repeat(drawn.x, 64, axis=1), drawn.y).warnings == ()
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,27 @@ def ross_contributions(x: Floats, codes: Codes, neighbours: int) -> Floats:
     return np.asarray(digamma(len(x)) + digamma(own) - digamma(np.bincount(codes)[codes]) - digamma(nearer))
 
 
+def nearness(points: Floats, codes: Codes, neighbours: int, generator: np.random.Generator) -> float:
+    """How far the k-th neighbour is against any other sample of its class: the ratio of median Euclidean distances.
+
+    Near 0 where neighbours are near; towards 1 as independent columns are added, where all samples are about as far.
+
+    Args:
+        points: `(samples, features)`.
+        codes: `(samples,)` from 0; every class that occurs has more samples than neighbours.
+        neighbours: k.
+        generator: of the other samples, one for each.
+
+    Source: Beyer et al. 1999, "When is nearest neighbor meaningful?"
+    """
+    near, other = np.empty(len(points)), np.empty(len(points))
+    for code in np.unique(codes):
+        rows = generator.permutation(np.flatnonzero(codes == code))
+        near[rows] = cKDTree(points[rows]).query(points[rows], neighbours + 1)[0][:, -1]
+        other[rows] = np.linalg.norm(points[rows] - points[np.roll(rows, 1)], axis=1)
+    return float(np.median(near) / np.median(other))
+
+
 def _nearer(tree: cKDTree, points: Floats, radius: Floats, norm: float) -> Codes:
     """How many samples lie nearer than the radius, the point itself and its equals included."""
     within = tree.query_ball_point(points, np.maximum(np.nextafter(radius, -1), 0), p=norm, return_length=True)

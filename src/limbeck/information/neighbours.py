@@ -15,9 +15,9 @@ from limbeck.information.data_processing import Half, Summary, best_summary, hal
 from limbeck.information.estimates import InformationEstimate
 from limbeck.information.folds import assign_folds
 from limbeck.information.inputs import label_codes, real_matrix, whole_number
-from limbeck.information.neighbour_figures import ksg_figure, ross_contributions
+from limbeck.information.neighbour_figures import ksg_figure, nearness, ross_contributions
 
-_PARTS, _SHUFFLES = 10, 5
+_PARTS, _SHUFFLES, _FAR = 10, 5, 0.7
 
 
 def ksg_information(x: ArrayLike, y: ArrayLike, neighbours: int = 3, *, seed: int = 0) -> InformationEstimate:
@@ -38,10 +38,14 @@ def ksg_information(x: ArrayLike, y: ArrayLike, neighbours: int = 3, *, seed: in
     The interval is subsampling's: samples are cut into 10 parts (fewer where they would be too small), 5 times, and the
     variance between the figures of the parts, divided by the number of parts, is that of the figure of all. Samples are
     never drawn twice, as a bootstrap would, for which a sample is its own neighbour. For the bias, the end towards
-    which the figure moves from half of the samples to all of them is moved on by as much, which is where a line in
-    1 / n leads. And where nearest neighbours find more in a few columns that are computed from x and y
-    (`limbeck.information.data_processing`), beyond the half-width h of the interval, than in all columns of the same
-    samples, there is a warning, and the upper end is at least as far above the figure as that is more, and h.
+    which the figure moves from the parts to all samples is moved on to where a curve in :math:`1 / \sqrt n` leads. And
+    where nearest neighbours find more in a few columns that are computed from x and y
+    (`limbeck.information.data_processing`) than in all columns, of the same samples, the upper end is moved up by that
+    at least.
+
+    There is a warning where that is more than three quarters of the half-width of the interval; and where the k-th
+    neighbour is, in the median, more than 0.7 times as far as any other sample: a collapse that the interval does not
+    reach across.
 
     Args:
         x: `(samples, features)` finite real numbers.
@@ -75,7 +79,11 @@ def ksg_information(x: ArrayLike, y: ArrayLike, neighbours: int = 3, *, seed: in
     def figure(rows: NDArray[np.int64]) -> float:
         return ksg_figure(first[rows], second[rows], neighbours)
 
-    found = _Figure(figure, np.zeros(len(first), dtype=np.int64), whole_number(seed, "seed", least=0))
+    classes, generator = (
+        np.zeros(len(first), dtype=np.int64),
+        np.random.default_rng(whole_number(seed, "seed", least=0)),
+    )
+    found = _Figure(figure, classes, seed, nearness(np.hstack([first, second]), classes, neighbours, generator))
     return found.estimate(lambda cut: best_summary(first, second, cut), parts, 0.0, "ksg")
 
 
@@ -124,7 +132,8 @@ def ross_information(x: ArrayLike, labels: ArrayLike, neighbours: int = 3, *, se
     def figure(rows: NDArray[np.int64]) -> float:
         return float(ross_contributions(vectors[rows], codes[rows], neighbours).mean())
 
-    found = _Figure(figure, codes, whole_number(seed, "seed", least=0))
+    generator = np.random.default_rng(whole_number(seed, "seed", least=0))
+    found = _Figure(figure, codes, seed, nearness(vectors, codes, neighbours, generator))
     of_counts = _variance_of_counts(ross_contributions(vectors, codes, neighbours), codes)
     return found.estimate(lambda cut: best_summary(vectors, codes, cut), parts, of_counts, "ross")
 
@@ -143,6 +152,7 @@ class _Figure:
     of: Callable[[NDArray[np.int64]], float]
     classes: NDArray[np.int64]
     seed: int
+    nearness: float = 0.0
 
     def estimate(
         self, summary: Callable[[list[Half]], Summary], parts: int, of_counts: float, name: str
@@ -162,8 +172,13 @@ class _Figure:
         fewer = float(np.mean([self.of(rows) for _, rows in cut]))
         best = summary(cut)
         low, high = nats - half - max(-still, 0.0), nats + half + max(still, best.nats - fewer, 0.0)
-        warnings = (too_low(best),) if best.nats - fewer > 0.75 * half else ()
-        return InformationEstimate(nats, low, high, "neither", None, len(self.classes), name, warnings)
+        warnings = [too_low(best)] if best.nats - fewer > 0.75 * half else []
+        if self.nearness > _FAR:
+            warnings.append(
+                f"too many columns for the samples: neighbours are {self.nearness:.2f} times as far as any other "
+                "samples, and the figure may be far too low"
+            )
+        return InformationEstimate(nats, low, high, "neither", None, len(self.classes), name, tuple(warnings))
 
 
 def _parts(samples: int, neighbours: int, what: str) -> int:
