@@ -285,7 +285,7 @@ def spoiled(value):
         (GOOD, LABELS, {"groups": np.arange(19)}, "groups must have shape"),
         (GOOD, LABELS, {"folds": 1}, "folds must be a whole number"),
         (GOOD, LABELS, {"seed": -1}, "seed must be a whole number"),
-        (GOOD, LABELS, {"probe": "tree"}, "probe must be one of linear, quadratic, mlp"),
+        (GOOD, LABELS, {"probe": "tree"}, "probe must be one of linear, mlp, quadratic"),
         (GOOD, LABELS, {"confidence": 1.0}, "confidence must be between 0 and 1"),
     ],
 )

@@ -26,7 +26,7 @@ from limbeck.information.probe_fits import (
     unchanged,
 )
 
-Probe = Literal["linear", "quadratic", "mlp"]
+Probe = Literal["linear", "mlp", "quadratic"]
 
 _INNER_PARTS = 3
 _ENOUGH = 3000  # samples, or groups, to choose a probe by
@@ -122,7 +122,7 @@ def cross_fitted_information(
         probe: `linear`, `quadratic` or `mlp`.
         seed: of folds, networks and resamples; the same seed gives the same figures.
         confidence: of the interval.
-        check: whether to look for what the probe does not read: two or three times the time of the linear probe.
+        check: whether to look for what the probe does not read; the linear one then takes about three times as long.
 
     Returns:
         The bound and what it is made of, in nats.
