@@ -192,9 +192,10 @@ def test_the_interval_reaches_what_more_samples_would_read():
     assert sum(without) <= 3
 
 
-def test_too_few_samples_for_the_columns_are_said():
-    drawn = benchmark_task("informative-3-of-100").sample(250, 0)
-    read = cross_fitted_information(drawn.x, drawn.y)
+@pytest.mark.parametrize(("probe", "samples"), [("linear", 250), pytest.param("mlp", 500, marks=pytest.mark.slow)])
+def test_too_few_samples_for_the_columns_are_said(probe, samples):
+    drawn = benchmark_task("informative-3-of-100").sample(samples, 0)
+    read = cross_fitted_information(drawn.x, drawn.y, probe=probe)
     assert any("too few samples for the probe" in warning for warning in read.warnings)
 
 

@@ -110,7 +110,8 @@ def cross_fitted_information(
 
     * of the linear probe, where the quadratic one, on the same folds, reads more by two standard errors of the
       difference and by half the half-width of the interval;
-    * where the shortfall is more than a fifth of the figure and beyond the half-width;
+    * where the shortfall is more than a fifth of the figure and beyond the half-width; of the network it is taken as
+      1/2m for each column and class but one, if that is more;
     * without groups, where nearest neighbours find more than the whole interval in a few columns that are computed from
       the features (`limbeck.information.data_processing`).
 
