@@ -154,10 +154,12 @@ def cross_fitted_information(
     low, high = _bootstrap(per_sample, members, confidence, np.random.default_rng((int(seed), _INTERVAL)))
     half, high = (high - low) / 2, high + _SHORTFALLS * fitted.shortfall
     warnings = []
-    if check and fitted.shortfall > max(half, _LARGE_SHORTFALL * abs(nats), LEAST_WARNED):
-        warnings.append(
-            f"too few samples for the probe: with more it would read about {fitted.shortfall:.2f} nats more"
-        )
+    shortfall = fitted.shortfall
+    if probe == "mlp":  # at least what a linear probe's numbers cost, one for each column and class
+        trained_on = len(y) * (1 - 1 / folds)
+        shortfall = max(shortfall, min(x.shape[1], trained_on) * (len(share) - 1) / (2 * trained_on))
+    if check and shortfall > max(half, _LARGE_SHORTFALL * abs(nats), LEAST_WARNED):
+        warnings.append(f"too few samples for the probe: with more it would read about {shortfall:.2f} nats more")
     if check and probe == "linear":
         squares = cross_fitted_predictions(x, y, groups=members, folds=folds, probe="quadratic", seed=seed)
         gain = squares.log_likelihood(y) - log_likelihood
