@@ -60,7 +60,7 @@ def embed_split(
         feature: what is compared: v, z or both.
 
     Raises:
-        InputError: the set cannot be read or has no such split.
+        InputError: the set cannot be read, has no such split, or does not say who is on its pictures.
     """
     data = model.recipe.data if root is None else replace(model.recipe.data, root=root)
     people = load_people(data.set, place_of(data), fold=data.fold)
@@ -69,6 +69,11 @@ def embed_split(
     cache = Path(data.cache or inside / PICTURES) if root is None else inside / f"{PICTURES}-elsewhere"
     images, rows = decoded(people, data, cache)
     members = _held_out(model, people, data, rows) if split == "held_out" else people.split(split)
+    if (people.identity[members] < 0).all():
+        raise InputError(
+            f"{people.name} does not say who is on its pictures, so that nothing can be scored; search them with "
+            "`limbeck reid rank`"
+        )
     with progress_bar("embedding") as advance:
         features, found = features_of(
             model.network, people, images, rows, members, device=model.device, feature=feature, progress=advance

@@ -170,7 +170,9 @@ def test_every_option_trains_and_loads(given: UnsupervisedRecipe, tmp_path: Path
     assert load_run(tmp_path).recipe == made
 
 
-def test_ones_own_pictures_need_no_labels(given: UnsupervisedRecipe, small_people: Path, tmp_path: Path) -> None:
+def test_ones_own_pictures_need_no_labels(
+    given: UnsupervisedRecipe, small_people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     root = tmp_path / "mine"
     for camera, word in ((1, "visible"), (2, "visible"), (3, "infrared"), (6, "infrared")):
         for file in sorted((small_people / f"cam{camera}").rglob("*.jpg")):
@@ -185,6 +187,11 @@ def test_ones_own_pictures_need_no_labels(given: UnsupervisedRecipe, small_peopl
         (row,) = csv.DictReader(stream)
     assert "ari_visible" not in row
     assert float(row["clusters_visible"]) >= 1
+    for verb in ("evaluate", "diagnose"):
+        with pytest.raises(SystemExit) as stop:
+            main([verb, str(tmp_path / "run"), *(["--split", "all"] if verb == "diagnose" else [])])
+        assert stop.value.code == 2
+        assert "mine does not say who is on its pictures" in capsys.readouterr().err
     with pytest.raises(InputError, match=r"data\.held_out must be 0"):
         make_task(replace(given, data=replace(data, held_out=2)), tmp_path / "other")
 

@@ -53,6 +53,6 @@ SET = ReidSet(
     "one's own pictures without names: a folder with visible/ and infrared/ in it (reid-unsupervised only)",
     load=lambda root, _: load_folder(root),
     check=None,
-    protocol="i2v",
+    protocol="cross-i2v",
     test="all",
 )
