@@ -121,10 +121,16 @@ def test_every_reference_of_limbecks_own_entries_leads_somewhere() -> None:
 
 def test_the_formats_of_tasks_are_those_that_their_models_are_written_with() -> None:
     from limbeck.multiview.persistence import FORMAT as MULTIVIEW
-    from limbeck.reid.runs import FORMAT as REID
+    from limbeck.reid.recipe import ReidRecipe
+    from limbeck.reid.runs import FORMATS
+    from limbeck.reid.unsupervised.recipe import UnsupervisedRecipe
 
     formats = {name: task.format for name, task in registry.entries(registry.Task).items()}
-    assert formats == {"multiview": MULTIVIEW, "reid": REID}
+    assert formats.pop("multiview") == MULTIVIEW
+    assert {FORMATS[form]: name for name, form in formats.items()} == {
+        ReidRecipe: "reid",
+        UnsupervisedRecipe: "reid-unsupervised",
+    }
 
 
 def test_a_reference_that_leads_nowhere_is_an_import_error() -> None:

@@ -188,6 +188,18 @@ def test_partial_transport_meets_the_optimality_conditions(
         assert below.sum().item() == pytest.approx(prior.sum().item() - mass, abs=3e-8)
 
 
+@pytest.mark.parametrize("epsilon", [0.05, 0.01, 1e-3])
+@pytest.mark.parametrize("pairs", range(1, 7))
+def test_a_mass_that_some_pairs_hold_to_the_last_bit(pairs: int, epsilon: float) -> None:
+    """Where the price of mass has a whole range of values, rounding must not make it miss all of them."""
+    cost = torch.full((12, 6), 1.0, dtype=torch.float64)
+    cost[torch.arange(6), torch.arange(6)] = 0.01 * torch.arange(6, dtype=torch.float64)
+    found = partial_sinkhorn(cost, mass=pairs / 12, epsilon=epsilon)
+    assert found.plan.sum().item() == pytest.approx(pairs / 12, rel=1e-9)
+    assert (found.plan.sum(1) <= 1 / 12 + 1e-9).all()
+    assert (found.plan.sum(0) <= 1 / 6 + 1e-9).all()
+
+
 def test_partial_transport_of_everything_is_balanced() -> None:
     cost = clustered_cost(30, 20)
     torch.testing.assert_close(partial_sinkhorn(cost, mass=1.0).plan, sinkhorn(cost).plan, rtol=0, atol=1e-12)

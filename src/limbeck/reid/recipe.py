@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -209,8 +208,10 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PeopleRecipe(ABC):
+class PeopleRecipe:
     """What every recipe of a network for pictures of people has.
+
+    Not an abstract base class: the library that reads the flags would not take it for a dataclass.
 
     Attributes:
         data: what is learned from.
@@ -225,14 +226,14 @@ class PeopleRecipe(ABC):
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
     @property
-    @abstractmethod
     def asked(self) -> Asked:
         """What the objective needs of the network."""
+        raise NotImplementedError
 
     @property
-    @abstractmethod
     def objective(self) -> str:
         """What is learned, in a word or two."""
+        raise NotImplementedError
 
     def elsewhere(self) -> Self:
         """The same recipe, without where its data lie: what two runs must share to be of one recipe."""

@@ -27,6 +27,7 @@ _SLOW = 0.1  # where a round of Sinkhorn iterations leaves more of the error tha
 _CAP = 20.0  # the most that a Newton step changes a potential by, so that exponentials stay in range
 _HALVINGS = 8
 _TINY = 1e-300
+_ROUNDING = 1e-12
 _NEGLIGIBLE = -650.0  # exponents below this count as -inf: numbers that small slow every product down
 
 
@@ -174,7 +175,8 @@ def _best_rows(log_sums: Tensor, problem: Problem) -> Tensor:
     rest = problem.mass[:, None] - (prior.cumsum(dim=-1) - prior)  # mass left for each row and those after it
     tail = (prior.log() + ordered).flip(-1).logcumsumexp(dim=-1).flip(-1)
     level = rest.clamp(min=_TINY).log() - tail
-    fits = (rest > 0) & (ordered + level <= 0)
+    # Where the mass is what some rows hold to the last bit, rounding must not make λ miss its place.
+    fits = (rest > 0) & (ordered + level <= _ROUNDING)
     first = fits.to(torch.uint8).argmax(dim=-1, keepdim=True)
     full = -torch.where(problem.row_prior > 0, log_sums, math.inf).amin(dim=-1, keepdim=True)
     return torch.minimum(-log_sums, torch.where(fits.any(dim=-1, keepdim=True), level.gather(-1, first), full))

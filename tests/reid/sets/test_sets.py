@@ -380,7 +380,7 @@ def test_sets_by_name(small_sysu: Path, tmp_path: Path) -> None:
     assert len(load_people("csv", file)) == 4
     with pytest.raises(InputError, match=r"there is no set 'market'.*sysu"):
         load_people("market", small_sysu)
-    assert set(reid_sets()) == {"sysu", "regdb", "llcm", "csv"}
+    assert set(reid_sets()) == {"sysu", "regdb", "llcm", "csv", "folder"}
     text = describe_people("sysu", small_sysu)
     assert "camera 3, infrared" in text
     assert "5 people" in text
