@@ -8,19 +8,21 @@ Source: Hermans et al. 2017, §2, for P x K batches.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from limbeck.errors import InputError
 from limbeck.images.augmentation import AugmentationSettings, augmented
 from limbeck.settings import PositiveInt, check_value
 from limbeck.training.keys import generator
+
+Batch = TypeVar("Batch")
 
 # First entries of keys, so that classes, pictures and changes are drawn apart.
 _ORDER, _PICTURES, _CHANGES = 1, 2, 3
@@ -218,6 +220,27 @@ def changed_pictures(
     slots = np.arange(rows.size).reshape(rows.shape)[share].ravel()
     generators = [generator(seed, _CHANGES, *place, int(slot)) for slot in slots]
     return augmented(images[rows[share].ravel()], augmentation, generators, coloured=coloured)
+
+
+def in_order(batches: Dataset[Batch], start: int, stop: int, *, workers: int = 0, pin: bool = False) -> Iterable[Batch]:
+    """The batches of the steps [start, stop), which any number of loading processes gives in the same order.
+
+    Args:
+        batches: the batch of every step, such as `PictureBatches`.
+        start: first step.
+        stop: one beyond the last.
+        workers: processes that load; 0: this one.
+        pin: into memory that a GPU copies from faster.
+    """
+    # One batch per key: nothing is collated.
+    return DataLoader(
+        batches,
+        batch_size=None,
+        sampler=range(start, stop),
+        num_workers=workers,
+        pin_memory=pin,
+        prefetch_factor=4 if workers else None,
+    )
 
 
 def relabelled(names: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

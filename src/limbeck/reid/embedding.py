@@ -14,7 +14,7 @@ from limbeck.images.augmentation import unchanged
 from limbeck.reid.dataset import ReidDataset
 from limbeck.reid.network import ReidNetwork
 from limbeck.reporting.progress import Progress
-from limbeck.retrieval import Features
+from limbeck.retrieval import CrossModal, Features, evaluate
 
 Feature = Literal["v", "z", "v+z"]
 _BATCH = 128  # pictures a forward pass takes at once
@@ -98,6 +98,12 @@ def features_of(
         origin=people.name,
     )
     return features, found
+
+
+def searched(features: Features) -> dict[str, float]:
+    """mAP and rank-1, in [0, 1], of infrared pictures that search visible ones."""
+    (figures,) = evaluate(features, CrossModal("i2v"))
+    return {"mAP": figures.mean_average_precision.mean, "rank-1": figures.cmc(1).mean}
 
 
 def search_feature(representations: Mapping[str, NDArray[np.float32]], kind: Feature) -> NDArray[np.float32]:

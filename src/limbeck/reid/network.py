@@ -20,6 +20,7 @@ from limbeck.nn import (
     JointPrediction,
     PairCritic,
     UNet,
+    load_weights,
     make_encoder,
     make_pooling,
 )
@@ -268,6 +269,29 @@ class ReidNetwork(nn.Module):
     def _run(self, branch: str, normalised: Tensor) -> BranchOutput:
         output: BranchOutput = self.branches[branch](normalised.contiguous(memory_format=torch.channels_last))
         return output
+
+
+def initial_network(recipe: PeopleRecipe, classes: int, *, resuming: bool = False) -> tuple[ReidNetwork, list[str]]:
+    """The network as its training begins, by the recipe's seed, and a line for each encoder: the weights it has.
+
+    Args:
+        recipe: how it is built, where its encoders start.
+        classes: identities to tell apart.
+        resuming: its weights come out of a checkpoint, so that the encoders' need not be there any more; no lines.
+
+    Raises:
+        InputError: the encoders' weights cannot be read or do not fit.
+    """
+    torch.manual_seed(recipe.training.seed)
+    network = ReidNetwork(recipe, classes)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if resuming:
+        return network, []
+    weights = recipe.network.weights
+    return network, [
+        f"{name} encoder: {load_weights(cast(Branch, branch).encoder, weights)}"
+        for name, branch in network.branches.items()
+    ]
 
 
 def _split(output: BranchOutput, views: int) -> tuple[BranchOutput, ...]:

@@ -10,19 +10,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from limbeck.errors import InputError
-from limbeck.images.sampling import relabelled
-from limbeck.nn import load_weights
+from limbeck.images.sampling import in_order, relabelled
 from limbeck.reid.dataset import ReidDataset
-from limbeck.reid.embedding import features_of
-from limbeck.reid.network import Branch, ReidNetwork
+from limbeck.reid.embedding import features_of, searched
+from limbeck.reid.network import ReidNetwork, initial_network
 from limbeck.reid.recipe import ReidRecipe
 from limbeck.reid.splits import split_identities
 from limbeck.reid.supervised.batches import Batch, Batches, cross_modal_sampler
 from limbeck.reid.supervised.loss import training_terms
-from limbeck.retrieval import CrossModal, Features, evaluate
+from limbeck.retrieval import Features
 from limbeck.training import HeldOut, gather, rank, world_size
 
 logger = logging.getLogger(__name__)
@@ -77,14 +75,7 @@ class ReidTask:
         )
         self.steps_per_epoch = self.sampler.steps_per_epoch
         self._training_rows, self._row = row[training], row
-        torch.manual_seed(recipe.training.seed)
-        self.network = ReidNetwork(recipe, len(self.identities))
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.initialization = [
-            f"{name} encoder: {load_weights(cast(Branch, branch).encoder, recipe.network.weights)}"
-            for name, branch in self.network.branches.items()
-            if not resuming
-        ]
+        self.network, self.initialization = initial_network(recipe, len(self.identities), resuming=resuming)
 
     def summary(self) -> Iterator[str]:
         yield f"{len(self.identities)} people to learn from"
@@ -97,16 +88,7 @@ class ReidTask:
     def batches(self, start: int, stop: int) -> Iterable[Batch]:
         share = rank(), world_size()
         data = Batches(self.images, self.sampler, self._training_rows, self.recipe.augmentation, share=share)
-        workers = self.recipe.training.workers
-        # One batch per key: nothing is collated, and any number of workers gives the same batches in the same order.
-        return DataLoader(
-            data,
-            batch_size=None,
-            sampler=range(start, stop),
-            num_workers=workers,
-            pin_memory=self._pin,
-            prefetch_factor=4 if workers else None,
-        )
+        return in_order(data, start, stop, workers=self.recipe.training.workers, pin=self._pin)
 
     def terms(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         outputs = network(batch.visible, batch.infrared)
@@ -117,8 +99,7 @@ class ReidTask:
         """mAP and rank-1 of infrared pictures of held-out people that search visible ones; {} where nobody is."""
         if not len(self._held_out):
             return {}
-        (figures,) = evaluate(self._embedded(network)[0], CrossModal("i2v"))
-        return {"mAP": figures.mean_average_precision.mean, "rank-1": figures.cmc(1).mean}
+        return searched(self._embedded(network)[0])
 
     def held_out_representations(self, network: nn.Module) -> HeldOut:
         """`ReidNetwork.embed` of pictures of held-out people, visible and infrared together; the label is who it is.

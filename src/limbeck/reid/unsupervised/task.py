@@ -10,21 +10,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from limbeck.errors import InputError
+from limbeck.images.sampling import in_order
 from limbeck.modalities import INFRARED, MODALITIES, VISIBLE
-from limbeck.nn import cluster_means, load_weights, moved_prototypes
+from limbeck.nn import cluster_means, moved_prototypes
 from limbeck.objectives.precision import unit
 from limbeck.reid.dataset import ReidDataset
-from limbeck.reid.embedding import features_of, represent, search_feature
-from limbeck.reid.network import Branch, ReidNetwork
+from limbeck.reid.embedding import features_of, represent, search_feature, searched
+from limbeck.reid.network import ReidNetwork, initial_network
 from limbeck.reid.splits import split_identities
 from limbeck.reid.unsupervised.batches import MatchedSampler, PrototypeBatch, PrototypeBatches
 from limbeck.reid.unsupervised.loss import Memory, Rows, unsupervised_terms
 from limbeck.reid.unsupervised.pseudo_labels import PseudoLabels, describe, pseudo_labels
 from limbeck.reid.unsupervised.recipe import UnsupervisedRecipe
-from limbeck.retrieval import CrossModal, evaluate
 from limbeck.training import gather, rank, world_size
 
 logger = logging.getLogger(__name__)
@@ -78,14 +77,7 @@ class UnsupervisedTask:
         assert recipe.data.steps_per_epoch is not None
         self.steps_per_epoch = recipe.data.steps_per_epoch
         self._row = row
-        torch.manual_seed(recipe.training.seed)
-        self.network = ReidNetwork(recipe, 0)
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.initialization = [
-            f"{name} encoder: {load_weights(cast(Branch, branch).encoder, recipe.network.weights)}"
-            for name, branch in self.network.branches.items()
-            if not resuming
-        ]
+        self.network, self.initialization = initial_network(recipe, 0, resuming=resuming)
         self.found: PseudoLabels | None = None
         self._memory: list[list[Tensor]] = []  # of each modality: prototypes of v and, with a bottleneck, of z
         self._epoch = 0
@@ -163,16 +155,7 @@ class UnsupervisedTask:
             self.recipe.augmentation,
             share=(rank(), world_size()),
         )
-        workers = self.recipe.training.workers
-        # One batch per key: nothing is collated, and any number of workers gives the same batches in the same order.
-        return DataLoader(
-            drawn,
-            batch_size=None,
-            sampler=range(start, stop),
-            num_workers=workers,
-            pin_memory=self._pin,
-            prefetch_factor=4 if workers else None,
-        )
+        return in_order(drawn, start, stop, workers=self.recipe.training.workers, pin=self._pin)
 
     def terms(self, network: nn.Module, batch: PrototypeBatch) -> dict[str, Tensor]:
         assert self.found is not None
@@ -219,5 +202,4 @@ class UnsupervisedTask:
         bare = cast(ReidNetwork, network)
         device = next(bare.parameters()).device
         features, _ = features_of(bare, self.people, self.images, self._row, self._held_out, device=device)
-        (figures,) = evaluate(features, CrossModal("i2v"))
-        return {"mAP": figures.mean_average_precision.mean, "rank-1": figures.cmc(1).mean}
+        return searched(features)
