@@ -73,6 +73,15 @@ def write_epochs(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
     write_text(folder / EPOCHS, text.getvalue())
 
 
+def read_epochs(folder: Path) -> list[dict[str, float]]:
+    """The rows of a run's `epochs.csv`, without the figures that they do not have; [] where there is none."""
+    path = folder / EPOCHS
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as stream:
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(stream)]
+
+
 def _cut(path: Path, step: int) -> None:
     """Leave the lines up to a step, and whole ones only."""
     if not path.exists():

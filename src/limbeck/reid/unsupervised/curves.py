@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from pathlib import Path
 
@@ -11,9 +10,9 @@ from matplotlib.figure import Figure
 
 from limbeck.modalities import MODALITIES
 from limbeck.reporting.plots import ACCENT, PLAIN, save_plot
+from limbeck.training.logs import read_epochs
 
 PICTURE = "pseudo_labels.png"
-_TABLE = "epochs.csv"
 _PANELS = {
     "clusters": "clusters",
     "noise": "share of outliers",
@@ -30,9 +29,8 @@ def write_curves(run: Path) -> Path:
     Raises:
         OSError: the table cannot be read, or the picture not be written.
     """
-    with (run / _TABLE).open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    columns = {name: [float(row[name] or math.nan) for row in rows] for name in (rows[0] if rows else {})}
+    rows = read_epochs(run)
+    columns = {name: [row.get(name, math.nan) for row in rows] for name in {name: None for row in rows for name in row}}
     shown = [name for name in _PANELS if f"{name}_{MODALITIES[0]}" in columns]
     extra = [_PRECISION] if _PRECISION in columns else []
     figure = Figure(figsize=(3.4 * len(shown + extra), 2.8), layout="constrained")

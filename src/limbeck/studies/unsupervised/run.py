@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +21,7 @@ from limbeck.settings import Seed
 from limbeck.studies.people import Trained, Wanted, draw_people, people_folder, small_recipe, train_all
 from limbeck.synthetic.people import PeopleSettings
 from limbeck.training import generator
+from limbeck.training.logs import read_epochs
 
 RowName = Literal[
     "untrained",
@@ -40,7 +39,6 @@ REFERENCE: RowName = "transport"
 FULL: Overlap = "full"
 HALF: Overlap = "half"
 _ONE_SIDED = 7  # first entry of the key that draws who is seen in one modality only
-_TABLE = "epochs.csv"
 
 # What each row changes in the recipe: group -> settings.
 ROWS: dict[RowName, dict[str, dict[str, Any]]] = {
@@ -172,7 +170,7 @@ def run(settings: UnsupervisedStudySettings, folder: Path) -> UnsupervisedStudyR
                 place = folder / overlap / row.replace("/", "+") / f"seed-{seed}"
                 wanted.append(Wanted(row, seed, row_recipe(settings, row, seed, people), place, row == "untrained"))
     trainings = dict(zip(keys, train_all(wanted, settings.jobs), strict=True))
-    figures = {key: _last_epoch(one.run) for key, one in zip(keys, wanted, strict=True)}
+    figures = {key: (read_epochs(one.run) or [{}])[-1] for key, one in zip(keys, wanted, strict=True)}
     return UnsupervisedStudyResult(settings, trainings, figures)
 
 
@@ -227,12 +225,3 @@ def _data(settings: DataSettings, people: Path) -> DataSettings:
 
 def _cache(people: Path) -> Path:
     return people.with_name(f"{people.name}-pictures")
-
-
-def _last_epoch(run: Path) -> dict[str, float]:
-    """The last row of a run's table of epochs, without what is empty; {} where there is none."""
-    if not (run / _TABLE).is_file():
-        return {}
-    with (run / _TABLE).open(newline="", encoding="utf-8") as stream:
-        rows: Sequence[dict[str, str]] = list(csv.DictReader(stream))
-    return {name: float(value) for name, value in rows[-1].items() if value} if rows else {}
