@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 
 from limbeck.files import write_json, write_text
 from limbeck.reporting.formatting import format_difference, format_estimate
-from limbeck.reporting.plots import ACCENT, PAPER, PLAIN, save_plot
-from limbeck.reporting.statistics import Estimate
+from limbeck.reporting.plots import paired_dots, save_plot
 from limbeck.reporting.tables import format_table
 from limbeck.studies.people import MEANING
 from limbeck.studies.published import TABLE_4
@@ -118,18 +117,6 @@ def _picture(result: ReidAblationResult) -> Figure:
 
 def _panel(axes: Axes, result: ReidAblationResult, rows: Sequence[str], kind: str) -> None:
     columns = [result.values(row, kind, "mean_average_precision") for row in rows]
-    for of_seed in zip(*columns, strict=False):
-        axes.plot(range(len(rows)), of_seed, color=PAPER, linewidth=0.7, marker="o", markersize=3.5, zorder=1)
-    for place, (row, values) in enumerate(zip(rows, columns, strict=True)):
-        axes.plot(
-            [place - 0.25, place + 0.25],
-            [Estimate.from_values(values).mean] * 2,
-            color=ACCENT if row == "VD" else PLAIN,
-            linewidth=3,
-            solid_capstyle="butt",
-            zorder=2,
-        )
+    paired_dots(axes, columns, highlighted=rows.index("VD") if "VD" in rows else None)
     axes.set_xticks(range(len(rows)), [row.replace("-", "\n", 1) for row in rows], fontsize=8)
     axes.set_title(f"searched by {kind}", fontsize=10)
-    axes.grid(axis="y", alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)

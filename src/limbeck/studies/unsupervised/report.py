@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 
 from limbeck.files import write_json, write_text
 from limbeck.reporting.formatting import format_difference, format_estimate
-from limbeck.reporting.plots import ACCENT, PAPER, PLAIN, save_plot
-from limbeck.reporting.statistics import Estimate
+from limbeck.reporting.plots import paired_dots, save_plot
 from limbeck.reporting.tables import format_table
 from limbeck.studies.unsupervised.run import (
     FULL,
@@ -130,20 +129,8 @@ def _picture(result: UnsupervisedStudyResult) -> Figure:
 
 def _panel(axes: Axes, result: UnsupervisedStudyResult, overlap: Overlap, rows: list[RowName]) -> None:
     columns = [result.values(overlap, row) for row in rows]
-    for of_seed in zip(*columns, strict=False):
-        axes.plot(range(len(rows)), of_seed, color=PAPER, linewidth=0.7, marker="o", markersize=3.5, zorder=1)
-    for place, (row, values) in enumerate(zip(rows, columns, strict=True)):
-        axes.plot(
-            [place - 0.25, place + 0.25],
-            [Estimate.from_values(values).mean] * 2,
-            color=ACCENT if row == REFERENCE else PLAIN,
-            linewidth=3,
-            solid_capstyle="butt",
-            zorder=2,
-        )
+    paired_dots(axes, columns, highlighted=rows.index(REFERENCE) if REFERENCE in rows else None)
     axes.set_xticks(range(len(rows)), [row.replace("+", "\n+ ") for row in rows], fontsize=7, rotation=30)
     axes.set_title(
         "all people in both modalities" if overlap == FULL else "half of the people in one only", fontsize=10
     )
-    axes.grid(axis="y", alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
