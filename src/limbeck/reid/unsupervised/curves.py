@@ -18,7 +18,7 @@ _PANELS = {
     "noise": "share of outliers",
     "matched": "share of clusters with a match",
     "entropy": "entropy of cluster sizes, nats",
-    "ari": "adjusted Rand index (labels, for this picture only)",
+    "ari": "adjusted Rand index *",
 }
 _PRECISION = "precision"
 
@@ -37,12 +37,14 @@ def write_curves(run: Path) -> Path:
     for axes, name in zip(figure.subplots(1, len(shown + extra), squeeze=False)[0], shown + extra, strict=True):
         if name == _PRECISION:
             axes.plot(columns["epoch"], columns[name], color=ACCENT)
-            _finish(axes, "share of matches that are right (labels, for this picture only)")
+            _finish(axes, "share of matches that are right *")
             continue
         for word, colour in zip(MODALITIES, (ACCENT, PLAIN), strict=True):
             axes.plot(columns["epoch"], columns[f"{name}_{word}"], color=colour, label=word)
         _finish(axes, _PANELS[name])
     figure.axes[0].legend(frameon=False, fontsize=8)
+    if extra:
+        figure.supxlabel("* by the true names, which nothing learns from", fontsize=8)
     save_plot(figure, run / PICTURE)
     return run / PICTURE
 
