@@ -138,7 +138,25 @@ def test_differences_are_paired_by_seed() -> None:
     found = result.against("transport", "full", "hungarian")
     assert found == paired_difference([50.0, 40.0], [20.0, 30.0], test_to_train=0.0)
     assert result.against("transport", "full", "transport") is None
+    assert result.above_untrained("full", "transport") is None
+    assert result.share_of_supervised("full", "transport") is None
     assert "hungarian" in format_report(result)
+
+
+def test_floor_and_ceiling_are_those_of_full_overlap() -> None:
+    def one(row: str, seed: int, value: float) -> Trained:
+        return Trained(row, seed, {"v": Score(value, value, 0.1)}, 1, 0.0)
+
+    full = {"untrained": (0.02, 0.04), "supervised": (0.5, 0.8)}
+    trainings = {("full", row, seed): one(row, seed, full[row][seed]) for row in full for seed in (0, 1)}
+    trainings |= {("half", "transport", seed): one("transport", seed, 0.25) for seed in (0, 1)}
+    settings = replace(tiny(), rows=("untrained", "transport", "supervised"))
+    result = UnsupervisedStudyResult(settings, trainings, {})
+    assert result.above_untrained("half", "transport") == paired_difference([25, 25], [2, 4], test_to_train=0.0)
+    share = result.share_of_supervised("half", "transport")
+    assert share is not None
+    assert share.mean == pytest.approx((50 + 31.25) / 2)
+    assert result.share_of_supervised("full", "supervised") is None
 
 
 @pytest.mark.parametrize("change", [{"rows": ()}, {"seeds": (1, 1)}, {"overlaps": ()}, {"jobs": 0}])

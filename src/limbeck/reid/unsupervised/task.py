@@ -25,6 +25,7 @@ from limbeck.reid.unsupervised.loss import Memory, Rows, unsupervised_terms
 from limbeck.reid.unsupervised.pseudo_labels import PseudoLabels, describe, pseudo_labels
 from limbeck.reid.unsupervised.recipe import UnsupervisedRecipe
 from limbeck.training import gather, rank, world_size
+from limbeck.training.steps import autocast
 
 logger = logging.getLogger(__name__)
 
@@ -89,11 +90,12 @@ class UnsupervisedTask:
     # -- before every epoch -------------------------------------------------------------------------------------------
 
     def renew(self, network: nn.Module, epoch: int) -> dict[str, float]:
-        """Embed, cluster and match all pictures anew, and make prototypes of the clusters."""
+        """Embed in the arithmetic of the training, cluster and match all pictures anew, and make their prototypes."""
         bare = cast(ReidNetwork, network)
         modality = self.people.modality[self.training]
         device = next(bare.parameters()).device
-        found = represent(bare, self.images, self._row[self.training], modality, device=device)
+        with autocast(self.recipe.training, device):
+            found = represent(bare, self.images, self._row[self.training], modality, device=device)
         v = search_feature(found, "v")
         labels = pseudo_labels(v, modality, self.recipe.clustering, self.recipe.matching)
         self._epoch = epoch

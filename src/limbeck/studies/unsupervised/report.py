@@ -42,12 +42,13 @@ def write_report(result: UnsupervisedStudyResult, folder: Path) -> list[Path]:
     return files
 
 
-def format_report(result: UnsupervisedStudyResult, *, width: int = 170) -> str:
+def format_report(result: UnsupervisedStudyResult, *, width: int = 190) -> str:
     """Mean ± sd over the seeds of rank-1 and mAP, paired differences, and how right the pseudo-labels are."""
     text = []
     for overlap in result.settings.overlaps:
         rows = [row for row in result.settings.rows if result.values(overlap, row)]
         differences = [f"mAP: {reference} less this [95 %]" for reference in _REFERENCES if reference in rows]
+        differences += ["mAP above untrained [95 %]", "of supervised mAP, %"]
         headings = ("row", "rank-1", "mAP", *differences, "clusters v / i", "ARI v", "ARI i", "matched %", "right %")
         lines = [_cells(result, overlap, row, [r for r in _REFERENCES if r in rows]) for row in rows]
         title = f"{overlap} overlap; {_protocol(result.settings)}"
@@ -70,12 +71,15 @@ def _cells(result: UnsupervisedStudyResult, overlap: Overlap, row: RowName, refe
         values = result.labels(overlap, row, figure)
         return format(scale * sum(values) / len(values), form) if values else ""
 
+    share = result.share_of_supervised(overlap, row)
     clusters = " / ".join(mean(f"clusters_{word}", ".0f") for word in ("visible", "infrared"))
     return [
         row,
         format_estimate(result.estimate(overlap, row, "rank_1")),
         format_estimate(result.estimate(overlap, row)),
         *(format_difference(result.against(reference, overlap, row)) for reference in references),
+        format_difference(result.above_untrained(overlap, row)),
+        "" if share is None else format_estimate(share, digits=0),
         clusters.strip(" /"),
         mean("ari_visible", ".2f"),
         mean("ari_infrared", ".2f"),

@@ -93,7 +93,9 @@ class UnsupervisedStudySettings:
     seeds: tuple[Seed, ...] = (1, 2, 3, 4, 5)
     recipe: UnsupervisedRecipe = field(default_factory=small_unsupervised_recipe)
     supervised: ReidRecipe = field(default_factory=small_recipe)
-    people: PeopleSettings = field(default_factory=lambda: PeopleSettings(difficulty="easy", absent=0.0))
+    people: PeopleSettings = field(
+        default_factory=lambda: PeopleSettings(train_identities=140, difficulty="easy", absent=0.0)
+    )
     jobs: int = 1
 
     def __post_init__(self) -> None:
@@ -134,11 +136,26 @@ class UnsupervisedStudyResult:
 
     def against(self, reference: RowName, overlap: Overlap, row: RowName) -> Difference | None:
         """mAP of the reference less that of a row, paired by seed; None where one is missing or they are one."""
-        first, second = self.values(overlap, reference), self.values(overlap, row)
-        if row == reference or not first or len(first) != len(second) or len(first) < 2:
+        return None if row == reference else _paired(self.values(overlap, reference), self.values(overlap, row))
+
+    def above_untrained(self, overlap: Overlap, row: RowName) -> Difference | None:
+        """mAP of a row less that of the untrained network, which no overlap changes, paired by seed."""
+        floor = self.values(overlap, "untrained") or self.values(FULL, "untrained")
+        return None if row == "untrained" else _paired(self.values(overlap, row), floor)
+
+    def share_of_supervised(self, overlap: Overlap, row: RowName) -> Estimate | None:
+        """mAP of a row as a share of what labels of all people reach, in per cent, over the seeds; None without it."""
+        own, ceiling = self.values(overlap, row), self.values(FULL, "supervised")
+        if row == "supervised" or not own or len(own) != len(ceiling):
             return None
-        # Seeds share no people, so that nothing corrects the interval.
-        return paired_difference(first, second, test_to_train=0.0)
+        return Estimate.from_values([100 * one / most for one, most in zip(own, ceiling, strict=True)])
+
+
+def _paired(first: list[float], second: list[float]) -> Difference | None:
+    if not first or len(first) != len(second) or len(first) < 2:
+        return None
+    # Seeds share no people, so that nothing corrects the interval.
+    return paired_difference(first, second, test_to_train=0.0)
 
 
 def run(settings: UnsupervisedStudySettings, folder: Path) -> UnsupervisedStudyResult:
