@@ -7,7 +7,7 @@ import sys
 import torch
 from rich.console import Console
 
-from benchmarks import diagnosis, folds, jaccard, loop, people, reid, retrieval, transport, views
+from benchmarks import diagnosis, folds, jaccard, loop, people, reid, retrieval, transport, unsupervised, views
 
 BENCHMARKS = {
     "views": views.run,
@@ -19,6 +19,7 @@ BENCHMARKS = {
     "reid": reid.run,
     "diagnosis": diagnosis.run,
     "transport": transport.run,
+    "unsupervised": unsupervised.run,
 }
 
 
