@@ -18,6 +18,7 @@ from limbeck.information.critics import (
     mine_surrogate,
     nwj,
 )
+from limbeck.information.data_processing import checked
 
 
 @pytest.fixture(autouse=True)
@@ -191,6 +192,15 @@ def test_what_a_critic_smooths_over_is_said():
     drawn = benchmark_task("additive-uniform-0.75").sample(1000, 700)
     (warning,) = critic_information(drawn.x, drawn.y, folds=2).warnings
     assert "the figure is too low: nearest neighbours find" in warning
+
+
+def test_the_interval_reaches_what_neighbours_find_where_that_is_not_worth_a_warning():
+    drawn = benchmark_task("overlapping-uniforms-2").sample(1000, 700)
+    found = critic_information(drawn.x, drawn.y, folds=2, estimator="dv")
+    summary = checked(np.asarray(drawn.x, float).reshape(1000, -1), np.asarray(drawn.y), 0)
+    assert found.nats < summary.nats
+    assert found.warnings == ()
+    assert found.high == pytest.approx(summary.nats + found.nats - found.low)
 
 
 def test_a_rare_label_is_said():

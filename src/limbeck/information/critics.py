@@ -190,14 +190,15 @@ def critic_information(
 
     The interval is that of the linearised figure (see `estimate_of`). Its upper end is moved up by one and a half times
     the optimism, which is what the same critics find more among the samples that they were trained on: with endless
-    samples both would find the same, and more than in between where critics are stopped early. There are warnings
+    samples both would find the same, and more than in between where critics are stopped early. It also reaches as far
+    as nearest neighbours find in a few columns that are computed from x and y (`limbeck.information.data_processing`),
+    and the half-width beyond. There are warnings
 
     * where the optimism is more than a fifth of the figure and beyond the half-width of the interval;
     * where e to the power of the figure is more than a fifteenth of the samples of a fold: too few pairs for the mean
       of so large a ratio, and `infonce` cannot exceed the logarithm of a fold;
     * where a label has fewer than ten samples a fold;
-    * where nearest neighbours find more than the whole interval in a few columns that are computed from x and y
-      (`limbeck.information.data_processing`); the upper end is then moved there too.
+    * where what neighbours find is above the interval as it was without them.
 
     What a critic cannot learn, and neighbours do not find, none of these says.
 
@@ -252,9 +253,10 @@ def critic_information(
         )
     high = found.high + _OPTIMISM_TIMES * optimism
     summary = checked(first, classes if np.ndim(y) == 1 else second, seed)
-    if summary is not None and summary.nats > high:
-        warnings.append(too_low(summary))
-        high = summary.nats + half
+    if summary is not None:
+        if summary.nats > high:
+            warnings.append(too_low(summary))
+        high = max(high, summary.nats + half)
     return replace(found, high=high, warnings=tuple(warnings))
 
 
