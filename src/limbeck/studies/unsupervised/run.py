@@ -47,7 +47,7 @@ ROWS: dict[RowName, dict[str, dict[str, Any]]] = {
     "nearest": {"matching": {"method": "nearest"}},
     "hungarian": {"matching": {"method": "hungarian"}},
     "transport": {},
-    "transport+abstention": {"matching": {"mass": 0.7, "threshold": 0.5}},
+    "transport+abstention": {"matching": {"mass": 0.7, "threshold": 0.25}},
     "transport+alignment": {"loss": {"alignment_weight": 0.5}},
     "transport+VSD/VCD": {
         "network": {"bottleneck": True, "hidden": (512,), "head_hidden": None},
@@ -61,7 +61,7 @@ MEANING: dict[RowName, str] = {
     "nearest": "each cluster is matched to the nearest of the other modality",
     "hungarian": "the cheapest assignment, in rounds until every cluster has a partner",
     "transport": "optimal transport with uniform priors",
-    "transport+abstention": "70 % of the mass, and only where a partner gets half of a cluster's own",
+    "transport+abstention": "70 % of the mass, and only where a partner gets a quarter of a cluster's own",
     "transport+alignment": "and cross prediction alignment",
     "transport+VSD/VCD": "and a bottleneck, VSD and VCD between what v and z predict of prototypes",
     "supervised": "the same encoder, one shared branch, cross-entropy and ranked list with true labels: the ceiling",
