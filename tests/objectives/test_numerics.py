@@ -14,26 +14,49 @@ from torch import Tensor
 from limbeck import objectives
 from limbeck.objectives import (
     carried,
+    center_loss,
+    contrastive_contrast,
+    contrastive_loss,
+    contrastive_tightness,
     cross_entropy,
     cross_prediction_alignment,
     fairness,
     gaussian_kl_to_prior,
     js_divergence,
+    kernel_information,
     kl_divergence,
     laplacian_pyramid,
     laplacian_pyramid_l1,
+    margin_logits,
+    mean_neighbour_entropy,
+    multi_similarity_contrast,
+    multi_similarity_loss,
+    multi_similarity_tightness,
     mutual_learning,
     mv2d,
+    nca,
+    pairwise_cross_entropy,
+    pairwise_cross_entropy_contrast,
+    pairwise_cross_entropy_tightness,
     prototype_contrast,
     prototype_logits,
+    proxy_anchor,
+    proxy_nca,
     ranked_list_loss,
     reconstruction_loss,
     released_2021_divergence,
     sharpness,
+    simplified_pairwise_cross_entropy,
+    snca,
+    snca_contrast,
+    snca_tightness,
+    supervised_contrastive_loss,
     symmetric_kl,
+    triplet_loss,
     vcd,
     vmd,
     vsd,
+    weight_decayed_cross_entropy_bound,
 )
 from limbeck.objectives.bottleneck import jensen_shannon_information
 
@@ -53,6 +76,7 @@ class Case:
             first tensor less the last dimension.
         largest: magnitude of the large input.
         sign: 1 where the value is never negative, in floating point either.
+        least: the smallest batch.
     """
 
     function: Callable[..., Tensor]
@@ -61,6 +85,7 @@ class Case:
     masked: str | None = None
     largest: float = 1e4
     sign: int = 0
+    least: int = 1
     options: dict[str, object] = field(default_factory=dict)
 
     def tensors(self, seed: int, batch: int = BATCH, dtype: torch.dtype = torch.float64) -> list[Tensor]:
@@ -100,7 +125,43 @@ def _pointing(embeddings: Tensor, prototypes: Tensor) -> Tensor:
     return prototype_logits(embeddings, prototypes).square().sum()
 
 
+def _embeddings(function: Callable[..., Tensor], **options: object) -> Case:
+    """A loss of embeddings and labels."""
+    sign = options.pop("sign", 0)
+    return Case(function, _logits(1), lambda batch: (batch,), sign=sign, options=options)
+
+
+def _referenced(function: Callable[..., Tensor], **options: object) -> Case:
+    """The same with as many references as there are samples, of two of the three classes."""
+
+    def called(embeddings: Tensor, references: Tensor, labels: Tensor) -> Tensor:
+        return function(embeddings, labels, references=references, reference_labels=labels % 2, **options)
+
+    return Case(called, _logits(2), lambda batch: (batch,))
+
+
+def _labels_second(function: Callable[..., Tensor], **options: object) -> Callable[..., Tensor]:
+    """A function of embeddings, labels and one more tensor, called with the labels last."""
+    return lambda embeddings, other, labels: function(embeddings, labels, other, **options)
+
+
+def _tightness(embeddings: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    """With the logits in a term of its own, as only their number of classes counts."""
+    return pairwise_cross_entropy_tightness(embeddings, labels, logits) + 0 * logits.float().sum()
+
+
+def _with_margin(embeddings: Tensor, proxies: Tensor, labels: Tensor, **options: object) -> Tensor:
+    return cross_entropy(margin_logits(prototype_logits(embeddings, proxies, temperature=1), labels, **options), labels)
+
+
+PROXIES = {"shapes": lambda batch: [(batch, CLASSES), (4, CLASSES)], "labels": lambda batch: (batch,)}
+LOGITS = {"shapes": lambda batch: [(batch, CLASSES), (batch, 3)], "labels": lambda batch: (batch,)}
+
 CASES = {
+    "center_loss": _embeddings(center_loss, sign=1),
+    "contrastive_contrast": _embeddings(contrastive_contrast, margin=3.0, sign=1),
+    "contrastive_loss": _embeddings(contrastive_loss, margin=3.0, sign=1),
+    "contrastive_tightness": _embeddings(contrastive_tightness, sign=1),
     # A plan is a table of masses, whatever the logits: its entries stay moderate.
     "carried": Case(_carried, lambda batch: [(batch, CLASSES), (CLASSES, 3)], largest=20),
     "cross_entropy": Case(cross_entropy, _logits(1), lambda batch: (batch,), options={"label_smoothing": 0.1}),
@@ -116,20 +177,66 @@ CASES = {
     "jensen_shannon_information": Case(jensen_shannon_information, lambda batch: [(batch,), (batch,)]),
     "js_divergence": Case(js_divergence, _logits(2), sign=1),
     "kl_divergence": Case(kl_divergence, _logits(2)),
+    "kernel_information": _embeddings(kernel_information),
     "laplacian_pyramid": Case(partial(laplacian_pyramid, levels=2), lambda batch: [(batch, 1, 8, 6)]),
     "laplacian_pyramid_l1": Case(laplacian_pyramid_l1, lambda batch: [(batch, 1, 16, 12)] * 2, sign=1),
+    "margin_logits": Case(_with_margin, **PROXIES),
+    "mean_neighbour_entropy": Case(mean_neighbour_entropy, _logits(1), least=2),
+    "multi_similarity_contrast": _embeddings(multi_similarity_contrast, sign=1),
+    "multi_similarity_loss": _embeddings(multi_similarity_loss, sign=1),
+    "multi_similarity_tightness": _embeddings(multi_similarity_tightness, sign=1),
     "mutual_learning": Case(mutual_learning, _logits(2), options={"detach_teacher": False}),
     "mv2d": Case(mv2d, _views, masked="present", options={"detach_teacher": False, "detach_joint": False}),
+    "nca": _embeddings(nca, sign=1),
+    "pairwise_cross_entropy": Case(_labels_second(pairwise_cross_entropy, coefficient=0.3), **LOGITS),
+    "pairwise_cross_entropy_contrast": Case(_labels_second(pairwise_cross_entropy_contrast), **LOGITS),
+    "pairwise_cross_entropy_tightness": Case(_tightness, **LOGITS),
     "prototype_contrast": Case(prototype_contrast, _logits(1), lambda batch: (batch,), sign=1),
     "prototype_logits": Case(_pointing, lambda batch: [(batch, CLASSES), (3, CLASSES)]),
+    "proxy_anchor": Case(_labels_second(proxy_anchor), sign=1, **PROXIES),
+    "proxy_nca": Case(_labels_second(proxy_nca), **PROXIES),
     "ranked_list_loss": Case(_ranked, _logits(1), lambda batch: (batch,), masked="usable", sign=1),
     "reconstruction_loss": Case(reconstruction_loss, lambda batch: [(batch, 1, 16, 12)] * 2, sign=1),
     "released_2021_divergence": Case(released_2021_divergence, _logits(2)),
     "sharpness": Case(sharpness, _logits(1)),
+    "simplified_pairwise_cross_entropy": _embeddings(simplified_pairwise_cross_entropy, sign=1),
+    "snca": _embeddings(snca, sign=1),
+    "snca_contrast": _embeddings(snca_contrast),
+    "snca_tightness": _embeddings(snca_tightness),
+    "supervised_contrastive_loss": _embeddings(supervised_contrastive_loss),
     "symmetric_kl": Case(symmetric_kl, _logits(2), sign=1),
+    "triplet_loss": _embeddings(triplet_loss, mining="semihard", sign=1),
     "vcd": Case(vcd, _logits(4), options={"detach_teacher": False}),
     "vmd": Case(vmd, _logits(2), sign=1),
     "vsd": Case(vsd, _logits(2), options={"detach_teacher": False}),
+    "weight_decayed_cross_entropy_bound": Case(
+        _labels_second(weight_decayed_cross_entropy_bound, weight_decay=0.3), **LOGITS
+    ),
+}
+OBJECTIVES = set(CASES)
+CASES |= {
+    # Other options of some of them, and references in place of the batch.
+    "contrastive_loss, normalised": _embeddings(contrastive_loss, normalize=True, sign=1),
+    "margin_logits, cosface": Case(partial(_with_margin, kind="cosface"), **PROXIES),
+    "multi_similarity_loss, mined": _embeddings(multi_similarity_loss, mining=0.1, sign=1),
+    "simplified_pairwise_cross_entropy, leave one out": _embeddings(
+        simplified_pairwise_cross_entropy, leave_one_out=True
+    ),
+    "triplet_loss, all": _embeddings(triplet_loss, mining="all"),
+    "triplet_loss, hard": _embeddings(triplet_loss, mining="hard", squared=False, sign=1),
+} | {
+    f"{function.__name__}, references": _referenced(function)
+    for function in (
+        center_loss,
+        contrastive_loss,
+        kernel_information,
+        multi_similarity_loss,
+        nca,
+        simplified_pairwise_cross_entropy,
+        snca,
+        supervised_contrastive_loss,
+        triplet_loss,
+    )
 }
 EVERY = pytest.mark.parametrize("name", CASES)
 
@@ -142,7 +249,7 @@ def _gradients(case: Case, tensors: list[Tensor], **options: object) -> tuple[Te
 
 def test_every_public_objective_is_here() -> None:
     # `identity_pairs` takes and gives positions, and how many depends on the labels: none of this applies to it.
-    assert set(CASES) == set(objectives.__all__) - {"RankedList", "identity_pairs"}
+    assert set(objectives.__all__) - {"RankedList", "identity_pairs"} == OBJECTIVES
 
 
 def _assert_as_in_float64(case: Case, tensors: list[Tensor], dtype: torch.dtype) -> None:
@@ -225,8 +332,8 @@ def test_compiles_into_one_graph(name: str) -> None:
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_a_batch_of_one(name: str, dtype: torch.dtype) -> None:
     case = CASES[name]
-    _assert_as_in_float64(case, case.tensors(3, batch=1, dtype=dtype), dtype)
-    torch.vmap(lambda *tensors: case(list(tensors)))(*(t.unsqueeze(0) for t in case.tensors(3, batch=1)))
+    _assert_as_in_float64(case, case.tensors(3, batch=case.least, dtype=dtype), dtype)
+    torch.vmap(lambda *tensors: case(list(tensors)))(*(t.unsqueeze(0) for t in case.tensors(3, batch=case.least)))
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.masked])

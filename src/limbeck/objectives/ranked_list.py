@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from limbeck.objectives.pairs import fixed_direction
 from limbeck.objectives.precision import full_precision, power_of_two
 
 
@@ -171,7 +171,7 @@ def _values_and_gradients(
     gradient = toward.sum(dim=-1, keepdim=True) * anchors - toward @ anchors
     side = torch.sign(label.unsqueeze(-1) - label.unsqueeze(-2)).to(distance.dtype)  # antisymmetric
     along = (slope * coincident * side).sum(dim=-1, keepdim=True)
-    return per_anchor, torch.addcmul(gradient, along, _fixed_direction(anchors)), valid
+    return per_anchor, torch.addcmul(gradient, along, fixed_direction(anchors)), valid
 
 
 def _distances(anchors: Tensor) -> tuple[Tensor, Tensor]:
@@ -191,9 +191,3 @@ def _distances(anchors: Tensor) -> tuple[Tensor, Tensor]:
 def _sums(values: Tensor) -> Tensor:
     """values_i + values_j for all pairs."""
     return values.unsqueeze(-1) + values.unsqueeze(-2)
-
-
-def _fixed_direction(anchors: Tensor) -> Tensor:
-    """One unit vector, the same at every call, not aligned with any axis or with the vector of ones."""
-    direction = torch.cos(torch.arange(1, anchors.shape[-1] + 1, device=anchors.device, dtype=anchors.dtype))
-    return F.normalize(direction, dim=0)
