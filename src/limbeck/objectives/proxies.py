@@ -127,10 +127,11 @@ def margin_logits(
     other logits are :math:`s \cos \theta_k`. The loss is the `cross_entropy` of these logits, and cosines are
     `prototype_logits(embeddings, classifier, temperature=1)`.
 
-    Beyond :math:`\theta_y + m = \pi` the cosine would rise again. There "arcface" takes :math:`s (\cos \theta_y -
-    m \sin m)` instead, as the authors' code does: it falls with the angle throughout, and drops by :math:`s (\cos m
-    + m \sin m - 1)` at that angle. Its gradient with respect to the cosine, large near :math:`\cos \theta_y = 1`, is
-    :math:`s \cos m` there exactly, and it is finite for all cosines, also those beyond ±1 by rounding.
+    Beyond :math:`\theta_y + m = \pi` the cosine would rise again. There "arcface" takes
+    :math:`s (\cos \theta_y - m \sin m)` instead, as the authors' code does. It drops by
+    :math:`s (\cos m + m \sin m - 1)` at that angle, so that it falls with the angle throughout; for margins above 2.33
+    it rises there. Its gradient with respect to the cosine, large near :math:`\cos \theta_y = 1`, is :math:`s \cos m`
+    there exactly, and it is finite for all cosines, also those beyond ±1 by rounding.
 
     Args:
         cosines: (..., classes).
