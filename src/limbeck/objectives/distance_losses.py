@@ -53,8 +53,7 @@ def center_loss(
     Raises:
         ValueError: shapes disagree or are empty.
 
-    Source: Wen et al. 2016 (ECCV), eq. 2, with means in place of centers moved by a rate; as in the table of Boudiaf et
-    al. 2020 (arXiv 2003.08983).
+    Source: Wen et al. 2016 (ECCV), eq. 2, with means in place of centers that are moved by a rate.
 
     Example:
         >>> center_loss(torch.tensor([[0.0], [2.0], [7.0]]), torch.tensor([0, 0, 1]), reduction="sum")
@@ -150,7 +149,7 @@ def contrastive_loss(
     Raises:
         ValueError: shapes disagree or are empty, or the margin is not positive.
 
-    Source: Hadsell et al. 2006 (CVPR), eq. 4, without its factor 1/2; as in the table of Boudiaf et al. 2020.
+    Source: Hadsell et al. 2006 (CVPR), eq. 4, without its factor 1/2.
 
     Example:
         >>> points, labels = torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([0, 0, 1])
@@ -206,8 +205,8 @@ def triplet_loss(
     Raises:
         ValueError: shapes disagree or are empty, the margin is negative, or the mining unknown.
 
-    Source: Schroff et al. 2015 (CVPR), eq. 3 and §3.2 ("semihard", squared, normalised, margin 0.2); "all" and "hard"
-    with distances that are not squared: Hermans et al. 2017, eq. 5 and 7.
+    Source: Schroff et al. 2015 (CVPR, "FaceNet"), §3.1 and §3.2 ("semihard", squared, normalised, margin 0.2); "all"
+    and "hard", with distances that are not squared: Hermans et al. 2017 ("batch all", "batch hard").
 
     Example:
         >>> points, labels = torch.tensor([[0.0], [1.0], [1.5]]), torch.tensor([0, 0, 1])

@@ -110,7 +110,7 @@ def snca(
     Raises:
         ValueError: shapes disagree or are empty, or the temperature is not positive.
 
-    Source: Wu et al. 2018 (ECCV), eq. 4-6, where the references are all training samples.
+    Source: Wu et al. 2018 (ECCV), §3, where the references are all training samples.
 
     Example:
         >>> points, labels = torch.eye(2).repeat(2, 1), torch.tensor([0, 1, 0, 1])
@@ -140,7 +140,7 @@ def nca(
     Of embeddings of length 1 it is `snca` at half the temperature. Arguments, conventions and errors are those of
     `snca`.
 
-    Source: Goldberger et al. 2004 (NIPS), the objective g(A) (logarithms of the probabilities), eq. 1, 2 and 9.
+    Source: Goldberger et al. 2004 (NIPS), the objective g(A) (logarithms of the probabilities).
 
     Example:
         >>> round(nca(torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([0, 0, 1])).item(), 4)
@@ -281,7 +281,7 @@ def multi_similarity_loss(
     Raises:
         ValueError: shapes disagree or are empty, or a scale is not positive.
 
-    Source: Wang et al. 2019 (CVPR, "Multi-Similarity Loss"), eq. 15; mining: eq. 9 and 10.
+    Source: Wang et al. 2019 (CVPR, "Multi-Similarity Loss"), eq. 15 and the mining before it.
 
     Example:
         >>> points, labels = torch.eye(2).repeat(2, 1), torch.tensor([0, 1, 0, 1])

@@ -53,7 +53,7 @@ def proxy_nca(
     Raises:
         ValueError: shapes disagree or are empty.
 
-    Source: Movshovitz-Attias et al. 2017 (ICCV), eq. 6 and §3.1.
+    Source: Movshovitz-Attias et al. 2017 (ICCV), §3.
 
     Example:
         >>> round(proxy_nca(torch.eye(2), torch.tensor([0, 1]), torch.eye(2)).item(), 4)  # 0 - 2
