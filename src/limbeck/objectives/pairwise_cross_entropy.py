@@ -155,17 +155,16 @@ def simplified_pairwise_cross_entropy(
     among = pairs.positive | pairs.negative
     if references is None and not leave_one_out:
         among = torch.ones_like(among)
-    of_labels = labels if reference_labels is None else reference_labels
-    alike = of_labels.unsqueeze(0) == of_labels.unsqueeze(1)
     products = torch.where(among, inner_products(pairs.anchors, pairs.others), 0.0)
-    # Column j holds the score of the class of sample j; one column a class is used, so that classes need no number.
-    scores = scale * inner_products(products, alike.to(products.dtype)) / among.sum(dim=1, keepdim=True).clamp(min=1)
-    earlier = inner_products(among.to(products.dtype), alike.triu(1).to(products.dtype)) > 0
-    first = among & ~earlier
-    own = first & ~pairs.negative
-    valid = own.any(dim=1)
+    column = _class_columns(labels if reference_labels is None else reference_labels).expand(among.shape)
+
+    def by_class(values: Tensor) -> Tensor:
+        return torch.zeros_like(products).scatter_add(1, column, values.to(products.dtype))
+
+    scores = scale * by_class(products) / among.sum(dim=1, keepdim=True).clamp(min=1)
+    present, own = by_class(among) > 0, by_class(among & ~pairs.negative) > 0
     behind = scores - torch.where(own, scores, 0.0).sum(dim=1, keepdim=True)
-    return reduce_valid(masked_logsumexp(behind, first), valid, reduction)
+    return reduce_valid(masked_logsumexp(behind, present), own.any(dim=1), reduction)
 
 
 def weight_decayed_cross_entropy_bound(
@@ -222,3 +221,10 @@ def _batch(
 def _means(assignment: Tensor, vectors: Tensor) -> Tensor:
     """(classes, features): the sum of every class's samples over the number of all."""
     return inner_products(assignment.mT, vectors.mT) / vectors.shape[0]
+
+
+def _class_columns(labels: Tensor) -> Tensor:
+    """(n,): the classes that occur, numbered from 0, without asking how many there are."""
+    ordered, order = labels.sort()
+    number = torch.cat([torch.zeros_like(order[:1]), (ordered[1:] != ordered[:-1]).long()]).cumsum(0)
+    return number.gather(0, order.argsort())
