@@ -336,6 +336,13 @@ def test_semihard_skips_a_positive_beyond_all_negatives() -> None:
     options = {"squared": False, "normalize": False, "margin": 1.0}
     assert triplet_loss(points, labels, **options) == 0
     assert triplet_loss(points, labels, mining="hard", **options).item() == pytest.approx((5 + 2) / 2)
+    # With one more negative at 5.5 only 0 has a triplet, [1 + 5 - 5.5]; 5 has none and is left out of the mean.
+    points, labels = torch.tensor([[0.0], [5.0], [1.0], [5.5]]), torch.tensor([0, 0, 1, 2])
+    assert triplet_loss(points, labels, reduction="none", **options).tolist() == [0.5, 0, 0, 0]
+    assert triplet_loss(points, labels, **options) == 0.5
+    # A negative as far as the positive is not beyond it.
+    points, labels = torch.tensor([[0.0], [2.0], [-2.0], [2.5]]), torch.tensor([0, 0, 1, 2])
+    assert triplet_loss(points, labels, reduction="none", **options)[0] == 0.5
 
 
 # --- precision ----------------------------------------------------------------------------------------------------
@@ -348,6 +355,15 @@ def test_soft_neighbours_keep_the_hardest_samples_and_the_easiest() -> None:
     assert hard.tolist() == pytest.approx([100.0] * 4, rel=1e-6)
     easy = snca(points, torch.tensor([0, 1, 0, 1]), temperature=0.05, reduction="none")
     assert easy.tolist() == pytest.approx([2 * math.exp(-20)] * 4, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "loss", [center_loss, contrastive_loss, nca, partial(triplet_loss, normalize=False, mining="all")]
+)
+def test_distances_keep_their_digits_far_from_the_origin(loss: Callable[..., Tensor]) -> None:
+    embeddings, labels = batch(8, samples=20)
+    far = (embeddings + 1000).float()
+    torch.testing.assert_close(loss(far, labels).double(), loss(far.double(), labels), rtol=1e-5, atol=1e-5)
 
 
 @EVERY_LOSS

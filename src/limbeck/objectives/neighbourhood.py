@@ -363,8 +363,7 @@ def _mined(pairs: Pairs, cosines: Tensor, mining: float | None) -> tuple[Tensor,
     """The positives and negatives that are informative: not those that the other kind is beyond."""
     if mining is None:
         return pairs.positive, pairs.negative
+    # Where there is no positive or no negative, the other is infinitely far beyond: nothing is left.
     least_alike = torch.where(pairs.positive, cosines, torch.inf).amin(dim=1, keepdim=True)
     most_alike = torch.where(pairs.negative, cosines, -torch.inf).amax(dim=1, keepdim=True)
-    with_negative, with_positive = (kind.any(dim=1, keepdim=True) for kind in (pairs.negative, pairs.positive))
-    positive = pairs.positive & with_negative & (cosines < most_alike + mining)
-    return positive, pairs.negative & with_positive & (cosines > least_alike - mining)
+    return pairs.positive & (cosines < most_alike + mining), pairs.negative & (cosines > least_alike - mining)
