@@ -8,6 +8,7 @@ by `register`. Nothing heavy is imported until a verb is chosen, so that `limbec
 from __future__ import annotations
 
 import importlib
+import pkgutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -192,6 +193,17 @@ def entries(kind: type[Kind]) -> dict[str, Kind]:
     """
     everybody = (*_own(), *_others(), *_registered)
     return {entry.name: entry for entry in everybody if isinstance(entry, kind)}  # type: ignore[attr-defined]
+
+
+def members(kind: type[Kind], package: ModuleType) -> dict[str, Kind]:
+    """Entries by name, where a package has one in each of its modules as `SET`: those, and `entries` of the kind.
+
+    Raises:
+        ImportError: a module cannot be imported.
+    """
+    modules = pkgutil.iter_modules(package.__path__)
+    own = [importlib.import_module(f"{package.__name__}.{module.name}").SET for module in modules]
+    return {one.name: one for one in (*own, *entries(kind).values())}
 
 
 def resolve(reference: Reference) -> Any:

@@ -24,8 +24,8 @@ from limbeck.training.keys import generator
 
 Batch = TypeVar("Batch")
 
-# First entries of keys, so that classes, pictures and changes are drawn apart.
-_ORDER, _PICTURES, _CHANGES = 1, 2, 3
+# Second entries of keys, so that classes, pictures, changes and held-out classes are drawn apart.
+_ORDER, _PICTURES, _CHANGES, _HELD_OUT = 1, 2, 3, 4
 
 
 class Draw(NamedTuple):
@@ -251,3 +251,14 @@ def relabelled(names: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """
     found, labels = np.unique(np.asarray(names), return_inverse=True)
     return found.astype(np.int64), labels.astype(np.int64)
+
+
+def held_out_classes(classes: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
+    """Classes drawn by a seed, to be kept from training.
+
+    Args:
+        classes: that there are, each once.
+        count: how many to draw.
+        seed: of the drawing.
+    """
+    return np.asarray(generator(seed, _HELD_OUT).permutation(classes)[:count])

@@ -5,6 +5,7 @@ from limbeck.nn.critic import PairCritic, PairScores
 from limbeck.nn.encoders import Encoder, TimmEncoder, make_encoder
 from limbeck.nn.heads import AdditiveHead, BNNeck, ClassificationHead, JointPrediction
 from limbeck.nn.memory import cluster_means, moved_prototypes
+from limbeck.nn.normalization import PictureNormalization
 from limbeck.nn.pooling import GeneralizedMean, Stripes, make_pooling
 from limbeck.nn.resnet import ResNet, resnet18, resnet50
 from limbeck.nn.reversal import reverse_gradient
@@ -24,6 +25,7 @@ __all__ = [
     "JointPrediction",
     "PairCritic",
     "PairScores",
+    "PictureNormalization",
     "ResNet",
     "SmallResNet",
     "SparseRows",

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
+from limbeck.images.sets import PictureSet
 from limbeck.modalities import INFRARED, MODALITIES, VISIBLE
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Picture:
 
 
 @dataclass(frozen=True, eq=False)
-class ReidDataset:
+class ReidDataset(PictureSet):
     """Pictures of people.
 
     Attributes:
@@ -49,19 +48,6 @@ class ReidDataset:
     modality: NDArray[np.int8]
     splits: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     identity_names: tuple[str, ...] | None = None
-
-    def __len__(self) -> int:
-        return len(self.path)
-
-    def split(self, name: str) -> NDArray[np.int64]:
-        """Positions of the pictures of a split.
-
-        Raises:
-            InputError: there is no such split.
-        """
-        if name not in self.splits:
-            raise InputError(f"{self.name}: there is no split {name!r}; there are {', '.join(self.splits) or 'none'}")
-        return self.splits[name]
 
 
 def assemble(name: str, root: Path, splits: Mapping[str, Sequence[Picture]]) -> ReidDataset:
@@ -132,20 +118,6 @@ def _text(file: Path, encoding: str) -> str:
         return file.read_text(encoding=encoding)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: cannot be read ({getattr(error, 'strerror', None) or 'not a text file'})") from None
-
-
-def listed(folder: Path) -> list[Path]:
-    """The pictures of a folder, by name; other files are left out, as `strays` reports them."""
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and not _hidden(file))
-
-
-def strays(folder: Path) -> list[Path]:
-    """What lies in a folder of pictures and is none."""
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() not in IMAGE_SUFFIXES or _hidden(file))
-
-
-def _hidden(file: Path) -> bool:
-    return file.name.startswith(".")
 
 
 def describe(people: ReidDataset) -> list[tuple[str, str, int, int, int]]:

@@ -10,14 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.images.augmentation import unchanged
+from limbeck.images.embedding import embedded_pictures, rows_of
 from limbeck.reid.dataset import ReidDataset
 from limbeck.reid.network import ReidNetwork
 from limbeck.reporting.progress import Progress
 from limbeck.retrieval import CrossModal, Features, evaluate
 
 Feature = Literal["v", "z", "v+z"]
-_BATCH = 128  # pictures a forward pass takes at once
 
 
 def represent(
@@ -42,25 +41,9 @@ def represent(
     Returns:
         name -> (items, features) float32, rows of length 1.
     """
-    found: dict[str, NDArray[np.float32]] = {}
-    was_training = network.training
-    network.eval()
-    done = 0
-    with torch.inference_mode():
-        for code in np.unique(modality).tolist():
-            members = np.flatnonzero(modality == code)
-            for start in range(0, len(members), _BATCH):
-                chosen = members[start : start + _BATCH]
-                pictures = unchanged(images[rows[chosen]]).to(device or torch.device("cpu"))
-                for name, vectors in network.embed(pictures, code).items():
-                    if name not in found:
-                        found[name] = np.empty((len(rows), vectors.shape[1]), np.float32)
-                    found[name][chosen] = vectors.cpu().numpy()
-                done += len(chosen)
-                if progress is not None:
-                    progress(done, len(rows))
-    network.train(was_training)
-    return found
+    return embedded_pictures(
+        network, network.embed, rows_of(images), rows, groups=modality, device=device, progress=progress
+    )
 
 
 def features_of(

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from limbeck.errors import InputError
 from limbeck.images.decoding import read_image
+from limbeck.images.runs import PICTURES
 from limbeck.reid.dataset import ReidDataset
 from limbeck.reid.embedding import Feature, features_of
 from limbeck.reid.recipe import DataSettings, PeopleRecipe
-from limbeck.reid.runs import PICTURES, ReidModel, decoded, load_run, place_of, recipe_of
+from limbeck.reid.runs import ReidModel, decoded, load_run, place_of, recipe_of
 from limbeck.reid.sets import load_people, reid_set
 from limbeck.reid.splits import split_identities
 from limbeck.reporting.progress import progress_bar

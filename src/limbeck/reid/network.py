@@ -19,16 +19,13 @@ from limbeck.nn import (
     Gaussian,
     JointPrediction,
     PairCritic,
+    PictureNormalization,
     UNet,
     load_weights,
     make_encoder,
     make_pooling,
 )
 from limbeck.reid.recipe import PeopleRecipe
-
-# Of ImageNet's pictures, for red, green and blue in [0, 1]; what published encoder weights expect.
-IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-FLAT = 0.02  # added to a picture's deviation, so that the noise of an empty one is not blown up
 
 
 class BranchOutput(NamedTuple):
@@ -165,17 +162,15 @@ class ReidNetwork(nn.Module):
     Source: Tian et al. 2021, §3.3 and Fig. 3; Tian et al. 2022, §5.1.2, Fig. 5 and B.1.
     """
 
-    mean: Tensor
-    deviation: Tensor
     luma: Tensor
 
     def __init__(self, recipe: PeopleRecipe, classes: int) -> None:
         super().__init__()
         classes = classes if recipe.asked.heads else 0
-        self.routing, self.normalization = recipe.network.routing, recipe.network.normalization
+        self.routing = recipe.network.routing
+        self.normalization = PictureNormalization(recipe.network.normalization)
         self.branches = nn.ModuleDict({name: Branch(recipe, classes) for name in recipe.network.branches})
-        for name, values in (("mean", IMAGENET_MEAN), ("deviation", IMAGENET_DEVIATION), ("luma", LUMA)):
-            self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
+        self.register_buffer("luma", torch.tensor(LUMA).view(3, 1, 1), persistent=False)
         self.uniform = UNet(3, 1, recipe.network.uniform_widths) if recipe.network.uniform else None
         views = 3 if recipe.network.uniform else 2
         width = recipe.network.representation
@@ -199,7 +194,7 @@ class ReidNetwork(nn.Module):
             first, second = everything, self.grey(everything).expand_as(everything)
         else:
             first, second = visible, infrared
-        views = [self._normalised(first), self._normalised(second)]
+        views = [self.normalization(first), self.normalization(second)]
         specific: tuple[BranchOutput, ...] = ()
         if "visible" in self.branches:
             specific = self._run("visible", views[0]), self._run("infrared", views[1])
@@ -214,7 +209,7 @@ class ReidNetwork(nn.Module):
             of_visible, of_infrared = made.detach().chunk(2)
             turn = (torch.arange(len(first), device=first.device) % 2 == 0).view(-1, 1, 1, 1)
             uniform = torch.where(turn, of_visible, of_infrared).to(first.dtype).expand_as(first)
-            views.append(self._normalised(uniform))
+            views.append(self.normalization(uniform))
         # One pass for all views, so that batch normalisation sees them together.
         shared = _split(self._run("shared", torch.cat(views)), len(views))
         joint = None
@@ -235,9 +230,9 @@ class ReidNetwork(nn.Module):
             routing "grey": "visible", "infrared", "shared" and "shared grey" in place of these words.
         """
         sources: dict[str, BranchOutput] = {}
-        seen = self._normalised(pictures)
+        seen = self.normalization(pictures)
         if self.routing == "grey":
-            grey = self._normalised(self.grey(pictures).expand_as(pictures))
+            grey = self.normalization(self.grey(pictures).expand_as(pictures))
             if "visible" in self.branches:
                 sources |= {"visible": self._run("visible", seen), "infrared": self._run("infrared", grey)}
             if "shared" in self.branches:
@@ -249,7 +244,7 @@ class ReidNetwork(nn.Module):
                 sources["shared"] = self._run("shared", seen)
                 if self.uniform is not None:
                     made = self.uniform(pictures).expand_as(pictures)
-                    sources["uniform"] = self._run("shared", self._normalised(made))
+                    sources["uniform"] = self._run("shared", self.normalization(made))
         named = {f"v {name}": output.observation for name, output in sources.items()}
         named |= {
             f"z {name}": output.representation for name, output in sources.items() if output.representation is not None
@@ -259,12 +254,6 @@ class ReidNetwork(nn.Module):
     def grey(self, pictures: Tensor) -> Tensor:
         """(batch, 1, height, width): the luminance of pictures."""
         return (pictures * self.luma).sum(dim=1, keepdim=True)
-
-    def _normalised(self, pictures: Tensor) -> Tensor:
-        if self.normalization == "picture":
-            deviation, mean = torch.std_mean(pictures, dim=(1, 2, 3), keepdim=True)
-            return (pictures - mean) / (deviation + FLAT)
-        return (pictures - self.mean) / self.deviation
 
     def _run(self, branch: str, normalised: Tensor) -> BranchOutput:
         output: BranchOutput = self.branches[branch](normalised.contiguous(memory_format=torch.channels_last))

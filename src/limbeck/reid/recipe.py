@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, cast
-
-import yaml
+from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
 from limbeck.errors import InputError
-from limbeck.files import first_line
 from limbeck.images.augmentation import AugmentationSettings
 from limbeck.reid.sets import reid_sets
 from limbeck.settings import (
@@ -24,6 +21,7 @@ from limbeck.settings import (
     check_settings,
 )
 from limbeck.training import TrainingSettings
+from limbeck.training import recipes as shared
 
 Branch = Literal["visible", "infrared", "shared"]
 Routing = Literal["modality", "grey"]
@@ -208,7 +206,7 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PeopleRecipe:
+class PeopleRecipe(shared.Recipe):
     """What every recipe of a network for pictures of people has.
 
     Not an abstract base class: the library that reads the flags would not take it for a dataclass.
@@ -225,6 +223,8 @@ class PeopleRecipe:
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
+    renamed: ClassVar[Mapping[str, str]] = RENAMED
+
     @property
     def asked(self) -> Asked:
         """What the objective needs of the network."""
@@ -238,23 +238,6 @@ class PeopleRecipe:
     def elsewhere(self) -> Self:
         """The same recipe, without where its data lie: what two runs must share to be of one recipe."""
         return replace(self, data=replace(self.data, root="", cache=None))
-
-    def to_dict(self) -> dict[str, Any]:
-        """As nested plain values, for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The recipe of `to_dict`'s values, of this version or an earlier one (`RENAMED`); lists become tuples.
-
-        Raises:
-            InputError: a value is unknown or does not fit.
-        """
-        groups = {one.name: cast(Callable[..., Any], one.default_factory) for one in fields(cls)}
-        try:
-            return cls(**{name: _read(groups[name], name, held) for name, held in values.items()})
-        except (TypeError, KeyError) as error:
-            raise InputError(f"the recipe is not of this version ({error})") from None
 
 
 Recipe = TypeVar("Recipe", bound=PeopleRecipe)
@@ -307,36 +290,11 @@ class ReidRecipe(PeopleRecipe):
             raise InputError("network.uniform makes three views: set loss.consistency to mv2d")
 
 
-def shipped_recipe(name: str, folder: Path = Path(__file__).parent) -> Path:
-    """The YAML file of a recipe that comes with the package, such as "small".
-
-    Args:
-        name: of the recipe.
-        folder: of the task, where its `recipes` lie.
-
-    Raises:
-        InputError: there is none of that name.
-    """
-    shipped = {path.stem: path for path in sorted((folder / "recipes").glob("*.yaml"))}
-    if name not in shipped:
-        raise InputError(f"recipe must be one of {', '.join(shipped)}, not {name!r}")
-    return shipped[name]
+def shipped_recipe(name: str) -> Path:
+    """The YAML file of a recipe that comes with the package, see `limbeck.training.recipes.shipped_recipe`."""
+    return shared.shipped_recipe(name, Path(__file__).parent)
 
 
 def read_recipe(path: Path, kind: type[Recipe] = ReidRecipe) -> Recipe:  # type: ignore[assignment]
-    """The recipe of a YAML file; what it does not name is as by default.
-
-    Raises:
-        InputError: it cannot be read, or a value is unknown or does not fit.
-    """
-    try:
-        return kind.from_dict(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: not a recipe ({first_line(error)})") from None
-
-
-def _read(kind: Callable[..., Any], group: str, values: Mapping[str, Any]) -> Any:
-    def current(name: str) -> str:
-        return RENAMED.get(f"{group}.{name}", f"{group}.{name}").removeprefix(f"{group}.")
-
-    return kind(**{current(name): tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    """The recipe of a YAML file, see `limbeck.training.recipes.read_recipe`."""
+    return shared.read_recipe(path, kind)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,18 +11,17 @@ from numpy.typing import NDArray
 
 from limbeck.devices import check_device
 from limbeck.errors import InputError
-from limbeck.files import MODEL
-from limbeck.images.cache import decoded_images
+from limbeck.images.runs import decoded_pictures
 from limbeck.reid.dataset import ReidDataset
 from limbeck.reid.embedding import represent
 from limbeck.reid.network import ReidNetwork
 from limbeck.reid.recipe import DataSettings, PeopleRecipe, ReidRecipe
 from limbeck.reid.sets import reid_set
 from limbeck.reid.unsupervised.recipe import UnsupervisedRecipe
-from limbeck.reporting.progress import Progress, progress_bar
+from limbeck.reporting.progress import Progress
 from limbeck.tensorfiles import read_description, read_tensors
+from limbeck.training.runs import model_file
 
-PICTURES = "pictures"
 FORMATS: dict[str, type[PeopleRecipe]] = {
     "limbeck-reid-1": ReidRecipe,
     "limbeck-reid-unsupervised-1": UnsupervisedRecipe,
@@ -72,12 +69,8 @@ def decoded(people: ReidDataset, settings: DataSettings, cache: Path) -> tuple[N
 
     Unreadable pictures that the recipe lets pass are warned of.
     """
-    options: dict[str, Any] = {"size": (settings.height, settings.width), "skip_corrupt": settings.skip_corrupt}
-    with progress_bar("pictures") as advance:
-        found = decoded_images(people.root, people.path, cache, progress=advance, **options)
-    if found.corrupt:
-        warnings.warn(f"{len(found.corrupt)} pictures are left out (first: {found.corrupt[0]})", stacklevel=2)
-    return found.images, found.rows
+    size = settings.height, settings.width
+    return decoded_pictures(people.root, people.path, cache, size=size, skip_corrupt=settings.skip_corrupt)
 
 
 def load_run(run: Path, *, device: str = "cpu") -> ReidModel:
@@ -86,7 +79,7 @@ def load_run(run: Path, *, device: str = "cpu") -> ReidModel:
     Raises:
         InputError: there is none, it is damaged, or it is something else.
     """
-    file, place = _model_file(run), check_device(device)
+    file, place = _file(run), check_device(device)
     recipe = recipe_of(run)
     form = next(form for form, kind in FORMATS.items() if isinstance(recipe, kind))
     description, tensors = read_tensors(file, format=form, what="re-identification model", device=device)
@@ -105,7 +98,7 @@ def recipe_of(run: Path) -> PeopleRecipe:
     Raises:
         InputError: there is none, or it is something else.
     """
-    file = _model_file(run)
+    file = _file(run)
     description = read_description(file)
     try:
         return FORMATS[description["format"]].from_dict(description["recipe"])
@@ -113,8 +106,5 @@ def recipe_of(run: Path) -> PeopleRecipe:
         raise InputError(f"{file}: not a re-identification model of this version") from None
 
 
-def _model_file(run: Path) -> Path:
-    file = run / MODEL if run.is_dir() else run
-    if run.is_dir() and not file.is_file():
-        raise InputError(f"{run}: holds no {MODEL}; let `limbeck train reid --out {run}` end first")
-    return file
+def _file(run: Path) -> Path:
+    return model_file(run, "train reid")

@@ -16,8 +16,8 @@ from PIL import Image
 
 from limbeck.errors import InputError
 from limbeck.images.decoding import read_image, try_image
+from limbeck.images.listing import IMAGE_SUFFIXES
 from limbeck.modalities import INFRARED, MODALITIES, VISIBLE
-from limbeck.reid.dataset import IMAGE_SUFFIXES
 from limbeck.reid.embedding import Feature, search_feature
 from limbeck.reid.runs import ReidModel
 from limbeck.reporting.html import Page

@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
+from limbeck.images.sampling import held_out_classes
 from limbeck.reid.dataset import ReidDataset
 from limbeck.reid.recipe import DataSettings
-from limbeck.training import generator
-
-_HELD_OUT = 4  # first entry of the key that draws held-out people
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +50,7 @@ def split_identities(people: ReidDataset, settings: DataSettings, seed: int, *, 
         return IdentitySplit(members, members[:0])
     if settings.held_out >= len(identities):
         raise InputError(f"data.held_out must be below the {len(identities)} people there are, not {settings.held_out}")
-    kept_apart = generator(seed, _HELD_OUT).permutation(identities)[: settings.held_out]
+    kept_apart = held_out_classes(identities, settings.held_out, seed)
     apart = np.isin(people.identity[members], kept_apart)
     return IdentitySplit(members[~apart], members[apart])
 

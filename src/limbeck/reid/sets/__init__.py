@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from limbeck.errors import InputError
-from limbeck.registry import entries
+from limbeck.registry import members
 from limbeck.reid.dataset import ReidDataset
 
 
@@ -41,8 +40,7 @@ class ReidSet:
 
 def reid_sets() -> dict[str, ReidSet]:
     """All sets by name: those of this package, and registered ones."""
-    own = [importlib.import_module(f"{__name__}.{module.name}").SET for module in pkgutil.iter_modules(__path__)]
-    return {one.name: one for one in (*own, *entries(ReidSet).values())}
+    return members(ReidSet, sys.modules[__name__])
 
 
 def reid_set(name: str) -> ReidSet:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from limbeck.errors import InputError
+from limbeck.images.listing import IMAGE_SUFFIXES, is_picture
 from limbeck.modalities import MODALITIES
-from limbeck.reid.dataset import IMAGE_SUFFIXES, ReidDataset
+from limbeck.reid.dataset import ReidDataset
 from limbeck.reid.sets import ReidSet
 
 UNKNOWN = -1
@@ -28,11 +29,7 @@ def load_folder(root: Path) -> ReidDataset:
     for code, word in enumerate(MODALITIES):
         if not (root / word).is_dir():
             raise InputError(f"{root}: there must be a folder {word}/ with the {word} pictures in it")
-        found = sorted(
-            file.relative_to(root).as_posix()
-            for file in (root / word).rglob("*")
-            if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
-        )
+        found = sorted(file.relative_to(root).as_posix() for file in (root / word).rglob("*") if is_picture(file))
         if not found:
             raise InputError(f"{root / word}: there is no picture ({', '.join(sorted(IMAGE_SUFFIXES))})")
         paths += found

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from limbeck.errors import InputError
+from limbeck.images.listing import listed, strays
 from limbeck.modalities import INFRARED, VISIBLE
-from limbeck.reid.dataset import Picture, ReidDataset, assemble, listed, read_identities, read_list, strays
+from limbeck.reid.dataset import Picture, ReidDataset, assemble, read_identities, read_list
 from limbeck.reid.sets import ReidSet
 
 CAMERAS = range(1, 10)

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from limbeck.errors import InputError
+from limbeck.images.listing import listed, strays
 from limbeck.modalities import INFRARED, VISIBLE
-from limbeck.reid.dataset import Picture, ReidDataset, assemble, listed, read_list, strays
+from limbeck.reid.dataset import Picture, ReidDataset, assemble, read_list
 from limbeck.reid.sets import ReidSet
 
 SPLITS = ("train", "test")

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from limbeck.errors import InputError
+from limbeck.images.listing import listed, strays
 from limbeck.modalities import INFRARED, VISIBLE
-from limbeck.reid.dataset import Picture, ReidDataset, assemble, listed, read_identities, strays
+from limbeck.reid.dataset import Picture, ReidDataset, assemble, read_identities
 from limbeck.reid.sets import ReidSet
 from limbeck.retrieval.permutations import read_permutations
 

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 from limbeck.errors import InputError
 from limbeck.reid.recipe import Asked, DataSettings, NetworkSettings, PeopleRecipe
-from limbeck.reid.recipe import shipped_recipe as shipped_in
 from limbeck.settings import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Range, Share, check_settings
 from limbeck.training import TrainingSettings
+from limbeck.training import recipes as shared
 
 
 @dataclass(frozen=True)
@@ -171,5 +171,5 @@ class UnsupervisedRecipe(PeopleRecipe):
 
 
 def shipped_recipe(name: str) -> Path:
-    """The YAML file of a recipe that comes with the package, see `limbeck.reid.recipe.shipped_recipe`."""
-    return shipped_in(name, Path(__file__).parent)
+    """The YAML file of a recipe that comes with the package, see `limbeck.training.recipes.shipped_recipe`."""
+    return shared.shipped_recipe(name, Path(__file__).parent)

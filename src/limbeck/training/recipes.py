@@ -1,0 +1,85 @@
+"""Recipes: frozen dataclasses of groups of settings, to and from plain values and YAML files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar, cast
+
+import yaml
+
+from limbeck.errors import InputError
+from limbeck.files import first_line
+
+
+class Recipe:
+    """What every recipe can do; a frozen dataclass whose fields are groups of settings inherits it.
+
+    Not a dataclass itself: the library that reads the flags takes the fields of the recipe for its flags.
+
+    Attributes:
+        renamed: names of settings, "group.setting", in files of earlier versions -> their current names.
+    """
+
+    renamed: ClassVar[Mapping[str, str]] = {}
+
+    def to_dict(self) -> dict[str, Any]:
+        """As nested plain values, for JSON."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The recipe of `to_dict`'s values, of this version or an earlier one (`renamed`); lists become tuples.
+
+        Raises:
+            InputError: a value is unknown or does not fit.
+        """
+        groups = {
+            one.name: cast(Callable[..., Any], one.default_factory)
+            for one in fields(cls)  # type: ignore[arg-type]
+        }
+        try:
+            return cls(**{name: cls._group(groups[name], name, held) for name, held in values.items()})
+        except (TypeError, KeyError) as error:
+            raise InputError(f"the recipe is not of this version ({error})") from None
+
+    @classmethod
+    def _group(cls, kind: Callable[..., Any], group: str, values: Mapping[str, Any]) -> Any:
+        def current(name: str) -> str:
+            return cls.renamed.get(f"{group}.{name}", f"{group}.{name}").removeprefix(f"{group}.")
+
+        return kind(
+            **{current(name): tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        )
+
+
+AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
+
+
+def shipped_recipe(name: str, folder: Path) -> Path:
+    """The YAML file of a recipe that comes with the package, such as "small".
+
+    Args:
+        name: of the recipe.
+        folder: of the task, where its `recipes` lie.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    shipped = {path.stem: path for path in sorted((folder / "recipes").glob("*.yaml"))}
+    if name not in shipped:
+        raise InputError(f"recipe must be one of {', '.join(shipped)}, not {name!r}")
+    return shipped[name]
+
+
+def read_recipe(path: Path, kind: type[AnyRecipe]) -> AnyRecipe:
+    """The recipe of a YAML file; what it does not name is as by default.
+
+    Raises:
+        InputError: it cannot be read, or a value is unknown or does not fit.
+    """
+    try:
+        return kind.from_dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: not a recipe ({first_line(error)})") from None

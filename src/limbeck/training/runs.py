@@ -1,0 +1,137 @@
+"""Training by a recipe into a run folder, and finding the model in one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import torch
+
+from limbeck.errors import InputError
+from limbeck.files import MODEL
+from limbeck.reporting.console import quiet
+from limbeck.training.checkpoints import refuse_other
+from limbeck.training.distributed import from_main, is_main, process_group, world_size
+from limbeck.training.loop import CHECKPOINTS, Fitted, Task, fit
+from limbeck.training.settings import TrainingSettings, resume_fingerprint
+
+logger = logging.getLogger(__name__)
+
+
+class PictureTask(Task[Any], Protocol):
+    """A task on pictures."""
+
+    initialization: list[str]
+
+    def summary(self) -> Iterator[str]:
+        """Lines to print before the training begins."""
+
+
+Made = TypeVar("Made", bound=PictureTask)
+
+
+def train_folder(
+    make: Callable[[torch.device, bool], Made],
+    settings: TrainingSettings,
+    folder: Path,
+    fingerprint: Mapping[str, Any],
+    *,
+    device: str = "cpu",
+    renamed: Mapping[str, str] | None = None,
+    content: Callable[[Made], Mapping[str, Any]],
+    description: Callable[[Made], Mapping[str, Any]],
+    resolved: str = "",
+) -> Fitted:
+    """Train a task in a folder, or go on with a training there; under torchrun, in all processes.
+
+    Args:
+        make: called with the device and whether a training goes on, makes the task. The first process makes its own
+            alone, before the others: it decodes pictures and fetches weights for all.
+        settings: of the loop.
+        folder: of the run; see `limbeck.training.fit`.
+        fingerprint: what decides the result, as far as it is known before the task is made.
+        device: where to train; under torchrun each process takes its own.
+        renamed: of `fit`.
+        content: what else decides the result, such as a digest of the set.
+        description: of the model file.
+        resolved: the recipe and all other options as YAML, to be readable with the run; empty: none is written.
+
+    Raises:
+        InputError: the task cannot be made, a checkpoint is of another recipe, or the loss diverges.
+        OSError: the folder cannot be written.
+    """
+    with process_group(device) as place:
+        known = {**fingerprint, "training": resume_fingerprint(settings)}
+        resuming = refuse_other(folder, folder / CHECKPOINTS, known, renamed=renamed)
+        task = _first_alone(lambda: make(place, resuming), place)
+        if is_main():
+            _inform(task)
+        return fit(
+            task,
+            settings,
+            folder,
+            device=place,
+            fingerprint={**fingerprint, **content(task)},
+            renamed=renamed,
+            description=description(task),
+            texts={"recipe.yaml": resolved} if resolved else {},
+        )
+
+
+def _first_alone(make: Callable[[], Made], device: torch.device) -> Made:
+    """The task, in every process; the first one makes it before the others, which fail as it does."""
+    task, error = None, ""
+    if is_main():
+        try:
+            task = make()
+        except (InputError, OSError) as caught:
+            if world_size() == 1:
+                raise
+            error = " ".join(str(caught).split())
+    shared = from_main({"error": error}, device)
+    if shared["error"]:
+        raise InputError(shared["error"])
+    if task is not None:
+        return task
+    with quiet():
+        return make()
+
+
+def recipe_fingerprint(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a recipe of pictures may not change when a training goes on: everything but where things lie.
+
+    Args:
+        values: of `Recipe.to_dict`, with the groups "data", "network" and "training".
+    """
+    groups = {group: dict(entries) for group, entries in values.items()}
+    del groups["training"]  # the loop knows which of its settings matter
+    for name in ("root", "cache"):
+        del groups["data"][name]
+    if Path(groups["network"]["weights"]).suffix:  # a file: what was in it is in the checkpoint
+        groups["network"]["weights"] = "a file"
+    return {f"{group}.{name}": value for group, entries in groups.items() for name, value in entries.items()}
+
+
+def model_file(run: Path, verb: str) -> Path:
+    """The model file of a run folder; a file is taken for one.
+
+    Args:
+        run: a folder or a file.
+        verb: of the command that trains such models, for the message.
+
+    Raises:
+        InputError: the folder holds none.
+    """
+    file = run / MODEL if run.is_dir() else run
+    if run.is_dir() and not file.is_file():
+        raise InputError(f"{run}: holds no {MODEL}; let `limbeck {verb} --out {run}` end first")
+    return file
+
+
+def _inform(task: PictureTask) -> None:
+    for line in (*task.initialization, *task.summary()):
+        logger.info("%s", line)
+    parameters = sum(parameter.numel() for parameter in task.network.parameters())
+    logger.info("%d steps an epoch, %s parameters", task.steps_per_epoch, f"{parameters:,}")
