@@ -15,6 +15,8 @@ class Reference(NamedTuple):
     average_precision: float
     inverse_negative_penalty: float
     matches: int
+    r_precision: float
+    average_precision_at_r: float
 
 
 def ranked_list(
@@ -42,10 +44,15 @@ def rank_one(seen: list[int], identity: int, *, unique_identity: bool) -> Refere
     """Figures of one ranked list."""
     positions = [position + 1 for position, other in enumerate(seen) if other == identity]
     if not positions:
-        return Reference(0, float("nan"), float("nan"), 0)
+        return Reference(0, *[float("nan")] * 2, 0, *[float("nan")] * 2)
     precision = sum((k + 1) / position for k, position in enumerate(positions)) / len(positions)
     once = list(dict.fromkeys(seen)) if unique_identity else seen
-    return Reference(once.index(identity) + 1, precision, len(positions) / positions[-1], len(positions))
+    count = len(positions)
+    head = [other == identity for other in seen[:count]]
+    at_r = sum(sum(head[: place + 1]) / (place + 1) for place in range(count) if head[place]) / count
+    return Reference(
+        once.index(identity) + 1, precision, count / positions[-1], count, float(np.mean(head)), float(at_r)
+    )
 
 
 def rank_all(

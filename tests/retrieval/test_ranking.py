@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def draw(seed: int, queries: int, gallery: int, identities: int, levels: int | N
 def assert_equal(ranks: Ranks, reference: list) -> None:
     assert ranks.first.tolist() == [one.first for one in reference]
     assert ranks.matches.tolist() == [one.matches for one in reference]
-    for name in ("average_precision", "inverse_negative_penalty"):
+    for name in ("average_precision", "inverse_negative_penalty", "r_precision", "average_precision_at_r"):
         expected = [getattr(one, name) for one in reference]
         np.testing.assert_allclose(getattr(ranks, name), expected, rtol=0, atol=1e-12, equal_nan=True)
 
@@ -55,7 +56,7 @@ def test_is_the_same_for_any_number_of_threads_and_any_cut() -> None:
         ranker.rank(similarity[part], Labels(query.identity[part], query.place[part]), threads=3)
         for part in (slice(0, 1), slice(1, 30), slice(30, 31))
     ]
-    for name in ("first", "average_precision", "inverse_negative_penalty", "matches"):
+    for name in (one.name for one in fields(Ranks)):
         np.testing.assert_array_equal(getattr(Ranks.join(parts), name), getattr(whole, name))
 
 

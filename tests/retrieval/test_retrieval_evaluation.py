@@ -233,13 +233,14 @@ def test_progress_ends_at_all() -> None:
 
 
 def test_cmc_by_hand() -> None:
-    ranks = Ranks(np.array([1, 2, 2, 0, 70]), np.full(5, 0.5), np.full(5, 0.25), np.array([1, 1, 1, 0, 1]))
+    half = np.full(5, 0.5)
+    ranks = Ranks(np.array([1, 2, 2, 0, 70]), half, half / 2, np.array([1, 1, 1, 0, 1]), half, half)
     figures = summarise(ranks)
     assert [figures.rank(k) for k in (1, 2, 50)] == [0.25, 0.75, 0.75]
     assert (figures.queries, figures.unmatched) == (4, 1)
     with pytest.raises(ValueError, match="from 1 to 50"):
         figures.rank(51)
-    nothing = summarise(Ranks(np.array([0]), np.array([np.nan]), np.array([np.nan]), np.array([0])))
+    nothing = summarise(Ranks.unmatched(1))
     assert math.isnan(nothing.rank(1))
 
 

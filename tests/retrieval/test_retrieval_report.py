@@ -272,7 +272,7 @@ def test_the_queries_shown_are_one_of_each_group_by_precision() -> None:
     precision = np.random.default_rng(0).permutation(100) / 100 + 0.01
     precision[:10] = np.nan
     matches = np.isfinite(precision).astype(np.int64)
-    ranks = Ranks(matches, precision, precision, matches)
+    ranks = Ranks(matches, precision, precision, matches, precision, precision)
     order = np.argsort(precision)[:90]
     for seed in range(5):
         chosen = choose_queries(ranks, count=9, seed=seed)
@@ -280,7 +280,7 @@ def test_the_queries_shown_are_one_of_each_group_by_precision() -> None:
         np.testing.assert_array_equal(chosen, choose_queries(ranks, count=9, seed=seed))
     assert len({choose_queries(ranks, seed=seed).tobytes() for seed in range(5)}) > 1
     assert len(choose_queries(ranks, count=1000)) == 90
-    assert len(choose_queries(Ranks(*(np.zeros(3, np.int64),) * 4))) == 0
+    assert len(choose_queries(Ranks(*(np.zeros(3, np.int64),) * 6))) == 0
     with pytest.raises(InputError, match="at least 1"):
         choose_queries(ranks, count=0)
 

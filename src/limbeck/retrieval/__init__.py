@@ -3,19 +3,37 @@
 from limbeck.retrieval.evaluation import Evaluation, evaluate
 from limbeck.retrieval.features import Features, load_features, save_features
 from limbeck.retrieval.metrics import Metrics, summarise
-from limbeck.retrieval.protocols import LLCM, SYSU, CrossModal, Market, Protocol, RegDB, named_protocols
+from limbeck.retrieval.protocols import (
+    CUB,
+    LLCM,
+    SOP,
+    SYSU,
+    Cars,
+    CrossModal,
+    InShop,
+    LeaveOneOut,
+    Market,
+    Protocol,
+    RegDB,
+    named_protocols,
+)
 from limbeck.retrieval.ranking import Labels, Ranker, Ranks
 from limbeck.retrieval.reranking import k_reciprocal
 from limbeck.retrieval.similarity import similarities
 from limbeck.retrieval.top_k import RankedList, ranked_lists
 
 __all__ = [
+    "CUB",
     "LLCM",
+    "SOP",
     "SYSU",
+    "Cars",
     "CrossModal",
     "Evaluation",
     "Features",
+    "InShop",
     "Labels",
+    "LeaveOneOut",
     "Market",
     "Metrics",
     "Protocol",

@@ -15,7 +15,7 @@ from limbeck.errors import InputError
 from limbeck.reporting.progress import Progress
 from limbeck.reporting.statistics import Estimate
 from limbeck.retrieval.features import Features
-from limbeck.retrieval.metrics import Metrics, summarise
+from limbeck.retrieval.metrics import FIGURES, LONGEST_CMC, Figure, Metrics, summarise
 from limbeck.retrieval.protocols import Protocol, Trial
 from limbeck.retrieval.ranking import Labels, Ranker, Ranks
 from limbeck.retrieval.reranking import KReciprocal, check_reranking, k_reciprocal
@@ -36,6 +36,8 @@ class Evaluation:
         models: the number of the features that each trial is of, from 0: features are those of one model.
         not_asked: of each trial, items that would be queries if their identity were not negative.
         dropped: of each trial, junk that the protocol dropped from its gallery.
+        recalls: the protocol's K of Recall@K.
+        shown: which figures are customary beside them, of `FIGURES`.
 
     Its estimates are on two levels. Where the features of several models were given, the figures of each are averaged
     over its galleries first, and spread and standard error are those between models. The galleries of one model share
@@ -52,6 +54,8 @@ class Evaluation:
     models: list[int]
     not_asked: list[int]
     dropped: list[int]
+    recalls: tuple[int, ...]
+    shown: tuple[Figure, ...]
 
     @property
     def spread_over(self) -> Literal["models", "galleries", "nothing"]:
@@ -61,16 +65,32 @@ class Evaluation:
         return "galleries" if len(self.models) > 1 else "nothing"
 
     def cmc(self, k: int) -> Estimate:
-        """CMC at rank k."""
+        """CMC at rank k, which is also Recall@k."""
         return Estimate.from_groups([trial.rank(k) for trial in self.trials], self.models)
+
+    def figure(self, name: Figure) -> Estimate:
+        """One of `FIGURES`."""
+        return Estimate.from_groups(self.values(name), self.models)
+
+    def values(self, name: Figure) -> list[float]:
+        """One of `FIGURES`, of every trial."""
+        return [getattr(trial, FIGURES[name]) for trial in self.trials]
 
     @property
     def mean_average_precision(self) -> Estimate:
-        return Estimate.from_groups([trial.mean_average_precision for trial in self.trials], self.models)
+        return self.figure("mAP")
 
     @property
     def mean_inverse_negative_penalty(self) -> Estimate:
-        return Estimate.from_groups([trial.mean_inverse_negative_penalty for trial in self.trials], self.models)
+        return self.figure("mINP")
+
+    @property
+    def r_precision(self) -> Estimate:
+        return self.figure("R-precision")
+
+    @property
+    def mean_average_precision_at_r(self) -> Estimate:
+        return self.figure("MAP@R")
 
 
 def evaluate(
@@ -258,7 +278,7 @@ def _rerank(
 def _gathered(plans: Sequence[_Plan], suffix: str) -> Evaluation:
     protocol = plans[0].protocol
     ranks = [Ranks.join(parts) for plan in plans for parts in plan.parts]
-    trials = [summarise(one) for one in ranks]
+    trials = [summarise(one, longest=max(LONGEST_CMC, *protocol.recalls)) for one in ranks]
     if not any(trial.queries for trial in trials):
         raise InputError(
             f"the protocol {protocol.name} finds no query with a match in its gallery; look at identity and modality"
@@ -273,4 +293,6 @@ def _gathered(plans: Sequence[_Plan], suffix: str) -> Evaluation:
         models=[number for number, plan in enumerate(plans) for _ in plan.trials],
         not_asked=[trial.not_asked for plan in plans for trial in plan.trials],
         dropped=[trial.dropped for plan in plans for trial in plan.trials],
+        recalls=protocol.recalls,
+        shown=protocol.shown,
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from limbeck.errors import InputError
 from limbeck.modalities import INFRARED, MODALITIES, VISIBLE
 from limbeck.retrieval.features import Features
+from limbeck.retrieval.metrics import Figure
 from limbeck.retrieval.ranking import Removal
 
 Direction = Literal["v2i", "i2v"]
@@ -51,10 +52,14 @@ class Protocol(ABC):
     Attributes:
         removal: which items of the gallery a query does not see (see `Ranker`).
         unique_identity: whether CMC counts identities instead of pictures.
+        recalls: the K whose Recall@K (CMC at K) is customary.
+        shown: which other figures are.
     """
 
     removal: ClassVar[Removal] = "none"
     unique_identity: ClassVar[bool] = False
+    recalls: ClassVar[tuple[int, ...]] = (1, 5, 10, 20)
+    shown: ClassVar[tuple[Figure, ...]] = ("mAP", "mINP")
 
     @property
     @abstractmethod
@@ -290,6 +295,91 @@ class Market(Protocol):
         return [_checked(trial, features, self.name, marked)]
 
 
+@dataclass(frozen=True)
+class LeaveOneOut(Protocol):
+    """Deep metric learning: every item searches all the others.
+
+    An item never finds itself, by its index: an equal copy of it, a picture that a set holds twice, stays in the
+    gallery. (Implementations that drop the first neighbour instead drop the copy.) Items whose class has no other item
+    have no match; they are left out of every figure, counted as unmatched, and searched.
+
+    Source: Oh Song et al. 2016, §5 for Recall@K; Musgrave et al. 2020, §2.2 for R-precision and MAP@R.
+    """
+
+    family: ClassVar[str] = "leave-one-out"
+    removal: ClassVar[Removal] = "place"
+    recalls: ClassVar[tuple[int, ...]] = (1, 2, 4, 8)
+    shown: ClassVar[tuple[Figure, ...]] = ("R-precision", "MAP@R")
+
+    @property
+    def name(self) -> str:
+        return self.family
+
+    @property
+    def rules(self) -> str:
+        return f"each item searches all others, itself removed by index; {_LEFT_OUT}"
+
+    def trials(self, features: Features) -> list[Trial]:
+        queries, unknown = _known_people(features, np.ones(len(features), np.bool_))
+        return [_checked(Trial(queries, np.arange(len(features)), unknown), features, self.name, "identity")]
+
+    def places(self, features: Features) -> NDArray[np.int64]:
+        return np.arange(len(features))
+
+
+@dataclass(frozen=True)
+class CUB(LeaveOneOut):
+    """CUB-200-2011 without its training classes: the pictures of classes 101 to 200 search one another."""
+
+    family: ClassVar[str] = "cub"
+    recalls: ClassVar[tuple[int, ...]] = (1, 2, 4, 8, 16, 32)
+
+
+@dataclass(frozen=True)
+class Cars(LeaveOneOut):
+    """Cars196 without its training classes: the pictures of classes 99 to 196 search one another."""
+
+    family: ClassVar[str] = "cars"
+    recalls: ClassVar[tuple[int, ...]] = (1, 2, 4, 8, 16, 32)
+
+
+@dataclass(frozen=True)
+class SOP(LeaveOneOut):
+    """Stanford Online Products: the pictures of its test classes search one another."""
+
+    family: ClassVar[str] = "sop"
+    recalls: ClassVar[tuple[int, ...]] = (1, 10, 100, 1000)
+
+
+@dataclass(frozen=True)
+class InShop(Protocol):
+    """In-Shop Clothes Retrieval: queries search a gallery of other pictures, without further rules.
+
+    Source: Liu et al. 2016 (DeepFashion), §5.2.
+    """
+
+    recalls: ClassVar[tuple[int, ...]] = (1, 10, 20, 30, 40, 50)
+    shown: ClassVar[tuple[Figure, ...]] = ("R-precision", "MAP@R")
+
+    @property
+    def name(self) -> str:
+        return "inshop"
+
+    @property
+    def rules(self) -> str:
+        return f"queries search the gallery, nothing removed; {_LEFT_OUT}"
+
+    def trials(self, features: Features) -> list[Trial]:
+        if features.query is None:
+            raise InputError(
+                f"{features.origin}: the protocol {self.name} needs 'query', which marks the queries, and there is none"
+            )
+        queries, unknown = _known_people(features, features.query)
+        trial = Trial(queries, np.flatnonzero(~features.query), unknown)
+        marked = f"'query', which marks {int(features.query.sum())} of {len(features)} items"
+        return [_checked(trial, features, self.name, marked)]
+
+
 def named_protocols(name: str, *, permutations: Permutations | None = None) -> list[Protocol]:
     """The protocols of that name, or of all names that begin with it: "sysu-all" is both numbers of shots.
 
@@ -330,6 +420,11 @@ def _known(permutations: Permutations | None) -> dict[str, Protocol]:
         Market(),
         CrossModal("v2i"),
         CrossModal("i2v"),
+        CUB(),
+        Cars(),
+        SOP(),
+        InShop(),
+        LeaveOneOut(),
     )
     return {protocol.name: protocol for protocol in protocols}
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -58,27 +58,41 @@ class Ranks:
         average_precision: (queries,) in (0, 1]; NaN where there is no match.
         inverse_negative_penalty: (queries,) matches over the rank of the last one, in (0, 1]; NaN where there is none.
         matches: (queries,) how many there are.
+        r_precision: (queries,) share of matches among the first `matches` items, in [0, 1]; NaN where there is none.
+        average_precision_at_r: (queries,) average precision of these items alone, in [0, 1]; NaN where there is none.
     """
 
     first: NDArray[np.int64]
     average_precision: NDArray[np.float64]
     inverse_negative_penalty: NDArray[np.float64]
     matches: NDArray[np.int64]
+    r_precision: NDArray[np.float64]
+    average_precision_at_r: NDArray[np.float64]
 
     @staticmethod
     def join(parts: list[Ranks]) -> Ranks:
         """The ranks of several batches of queries, one after the other."""
+        return Ranks(*(np.concatenate([getattr(part, name) for part in parts]) for name in _NAMES))
+
+    @staticmethod
+    def unmatched(queries: int) -> Ranks:
+        """Those of so many queries without a match."""
         return Ranks(
-            np.concatenate([part.first for part in parts]),
-            np.concatenate([part.average_precision for part in parts]),
-            np.concatenate([part.inverse_negative_penalty for part in parts]),
-            np.concatenate([part.matches for part in parts]),
+            np.zeros(queries, np.int64),
+            np.full(queries, np.nan),
+            np.full(queries, np.nan),
+            np.zeros(queries, np.int64),
+            np.full(queries, np.nan),
+            np.full(queries, np.nan),
         )
 
     def replace(self, rows: NDArray[np.int64], others: Ranks) -> None:
         """Put the ranks of other queries where these stand."""
-        for name in ("first", "average_precision", "inverse_negative_penalty", "matches"):
+        for name in _NAMES:
             getattr(self, name)[rows] = getattr(others, name)
+
+
+_NAMES = tuple(one.name for one in fields(Ranks))
 
 
 class Ranker:
@@ -87,7 +101,8 @@ class Ranker:
     For a query with :math:`m` matches at ranks :math:`r_0 < r_1 < \dots < r_{m-1}` (from 1) in the gallery without the
     removed items:
 
-    .. math:: AP = \frac1m \sum_{k=0}^{m-1} \frac{k + 1}{r_k}, \qquad INP = \frac{m}{r_{m-1}}
+    .. math:: AP = \frac1m \sum_{k=0}^{m-1} \frac{k + 1}{r_k}, \qquad INP = \frac{m}{r_{m-1}}, \qquad
+        P@R = \frac1m \sum_{r_k \le m} 1, \qquad AP@R = \frac1m \sum_{r_k \le m} \frac{k + 1}{r_k}
 
     The rank of the best match, which CMC counts, is :math:`r_0`, or with `unique_identity` one more than the number of
     other *identities* that have an item before it.
@@ -104,7 +119,7 @@ class Ranker:
         ValueError: the labels do not fit together, or a rule needs places and there are none.
 
     Source: Wu et al. 2017 for the rules of SYSU-MM01, Zheng et al. 2015 for those of Market-1501, Ye et al. 2021,
-    §3.5, for INP.
+    §3.5, for INP; Musgrave et al. 2020, §2.2, for R-precision and MAP@R.
 
     Example:
         >>> import numpy as np
@@ -210,7 +225,7 @@ class Ranker:
         threads: int,
     ) -> tuple[Ranks, NDArray[np.bool_]]:
         rows = len(codes)
-        result = Ranks(np.zeros(rows, np.int64), np.full(rows, np.nan), np.full(rows, np.nan), np.zeros(rows, np.int64))
+        result = Ranks.unmatched(rows)
         close = np.zeros(rows, np.bool_)
         columns = np.arange(len(self.codes)) if self.columns is None else self.columns
 
@@ -231,6 +246,8 @@ class Ranker:
                 result.average_precision[part],
                 result.inverse_negative_penalty[part],
                 result.matches[part],
+                result.r_precision[part],
+                result.average_precision_at_r[part],
                 close[part],
             )
 
@@ -280,8 +297,8 @@ class Ranker:
                 self.unique_identity,
                 within=bool((near >= 0).any()),
             )
-            first, precision, penalty, matches, beside = (one.cpu().numpy() for one in found)
-            ranks.append(Ranks(first, precision, penalty, matches))
+            *held_ranks, beside = (one.cpu().numpy() for one in found)
+            ranks.append(Ranks(*held_ranks))
             close.append(beside)
         return Ranks.join(ranks), np.concatenate(close)
 
@@ -303,9 +320,11 @@ def _rank_rows(
     average_precision: NDArray[np.float64],
     inverse_negative_penalty: NDArray[np.float64],
     matches: NDArray[np.int64],
+    r_precision: NDArray[np.float64],
+    precision_at_r: NDArray[np.float64],
     close: NDArray[np.bool_],
 ) -> bool:
-    """Fill the last five arrays, one row per query; False if a similarity is NaN."""
+    """Fill the last seven arrays, one row per query; False if a similarity is NaN."""
     scores = np.empty(len(codes), similarity.dtype)  # of the matches, best first
     order = np.empty(len(codes), np.int64)  # their positions in the gallery
     counts = np.zeros(len(codes) + 1, np.int64)  # other items with exactly k matches before them
@@ -332,12 +351,18 @@ def _rank_rows(
         if found == 0:
             continue
         passed, precision = 0, 0.0
+        hits, at_r = 0, 0.0
         for k in range(found):
             passed += counts[k]
             precision += (k + 1) / (passed + k + 1)
+            if passed + k + 1 <= found:
+                hits += 1
+                at_r = precision
         first[query] = 1 + (identities if unique_identity else counts[0])
         average_precision[query] = precision / found
         inverse_negative_penalty[query] = found / (passed + found)
+        r_precision[query] = hits / found
+        precision_at_r[query] = at_r / found
     return True
 
 
@@ -408,8 +433,8 @@ class _Gallery(NamedTuple):
 
 def _rank_rows_on_device(
     similarity: Tensor, query: _Queries, gallery: _Gallery, removal: Removal, unique_identity: bool, *, within: bool
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """`_rank_rows` in operations on whole tensors; (first, average precision, INP, matches, close), each (queries,).
+) -> tuple[Tensor, ...]:
+    """`_rank_rows` in operations on whole tensors; the fields of `Ranks`, then close, each (queries,).
 
     What is as large as the similarities is dropped as soon as it can be: `_ITEM_BYTES` bounds their sum.
     """
@@ -428,7 +453,7 @@ def _rank_rows_on_device(
     nothing = torch.zeros(rows, dtype=torch.bool, device=device)
     if most == 0 or int(matches.max()) == 0:
         unknown = torch.full((rows,), torch.nan, dtype=torch.float64, device=device)
-        return torch.zeros_like(matches), unknown, unknown, matches, nothing
+        return torch.zeros_like(matches), unknown, unknown, matches, unknown, unknown, nothing
     other = query.codes.unsqueeze(1) != gallery.codes
     if removal == "place":
         other &= query.places.unsqueeze(1) != gallery.places
@@ -442,11 +467,16 @@ def _rank_rows_on_device(
     k = torch.arange(most, device=device)
     rank = counts[:, :most].cumsum(dim=1) + k + 1
     real = k < matches.unsqueeze(1)
-    precision = torch.where(real, (k + 1).double() / rank, 0.0).sum(dim=1) / matches
+    share = torch.where(real, (k + 1).double() / rank, 0.0)
+    precision = share.sum(dim=1) / matches
+    within_r = real & (rank <= matches.unsqueeze(1))
+    r_precision = within_r.sum(dim=1).double() / matches
+    precision_at_r = torch.where(within_r, share, 0.0).sum(dim=1) / matches
     last = rank.gather(1, (matches - 1).clamp(min=0).unsqueeze(1)).squeeze(1)
     penalty = torch.where(matches > 0, matches.double() / last, torch.nan)
     before = _identities(ahead == 0, gallery.codes) if unique_identity else counts[:, 0]
-    return torch.where(matches > 0, 1 + before, 0), precision, penalty, matches, close
+    first = torch.where(matches > 0, 1 + before, 0)
+    return first, precision, penalty, matches, r_precision, precision_at_r, close
 
 
 def _sorted_matches(

@@ -25,7 +25,7 @@ from limbeck.retrieval.report.curves import cmc_figure, precision_figure
 from limbeck.retrieval.report.projection import NEIGHBOURS, Map, project, projection_figure
 from limbeck.retrieval.report.queries import trials_of, write_queries
 from limbeck.retrieval.report.sheet import Pictures, ShownQuery, choose_queries, sheet_figure
-from limbeck.retrieval.report.table import HEADINGS, described, evaluations_as_json, table_row
+from limbeck.retrieval.report.table import described, evaluations_as_json, headings, table_rows
 from limbeck.retrieval.reranking import KReciprocal
 from limbeck.retrieval.similarity import Similarity
 from limbeck.retrieval.top_k import ranked_lists
@@ -215,12 +215,12 @@ def _introduce(page: Page, evaluations: Sequence[Evaluation], runs: Sequence[Fea
     held = runs[0]
     size = f"{len(held)} items of {len(np.unique(held.identity[held.identity >= 0]))} identities"
     several = f"; {len(runs)} such sets, each of a model of its own" if len(runs) > 1 else ""
-    page.paragraph(f"Re-identification by {held.feature.shape[1]} features of each of {size}{several}.")
+    page.paragraph(f"Retrieval by {held.feature.shape[1]} features of each of {size}{several}.")
     page.bullets(notes)
     page.heading("Figures")
     page.table(
-        HEADINGS,
-        [table_row(one) for one in evaluations],
+        headings(evaluations),
+        table_rows(evaluations),
         "Per cent: mean ± standard deviation, and in brackets the standard error of the mean; what they are over is "
         "said below. R1: share of queries whose first match stands at rank 1. Queries: those with a match; the "
         "unmatched are left out of every figure.",

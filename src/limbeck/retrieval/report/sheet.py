@@ -60,7 +60,7 @@ def choose_queries(ranks: Ranks, *, count: int = 9, seed: int = 0) -> NDArray[np
         >>> import numpy as np
         >>> precision = np.array([0.9, np.nan, 0.1, 0.5])
         >>> matches = np.isfinite(precision).astype(int)
-        >>> choose_queries(Ranks(matches, precision, precision, matches), count=3).tolist()
+        >>> choose_queries(Ranks(matches, precision, precision, matches, precision, precision), count=3).tolist()
         [2, 3, 0]
     """
     if count < 1:

@@ -9,32 +9,49 @@ from limbeck.reporting.formatting import format_estimate
 from limbeck.reporting.statistics import Estimate, estimate_as_json, finite_or_none
 from limbeck.reporting.tables import format_table
 from limbeck.retrieval.evaluation import Evaluation
+from limbeck.retrieval.metrics import FIGURES, Figure
 
-SHOWN_RANKS = (1, 5, 10, 20)
-HEADINGS = ("protocol", *(f"R{k}" for k in SHOWN_RANKS), "mAP", "mINP", "trials", "queries", "unmatched", "gallery")
+
+def headings(evaluations: Sequence[Evaluation]) -> tuple[str, ...]:
+    """Of the table: the ranks and figures that are customary under any of the protocols."""
+    recalls, shown = _columns(evaluations)
+    return ("protocol", *(f"R{k}" for k in recalls), *shown, "trials", "queries", "unmatched", "gallery")
 
 
 def format_evaluations(evaluations: Sequence[Evaluation], *, width: int = 150) -> str:
     """Mean ± sd and, below it, the standard error in per cent; then each protocol's rules and what the spread is of."""
-    table = format_table(HEADINGS, map(table_row, evaluations), no_wrap=HEADINGS[:1], width=width)
+    table = format_table(headings(evaluations), table_rows(evaluations), no_wrap=("protocol",), width=width)
     lines = [line for line in table.splitlines() if line]
     lines.append("Per cent: mean ± sd (standard error of the mean).")
     lines += described(evaluations)
     return "\n".join(lines) + "\n"
 
 
-def table_row(one: Evaluation) -> list[str]:
-    """What stands under `HEADINGS`: mean ± sd in per cent, and below it the standard error."""
-    figures = [one.cmc(k) for k in SHOWN_RANKS]
-    figures += [one.mean_average_precision, one.mean_inverse_negative_penalty]
+def table_rows(evaluations: Sequence[Evaluation]) -> list[list[str]]:
+    """What stands under `headings`: mean ± sd in per cent, and below it the standard error."""
+    recalls, shown = _columns(evaluations)
     return [
-        one.protocol,
-        *(format_estimate(figure, scale=100, standard_error=True) for figure in figures),
-        _trials(one),
-        _range([trial.queries for trial in one.trials]),
-        _range([trial.unmatched for trial in one.trials]),
-        _range(one.gallery),
+        [
+            one.protocol,
+            *(_shown(one.cmc(k)) if k in one.recalls else "" for k in recalls),
+            *(_shown(one.figure(name)) if name in one.shown else "" for name in shown),
+            _trials(one),
+            _range([trial.queries for trial in one.trials]),
+            _range([trial.unmatched for trial in one.trials]),
+            _range(one.gallery),
+        ]
+        for one in evaluations
     ]
+
+
+def _columns(evaluations: Sequence[Evaluation]) -> tuple[list[int], list[Figure]]:
+    """Ranks, ascending, and figures, in the order of `FIGURES`."""
+    recalls = sorted({k for one in evaluations for k in one.recalls})
+    return recalls, [name for name in FIGURES if any(name in one.shown for one in evaluations)]
+
+
+def _shown(figure: Estimate) -> str:
+    return format_estimate(figure, scale=100, standard_error=True)
 
 
 def described(evaluations: Sequence[Evaluation]) -> list[str]:
@@ -80,13 +97,8 @@ def evaluations_as_json(evaluations: Sequence[Evaluation]) -> list[dict[str, Any
             "not_asked": one.not_asked,
             "dropped": one.dropped,
             "gallery": one.gallery,
-            "cmc": {str(k): _values(one.cmc(k), [trial.rank(k) for trial in one.trials]) for k in SHOWN_RANKS},
-            "mean_average_precision": _values(
-                one.mean_average_precision, [trial.mean_average_precision for trial in one.trials]
-            ),
-            "mean_inverse_negative_penalty": _values(
-                one.mean_inverse_negative_penalty, [trial.mean_inverse_negative_penalty for trial in one.trials]
-            ),
+            "cmc": {str(k): _values(one.cmc(k), [trial.rank(k) for trial in one.trials]) for k in one.recalls},
+            **{FIGURES[name]: _values(one.figure(name), one.values(name)) for name in FIGURES},
         }
         for one in evaluations
     ]
