@@ -85,6 +85,27 @@ def test_the_best_network_is_the_result(tmp_path: Path, monkeypatch: pytest.Monk
     assert not task.network.training
 
 
+def test_both_keeps_the_last_and_the_best_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = iter([0.1, 0.3, 0.7, 0.5])
+    monkeypatch.setattr(ToyTask, "validate", lambda *_: {"accuracy": next(figures)})
+    result = train(tmp_path / "both", select="both", validate_epochs=1)
+    assert (result.best_step, result.best) == (2 * STEPS, {"accuracy": 0.7})
+    train(tmp_path / "last", select="last", validate_epochs=0)
+    train(tmp_path / "short", select="last", validate_epochs=0, epochs=2)
+    held = {
+        name: read_tensors(tmp_path / folder / file, format="limbeck-network-1", what="network")
+        for name, folder, file in (
+            ("last", "both", "model.safetensors"),
+            ("best", "both", "best.safetensors"),
+            ("plain", "last", "model.safetensors"),
+            ("short", "short", "model.safetensors"),
+        )
+    }
+    for one, other in (("last", "plain"), ("best", "short")):
+        assert all(torch.equal(held[one][1][name], value) for name, value in held[other][1].items())
+    assert [held[name][0]["training"]["figures"] for name in ("last", "best")] == [{"accuracy": 0.5}, {"accuracy": 0.7}]
+
+
 def test_the_best_cannot_be_selected_without_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ToyTask, "validate", lambda *_: {})
     with pytest.raises(InputError, match="select must be 'last'"):

@@ -1,5 +1,6 @@
 """Settings are checked; the learning rate is a function of the step, with values computed by hand."""
 
+import math
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from limbeck.errors import InputError
 from limbeck.training import TrainingSettings, generator, learning_rate, seed_step
 from limbeck.training.settings import FREE, resume_fingerprint
+from limbeck.training.steps import parameter_groups
 
 
 @pytest.mark.parametrize(
@@ -81,6 +83,39 @@ def test_settings_that_cannot_change_the_result_are_free() -> None:
     assert "validate_epochs" not in resume_fingerprint(TrainingSettings())
     assert "validate_epochs" in resume_fingerprint(TrainingSettings(select="best"))
     assert "learning_rate" in resume_fingerprint(TrainingSettings())
+
+
+def test_a_cosine_over_the_whole_training_is_bounded_by_the_warm_up() -> None:
+    settings = TrainingSettings(schedule="whole-cosine", learning_rate=0.02, epochs=30, warmup_steps=100)
+    total = 30 * 45
+    for step in (0, 1, 57, 99, 100, 700, total - 1):
+        expected = 0.02 * min((step + 1) / 100, (1 + math.cos(math.pi * step / total)) / 2)
+        assert learning_rate(settings, step, 45) == pytest.approx(expected, rel=1e-15)
+
+
+def test_a_warm_up_in_steps_takes_the_place_of_one_in_epochs() -> None:
+    settings = TrainingSettings(schedule="constant", learning_rate=1.0, warmup_epochs=5, warmup_steps=4)
+    assert [learning_rate(settings, step, 10) for step in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
+
+
+def test_settings_of_later_versions_are_compared_where_they_say_something() -> None:
+    assert not {"warmup_steps", "decay_vectors"} & resume_fingerprint(TrainingSettings()).keys()
+    changed = resume_fingerprint(TrainingSettings(warmup_steps=3, decay_vectors=False))
+    assert (changed["warmup_steps"], changed["decay_vectors"]) == (3, False)
+
+
+def test_parameters_of_one_dimension_and_named_ones_have_groups_of_their_own() -> None:
+    from torch import nn
+
+    network = nn.ModuleDict({"body": nn.Linear(2, 3), "proxies": nn.Linear(3, 4, bias=False)})
+    groups = parameter_groups(network, weight_decay=0.1, decay_vectors=False, factors={"proxies.": 100.0})
+    assert [(len(one["params"]), one["weight_decay"], one["factor"]) for one in groups] == [
+        (1, 0.1, 1.0),
+        (1, 0.0, 1.0),
+        (1, 0.1, 100.0),
+    ]
+    with pytest.raises(ValueError, match="factors"):
+        parameter_groups(network, weight_decay=0.0, decay_vectors=True, factors={"head": 2.0})
 
 
 def test_keys_of_any_length_are_independent() -> None:

@@ -89,6 +89,7 @@ class Recipe:
     # The learning rate has no other course and no warm-up, see `limbeck.training.learning_rate`.
     schedule: ClassVar[Literal["steps"]] = "steps"
     warmup_epochs: ClassVar[float] = 0.0
+    warmup_steps: ClassVar[int | None] = None
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -210,7 +210,7 @@ def _rank_shared(
         ]
         for plan in plans
     ]
-    comparison = Comparison(features.feature[asked], features.feature[searched], similarity)
+    comparison = Comparison(_rows(features, asked), _rows(features, searched), similarity)
     # Half for the similarities, half for what ranks them: a copy of some rows, or what tensors take.
     for part, block in comparison.blocks(memory // 2, device):
         here = asked[part]
@@ -234,6 +234,11 @@ def _rank_shared(
             for start in range(0, len(again), step):
                 _decide(comparison, again[start : start + step], part, asked, plans, rankers)
         advance(part.stop - part.start)
+
+
+def _rows(features: Features, items: NDArray[np.int64]) -> NDArray[np.floating]:
+    """The embeddings of some items, ascending; where they are all items, the very array."""
+    return features.feature if len(items) == len(features) else features.feature[items]
 
 
 def _decide(

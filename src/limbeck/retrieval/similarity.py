@@ -105,7 +105,9 @@ class Comparison:
         self._raw = asked, searched
         self._factors = 1.0, 1.0
         if kind == "cosine":
-            left, right = unit(asked.astype(common, copy=False)), unit(searched.astype(common, copy=False))
+            left = unit(asked.astype(common, copy=False))
+            # All items among all: held once.
+            right = left if searched is asked else unit(searched.astype(common, copy=False))
             if common == np.float32 and _mean_cosine(left, right) > _PARALLEL:
                 left, right = unit(asked.astype(np.float64)), unit(searched.astype(np.float64))
             length = np.ones(len(left)), 1.0

@@ -6,7 +6,7 @@ from limbeck.training.distributed import barrier, gather, is_main, process_group
 from limbeck.training.guard import Diverged
 from limbeck.training.keys import generator, seed_step
 from limbeck.training.lock import run_lock
-from limbeck.training.loop import MODEL_FORMAT, Fitted, HeldOut, Measurable, Renewed, Task, fit
+from limbeck.training.loop import MODEL_FORMAT, Fitted, HeldOut, Measurable, Paced, Renewed, Stateful, Task, fit
 from limbeck.training.settings import TrainingSettings, learning_rate
 from limbeck.training.steps import to_device
 
@@ -18,7 +18,9 @@ __all__ = [
     "GlobalBatchNorm",
     "HeldOut",
     "Measurable",
+    "Paced",
     "Renewed",
+    "Stateful",
     "Task",
     "TrainingSettings",
     "barrier",

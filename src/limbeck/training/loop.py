@@ -34,7 +34,7 @@ from limbeck.training.lock import run_lock
 from limbeck.training.logs import StepLog, write_epochs
 from limbeck.training.selection import improves
 from limbeck.training.settings import TrainingSettings, learning_rate, resume_fingerprint
-from limbeck.training.steps import autocast, make_optimizer, to_device, total_of
+from limbeck.training.steps import autocast, make_optimizer, parameter_groups, to_device, total_of
 
 CHECKPOINTS, BEST = "checkpoints", "best.safetensors"
 MODEL_FORMAT = "limbeck-network-1"
@@ -105,7 +105,30 @@ class Measurable(Protocol):
 
 
 @runtime_checkable
-class Renewed(Protocol):
+class Stateful(Protocol):
+    """What a task has beside the rest of `Task` where steps change something beside the network: a memory of samples.
+
+    Steps must change it alike in all processes.
+    """
+
+    def state(self) -> Mapping[str, Any]:
+        """It: nested, of tensors and plain values. It goes into every checkpoint."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over such a state."""
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """What a task has beside the rest of `Task` where some of its parameters learn at another rate."""
+
+    @property
+    def rate_factors(self) -> Mapping[str, float]:
+        """Beginnings of parameters' names -> factor of the learning rate."""
+
+
+@runtime_checkable
+class Renewed(Stateful, Protocol):
     """What a task has beside the rest of `Task` where something is made anew before every epoch, of the network as it
     is then: pseudo-labels, memories.
 
@@ -120,13 +143,7 @@ class Renewed(Protocol):
         """
 
     def state(self) -> Mapping[str, Any]:
-        """All that `renew` made and that steps have changed since: nested, of tensors and plain values.
-
-        It goes into every checkpoint and, after `renew`, to the other processes. Steps must change it alike in all.
-        """
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over such a state."""
+        """All that `renew` made and that steps have changed since; after `renew` it goes to the other processes."""
 
 
 @dataclass(frozen=True)
@@ -171,8 +188,9 @@ def fit(
     One training at a time can use `folder`, see `run_lock`. In it are then `checkpoints/step-000000120.safetensors`
     (all that is needed to go on), `log.jsonl` (one line per step), `epochs.csv` (means per epoch, figures on held-out
     data), `model.safetensors` at the end (the selected network's weights and `description`), and `best.safetensors`
-    while the best is selected. With `settings.information_epochs` also `information.csv` and `information.png`: nats of
-    the label that can be read from held-out data, which a `Measurable` task gives.
+    while the best is selected, or is to stay beside the last. With `settings.information_epochs` also
+    `information.csv` and `information.png`: nats of the label that can be read from held-out data, which a `Measurable`
+    task gives.
 
     News goes to the logger `limbeck.training.loop`, how far the training has come to `progress_bar`.
 
@@ -254,7 +272,7 @@ class _Run:
         self.parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(
             settings.optimizer,
-            self.parameters,
+            self._groups(),
             device,
             learning_rate=settings.learning_rate,
             weight_decay=settings.weight_decay,
@@ -275,6 +293,18 @@ class _Run:
         self.information: list[InformationRow] = []
         self.renewed: dict[str, float] = {}  # figures of this epoch's renewal
         self._last: Path | None = None  # checkpoint
+
+    def _groups(self) -> list[Any]:
+        """What the optimiser is given: all parameters alike, or groups of them."""
+        factors = self.task.rate_factors if isinstance(self.task, Paced) else {}
+        if self.settings.decay_vectors and not factors:
+            return list(self.parameters)
+        return parameter_groups(
+            self.network,
+            weight_decay=self.settings.weight_decay,
+            decay_vectors=self.settings.decay_vectors,
+            factors=factors,
+        )
 
     # -- beginning ----------------------------------------------------------------------------------------------------
 
@@ -328,6 +358,7 @@ class _Run:
             self.information = [InformationRow(**row) for row in state.get("information", [])]
             if isinstance(self.task, Renewed):
                 self.renewed = state["renewed"]
+            if isinstance(self.task, Stateful):
                 self.task.restore(state["task"])
         except KeyError as error:
             raise InputError(f"{origin}: written by another version of limbeck (it has no {error})") from None
@@ -335,7 +366,7 @@ class _Run:
         if self.best is not None:
             # Memory of its own: the file's may be gone when it is read.
             self.best["weights"] = {name: tensor.clone() for name, tensor in self.best["weights"].items()}
-            self._write_network(BEST)
+            self._write_network(BEST, self.best)
 
     # -- training -----------------------------------------------------------------------------------------------------
 
@@ -345,7 +376,7 @@ class _Run:
             self._close_epoch()
             self._save()
         # Rather now than after many epochs.
-        if not self.step and self.settings.select == "best" and not self._figures():
+        if not self.step and self.settings.select != "last" and not self._figures():
             raise InputError("select must be 'last': the task holds out no data to select the best network by")
         if not self.step and self.settings.information_epochs:
             self._measure()
@@ -413,7 +444,7 @@ class _Run:
         seed_step(settings.seed, self.step, rank())
         rate = learning_rate(settings, self.step, self.per_epoch)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("factor", 1.0)
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(settings, self.device):
             terms = self.task.terms(self.module, batch)
@@ -493,7 +524,7 @@ class _Run:
             row |= {f"validation_{name}": value for name, value in figures.items()}
             shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
             self.inform("epoch %d: %s", epoch, shown)
-            if self.settings.select == "best":
+            if self.settings.select != "last":
                 self._consider(epoch, figures)
         if self._due(self.settings.information_epochs, epoch):
             row |= {f"information_{name}": nats for name, nats in self._measure().items()}
@@ -552,7 +583,7 @@ class _Run:
             return
         weights = {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
         self.best = {"step": self.step, "epoch": epoch, "figures": figures, "weights": weights}
-        self._write_network(BEST)
+        self._write_network(BEST, self.best)
 
     # -- files --------------------------------------------------------------------------------------------------------
 
@@ -574,7 +605,9 @@ class _Run:
                 "information": [asdict(row) for row in self.information],
             }
             if isinstance(self.task, Renewed):
-                state |= {"renewed": self.renewed, "task": dict(self.task.state())}
+                state["renewed"] = self.renewed
+            if isinstance(self.task, Stateful):
+                state["task"] = dict(self.task.state())
             checkpoints.write(folder, self.step, state, self.fingerprint, keep=self.settings.keep)
         self._last = checkpoints.path_of(folder, self.step)
 
@@ -587,17 +620,18 @@ class _Run:
 
     def finish(self) -> None:
         """Write the selected network, and leave the task with it."""
-        if self.best is not None:
+        if self.best is not None and self.settings.select == "best":
             self.network.load_state_dict(self.best["weights"])
-        self._write_network(MODEL)
+        self._write_network(MODEL, self.best if self.settings.select == "best" else None)
         self.network.eval()
         barrier()
 
-    def _write_network(self, name: str) -> None:
+    def _write_network(self, name: str, chosen: dict[str, Any] | None) -> None:
+        """Write the best network, as `chosen` has it, or without one the network as it is."""
         if not is_main():
             return
-        best = self.best or {"step": self.step, "epoch": self.closed, "figures": {}}
-        if self.best is None and self.history and self.history[-1]["step"] == self.step:
+        best = chosen or {"step": self.step, "epoch": self.closed, "figures": {}}
+        if chosen is None and self.history and self.history[-1]["step"] == self.step:
             best["figures"] = {k: v for k, v in self.history[-1].items() if k not in {"epoch", "step"}}
         plain = {name: value for name, value in self.description.items() if name != "format"}
         trained = {key: best[key] for key in ("step", "epoch", "figures")} | {

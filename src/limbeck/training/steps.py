@@ -69,6 +69,39 @@ def make_optimizer(
     return (torch.optim.AdamW if kind == "adamw" else torch.optim.Adam)(parameters, betas=betas, **common)
 
 
+def parameter_groups(
+    network: nn.Module, *, weight_decay: float, decay_vectors: bool, factors: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """The trained parameters of a network in groups of their own learning rate and decay, for `make_optimizer`.
+
+    Args:
+        network: its parameters that require a gradient.
+        weight_decay: of those that decay.
+        decay_vectors: whether those of one dimension do; single numbers (0 dimensions) go with them.
+        factors: beginnings of parameters' names -> factor of their learning rate, the group's "factor"; 1 of others.
+
+    Raises:
+        ValueError: no parameter's name has one of the beginnings.
+
+    Example:
+        >>> groups = parameter_groups(nn.Linear(2, 3), weight_decay=0.1, decay_vectors=False, factors={})
+        >>> [(len(group["params"]), group["weight_decay"]) for group in groups]
+        [(1, 0.1), (1, 0.0)]
+    """
+    named = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
+    for beginning in factors:
+        if not any(name.startswith(beginning) for name, _ in named):
+            raise ValueError(f"factors: no parameter's name begins with {beginning!r}")
+    groups: dict[tuple[float, bool], list[Tensor]] = {}
+    for name, parameter in named:
+        factor = next((value for beginning, value in factors.items() if name.startswith(beginning)), 1.0)
+        groups.setdefault((factor, decay_vectors or parameter.ndim > 1), []).append(parameter)
+    return [
+        {"params": parameters, "weight_decay": weight_decay if decays else 0.0, "factor": factor}
+        for (factor, decays), parameters in groups.items()
+    ]
+
+
 def autocast(settings: TrainingSettings, device: torch.device) -> torch.autocast:
     """The arithmetic of the settings, as a context."""
     kind = torch.float16 if settings.precision == "fp16" else torch.bfloat16
