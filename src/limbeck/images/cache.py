@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ FORMAT = 1
 INDEX = "cache.json"
 # Pictures decoded between two reports of progress; what is held in memory.
 _BATCH = 256
+Size: TypeAlias = tuple[int, int] | int  # height and width, or the shorter side
 _ABANDONED = 3600.0  # seconds after which nobody writes to a temporary file any more
 
 
@@ -53,6 +54,66 @@ class DecodedImages:
     rows: NDArray[np.int64]
     corrupt: tuple[str, ...]
     built: bool
+
+
+class RaggedImages:
+    """Pictures of different sizes behind one another in one memory-mapped file.
+
+    Args:
+        values: (bytes,) uint8.
+        shapes: (pictures, 2) height and width of each.
+
+    Raises:
+        ValueError: there are more or fewer bytes than the shapes say.
+    """
+
+    def __init__(self, values: NDArray[np.uint8], shapes: NDArray[np.int64]) -> None:
+        self.ends = np.cumsum(3 * shapes.prod(axis=1))
+        if len(values) != (self.ends[-1] if len(shapes) else 0):
+            raise ValueError(f"{len(values)} bytes do not fit the shapes")
+        self.values, self.shapes = values, shapes
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def __getitem__(self, row: int) -> NDArray[np.uint8]:
+        """(height, width, 3) of one picture."""
+        height, width = self.shapes[row].tolist()
+        end = int(self.ends[row])
+        return self.values[end - 3 * height * width : end].reshape(height, width, 3)
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedPhotographs:
+    """Decoded pictures that kept their shape; see `DecodedImages` for the rest.
+
+    Attributes:
+        images: of the readable pictures.
+        rows: row of each path that was asked for; -1 for the corrupt ones that were skipped.
+        corrupt: one line for each that was skipped.
+        built: whether this call decoded them.
+    """
+
+    images: RaggedImages
+    rows: NDArray[np.int64]
+    corrupt: tuple[str, ...]
+    built: bool
+
+
+def decoded_photographs(
+    root: Path,
+    paths: Sequence[str],
+    folder: Path,
+    *,
+    side: int,
+    skip_corrupt: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> DecodedPhotographs:
+    """Pictures whose shorter side has `side` pixels, from the cache in `folder`; all else is as of `decoded_images`."""
+    held, rows, built = _decoded(root, paths, folder, side, skip_corrupt, workers, progress)
+    assert isinstance(held.images, RaggedImages)
+    return DecodedPhotographs(held.images, rows, held.corrupt, built)
 
 
 def decoded_images(
@@ -80,6 +141,21 @@ def decoded_images(
         InputError: a picture is missing, or some cannot be read and `skip_corrupt` is off; or there is none to keep.
         OSError: the disk is full or the folder cannot be written; an older cache is untouched.
     """
+    held, rows, built = _decoded(root, paths, folder, size, skip_corrupt, workers, progress)
+    assert not isinstance(held.images, RaggedImages)
+    return DecodedImages(held.images, rows, held.corrupt, built)
+
+
+def _decoded(
+    root: Path,
+    paths: Sequence[str],
+    folder: Path,
+    size: Size,
+    skip_corrupt: bool,
+    workers: int | None,
+    progress: Progress | None,
+) -> tuple[_Held, NDArray[np.int64], bool]:
+    """The cache, the row of each path in it, and whether it was built."""
     if not paths:
         raise InputError(f"{root}: there are no pictures to decode")
     names = sorted(set(paths))
@@ -87,14 +163,13 @@ def decoded_images(
     cached = _open(folder, fingerprint, len(names))
     held = cached or _build(root, names, folder, fingerprint, size, skip_corrupt, workers, progress)
     place = {name: position for position, name in enumerate(names)}
-    rows = held.rows[[place[path] for path in paths]]
-    return DecodedImages(held.images, rows, held.corrupt, built=cached is None)
+    return held, held.rows[[place[path] for path in paths]], cached is None
 
 
 class _Held(NamedTuple):
-    """The array, the row of each of the sorted paths, and a line for each picture that it lacks."""
+    """The pictures, the row of each of the sorted paths, and a line for each picture that it lacks."""
 
-    images: NDArray[np.uint8]
+    images: NDArray[np.uint8] | RaggedImages
     rows: NDArray[np.int64]
     corrupt: tuple[str, ...]
 
@@ -104,7 +179,7 @@ def _build(
     names: Sequence[str],
     folder: Path,
     fingerprint: str,
-    size: tuple[int, int],
+    size: Size,
     skip_corrupt: bool,
     workers: int | None,
     progress: Progress | None,
@@ -115,27 +190,29 @@ def _build(
     os.close(descriptor)
     temporary = Path(name)
     try:
-        readable, corrupt = _decode(root, names, temporary, size, skip_corrupt, workers, progress)
+        readable, shapes, corrupt = _decode(root, names, temporary, size, skip_corrupt, workers, progress)
         target = folder / f"images-{fingerprint[:16]}.bin"
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    index = {
+    index: dict[str, Any] = {
         "fingerprint": fingerprint,
         "file": target.name,
         "size": size,
         "kept": readable.tolist(),
         "corrupt": corrupt,
     }
+    if not isinstance(size, tuple):
+        index["shapes"] = shapes.tolist()
     write_json(folder / INDEX, index)
     _remove(folder, keep=target.name)
-    return _Held(_map(target, (len(readable), *size, 3)), _rows(readable, len(names)), corrupt)
+    return _Held(_map(target, size, shapes), _rows(readable, len(names)), corrupt)
 
 
-def _fingerprint(root: Path, paths: Sequence[str], size: tuple[int, int], skip_corrupt: bool) -> str:
+def _fingerprint(root: Path, paths: Sequence[str], size: Size, skip_corrupt: bool) -> str:
     """A digest of everything that decides the array: sizes and times of the files stand for their bytes."""
-    digest = hashlib.sha256(json.dumps([FORMAT, list(size), skip_corrupt]).encode())
+    digest = hashlib.sha256(json.dumps([FORMAT, size, skip_corrupt]).encode())
     for path in paths:
         try:
             status = (root / path).stat()
@@ -152,9 +229,11 @@ def _open(folder: Path, fingerprint: str, pictures: int) -> _Held | None:
         if index["fingerprint"] != fingerprint:
             return None
         readable = np.array(index["kept"], np.int64)
-        height, width = index["size"]
+        ragged = isinstance(index["size"], int)
+        height, width = (0, 0) if ragged else index["size"]
+        shapes = np.array(index["shapes"] if ragged else [(height, width)] * len(readable), np.int64).reshape(-1, 2)
         # A name with a folder in it would read elsewhere.
-        images = _map(folder / Path(index["file"]).name, (len(readable), height, width, 3))
+        images = _map(folder / Path(index["file"]).name, index["size"] if ragged else (height, width), shapes)
         return _Held(images, _rows(readable, pictures), tuple(index["corrupt"]))
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None  # absent or damaged: it is built anew
@@ -171,17 +250,18 @@ def _decode(
     root: Path,
     paths: Sequence[str],
     target: Path,
-    size: tuple[int, int],
+    size: Size,
     skip_corrupt: bool,
     workers: int | None,
     progress: Progress | None,
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Write the array of all readable pictures to `target`; their positions, and a line for each other one."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[str, ...]]:
+    """Write all readable pictures to `target`; their positions, heights and widths, and a line for each other one."""
 
     def read(path: str) -> NDArray[np.uint8] | str:
         return try_image(root / path, size)
 
     readable: list[int] = []
+    shapes: list[tuple[int, int]] = []
     corrupt: list[str] = []
     with target.open("wb") as stream, ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(paths), _BATCH):
@@ -191,6 +271,7 @@ def _decode(
                     corrupt.append(picture)
                 else:
                     readable.append(position)
+                    shapes.append((picture.shape[0], picture.shape[1]))
                     stream.write(picture.tobytes())
             if progress is not None:
                 progress(start + len(batch), len(paths))
@@ -201,18 +282,20 @@ def _decode(
         raise InputError(f"{corrupt[0]}{more}: {len(corrupt)} of {len(paths)} pictures; mend them, or skip them")
     if not readable:
         raise InputError(f"{root}: none of the {len(paths)} pictures can be read (first: {corrupt[0]})")
-    return np.array(readable, np.int64), tuple(corrupt)
+    return np.array(readable, np.int64), np.array(shapes, np.int64), tuple(corrupt)
 
 
-def _map(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """The array of a file.
+def _map(file: Path, size: Size, shapes: NDArray[np.int64]) -> NDArray[np.uint8] | RaggedImages:
+    """The pictures of a file: one array, or pictures of the shapes.
 
     Raises:
         ValueError: the file has another size.
     """
+    shape = (len(shapes), *size, 3) if isinstance(size, tuple) else (int(3 * shapes.prod(axis=1).sum()),)
     if file.stat().st_size != math.prod(shape):
         raise ValueError(f"{file}: is not whole")
-    return np.memmap(file, np.uint8, "r", shape=shape)
+    values = np.memmap(file, np.uint8, "r", shape=shape)
+    return values if isinstance(size, tuple) else RaggedImages(values, shapes)
 
 
 def _remove(folder: Path, *, keep: str | None) -> None:

@@ -18,7 +18,7 @@ LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in a grey picture
 MAX_PIXELS = 2**25
 
 
-def try_image(path: Path, size: tuple[int, int]) -> NDArray[np.uint8] | str:
+def try_image(path: Path, size: tuple[int, int] | int) -> NDArray[np.uint8] | str:
     """What `read_image` gives, or the line that says why it cannot."""
     try:
         return read_image(path, size)
@@ -26,12 +26,13 @@ def try_image(path: Path, size: tuple[int, int]) -> NDArray[np.uint8] | str:
         return str(error)
 
 
-def read_image(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+def read_image(path: Path, size: tuple[int, int] | int | None = None) -> NDArray[np.uint8]:
     """Decode a picture to (height, width, 3) in RGB; grey pictures get three equal channels.
 
     Args:
         path: of a JPEG, PNG or BMP file.
-        size: (height, width) in pixels to resize to, bilinear with antialiasing; default: as it is.
+        size: (height, width) in pixels to resize to, bilinear with antialiasing; a number: of the shorter side, the
+            longer one in proportion, rounded down; default: as it is.
 
     Raises:
         InputError: there is no such file, it is not a picture, damaged, empty, or unfolds to more than `MAX_PIXELS`.
@@ -47,6 +48,9 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.ui
                 if image.width == 0 or image.height == 0:
                     raise InputError(f"{path}: the picture has no pixels")
                 picture = image.convert("RGB")
+                if isinstance(size, int):
+                    shorter = min(image.width, image.height)
+                    size = size * image.height // shorter, size * image.width // shorter
                 if size is not None:
                     picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
                 return np.asarray(picture)
