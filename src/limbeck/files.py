@@ -68,6 +68,18 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         stream.write(text.encode())
 
 
+def read_text(path: Path, *, encoding: str = "utf-8") -> str:
+    """The content of a text file.
+
+    Raises:
+        InputError: it cannot be read, or is of another encoding.
+    """
+    try:
+        return path.read_text(encoding=encoding)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not a text file'})") from None
+
+
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write `value` as indented JSON, atomically. NaN and infinity are refused: they are not JSON."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")

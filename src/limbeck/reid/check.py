@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from limbeck.errors import InputError
-from limbeck.images.decoding import read_image
+from limbeck.images.check import check_pictures
 from limbeck.reid.dataset import describe
 from limbeck.reid.sets import load_people, reid_set, reid_sets
 from limbeck.reporting.progress import Progress
 from limbeck.reporting.tables import format_table
 from limbeck.synthetic.people.check import check_people as check_drawn
 from limbeck.synthetic.people.check import is_procedural
-
-_SHOWN = 5  # findings that a message spells out
 
 
 def list_sets() -> str:
@@ -51,28 +48,11 @@ def check_people(name: str, place: Path, *, decode: bool = True, progress: Progr
         InputError: something is wrong: the first finding, and how many there are.
     """
     people, check = load_people(name, place), reid_set(name).check
+    wrong: list[str] = []
     if check is None:
-        against, wrong = "its table", []
+        against = "its table"
     elif is_procedural(place):
         against, wrong = "what was drawn (procedural people)", check_drawn(place)
     else:
         against, wrong = "the official counts", check(people)
-    if wrong:
-        raise InputError(_findings(place, wrong))
-    if decode:
-        for position, path in enumerate(people.path):
-            try:
-                read_image(people.root / path)
-            except InputError as error:
-                wrong.append(str(error))
-            if progress is not None:
-                progress(position + 1, len(people))
-        if wrong:
-            raise InputError(f"{len(wrong)} of {len(people)} pictures cannot be used: {'; '.join(wrong[:_SHOWN])}")
-    decoded = ", all of them readable" if decode else ""
-    return f"{place}: {len(people)} pictures as in {against}{decoded}"
-
-
-def _findings(place: Path, wrong: list[str]) -> str:
-    more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
-    return f"{place}: {'; '.join(wrong[:_SHOWN])}{more}"
+    return check_pictures(people, place, wrong, against=against, decode=decode, progress=progress)

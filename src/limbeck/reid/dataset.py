@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
+from limbeck.files import read_text
 from limbeck.images.sets import PictureSet
 from limbeck.modalities import INFRARED, MODALITIES, VISIBLE
 
@@ -80,7 +81,7 @@ def read_identities(file: Path) -> list[int]:
     Raises:
         InputError: there is no such file, it holds something else, or an identity twice.
     """
-    text = _text(file, "ascii")
+    text = read_text(file, encoding="ascii")
     words = [word.strip() for word in text.replace("\n", ",").split(",") if word.strip()]
     wrong = next((word for word in words if not word.isdigit()), None)
     if wrong is not None or not text:  # a file without even a line was cut off
@@ -103,7 +104,7 @@ def read_list(file: Path, folder: str, example: str) -> Iterator[tuple[str, int]
     Raises:
         InputError: there is no such file, or a line is another.
     """
-    for number, line in enumerate(_text(file, "utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(file).splitlines(), start=1):
         if not line.strip():
             continue
         path, _, label = line.strip().rpartition(" ")
@@ -111,13 +112,6 @@ def read_list(file: Path, folder: str, example: str) -> Iterator[tuple[str, int]
         if len(parts) != 3 or parts[0] != folder or not parts[1].isdigit() or not label.isdigit():
             raise InputError(f"{file}: line {number} must be like {example!r}, not {line!r}")
         yield path, int(parts[1])
-
-
-def _text(file: Path, encoding: str) -> str:
-    try:
-        return file.read_text(encoding=encoding)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read ({getattr(error, 'strerror', None) or 'not a text file'})") from None
 
 
 def describe(people: ReidDataset) -> list[tuple[str, str, int, int, int]]:

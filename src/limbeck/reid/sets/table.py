@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
 from limbeck.errors import InputError
+from limbeck.images.table import picture_rows
 from limbeck.modalities import MODALITIES
 from limbeck.reid.dataset import ReidDataset, one_sided
 from limbeck.reid.sets import ReidSet
@@ -26,7 +26,7 @@ def load_table(file: Path) -> ReidDataset:
             understood, or a person is seen in one modality only.
     """
     root = file.parent
-    rows = _rows(file)
+    rows = picture_rows(file, COLUMNS, _wrong)
     cameras = "camera" in rows[0]
     names = sorted({row["identity"] for row in rows})
     code = {name: number for number, name in enumerate(names)}
@@ -47,39 +47,14 @@ def load_table(file: Path) -> ReidDataset:
     return people
 
 
-def _rows(file: Path) -> list[dict[str, str]]:
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            header = reader.fieldnames or []
-            missing = [name for name in COLUMNS if name not in header]
-            if missing:
-                raise InputError(f"{file}: the column {missing[0]!r} is missing; there are: {', '.join(header)}")
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{file}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
-    if not rows:
-        raise InputError(f"{file}: lists no picture")
-    root = file.parent.resolve()
-    seen: set[str] = set()
-    for line, row in enumerate(rows, start=2):
-        where = f"{file}: line {line}"
-        if None in row or None in row.values():
-            raise InputError(f"{where}: has another number of fields than the header")
-        if not row["identity"]:
-            raise InputError(f"{where}: the identity is empty")
-        if row["modality"] not in MODALITIES:
-            raise InputError(f"{where}: modality must be {' or '.join(MODALITIES)}, not {row['modality']!r}")
-        if "camera" in row and not row["camera"].lstrip("-").isdigit():
-            raise InputError(f"{where}: camera must be a whole number, not {row['camera']!r}")
-        if not (root / row["path"]).resolve().is_relative_to(root):
-            raise InputError(f"{where}: {row['path']!r} lies outside the folder of the table")
-        if row["path"] in seen:
-            raise InputError(f"{where}: {row['path']!r} is listed twice")
-        if not (root / row["path"]).is_file():
-            raise InputError(f"{where}: there is no file {row['path']!r}")
-        seen.add(row["path"])
-    return rows
+def _wrong(row: dict[str, str]) -> str | None:
+    if not row["identity"]:
+        return "the identity is empty"
+    if row["modality"] not in MODALITIES:
+        return f"modality must be {' or '.join(MODALITIES)}, not {row['modality']!r}"
+    if "camera" in row and not row["camera"].lstrip("-").isdigit():
+        return f"camera must be a whole number, not {row['camera']!r}"
+    return None
 
 
 SET = ReidSet(
