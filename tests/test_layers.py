@@ -25,7 +25,7 @@ FLOORS = (
     {"training"},
     {"images"},
     {"synthetic"},
-    {"multiview", "reid"},
+    {"metric", "multiview", "reid"},
     {"studies"},
     {"cli"},
 )

@@ -218,8 +218,19 @@ def changed_pictures(
     """
     seed, *place = key
     slots = np.arange(rows.size).reshape(rows.shape)[share].ravel()
-    generators = [generator(seed, _CHANGES, *place, int(slot)) for slot in slots]
+    generators = change_generators(seed, place, slots)
     return augmented(images[rows[share].ravel()], augmentation, generators, coloured=coloured)
+
+
+def change_generators(seed: int, place: Sequence[int], slots: NDArray[np.int64]) -> list[np.random.Generator]:
+    """One for each slot of a batch, of its changes.
+
+    Args:
+        seed: of the training.
+        place: epoch, place in the epoch, and what else tells this batch from others.
+        slots: in the whole batch.
+    """
+    return [generator(seed, _CHANGES, *place, int(slot)) for slot in slots]
 
 
 def in_order(batches: Dataset[Batch], start: int, stop: int, *, workers: int = 0, pin: bool = False) -> Iterable[Batch]:

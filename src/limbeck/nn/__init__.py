@@ -4,7 +4,7 @@ from limbeck.nn.bottleneck import Bottleneck, Gaussian
 from limbeck.nn.critic import PairCritic, PairScores
 from limbeck.nn.encoders import Encoder, TimmEncoder, make_encoder
 from limbeck.nn.heads import AdditiveHead, BNNeck, ClassificationHead, JointPrediction
-from limbeck.nn.memory import cluster_means, moved_prototypes
+from limbeck.nn.memory import CrossBatchMemory, cluster_means, moved_prototypes
 from limbeck.nn.normalization import PictureNormalization
 from limbeck.nn.pooling import GeneralizedMean, Stripes, make_pooling
 from limbeck.nn.resnet import ResNet, resnet18, resnet50
@@ -19,6 +19,7 @@ __all__ = [
     "BNNeck",
     "Bottleneck",
     "ClassificationHead",
+    "CrossBatchMemory",
     "Encoder",
     "Gaussian",
     "GeneralizedMean",

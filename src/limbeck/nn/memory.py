@@ -1,7 +1,8 @@
-"""Memories of clusters: one prototype each, moved by the samples of every batch."""
+"""Memories of training: a prototype a cluster, moved by the samples of every batch; the samples of earlier batches."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -89,3 +90,53 @@ def _members(labels: Tensor, clusters: int, like: Tensor) -> Tensor:
     """(clusters, samples), 1 where a sample is of a cluster: a product with it sums in one order on every device."""
     known = torch.arange(clusters, device=labels.device)
     return (known[:, None] == labels[None, :]).to(like.dtype)
+
+
+class CrossBatchMemory:
+    """The newest embeddings of earlier batches and their labels, to compare a batch with.
+
+    Gradients do not flow into it. Of several processes: give it gathered batches, so that all hold the same.
+
+    Args:
+        size: so many samples, the newest, are kept.
+
+    Raises:
+        ValueError: the size is not positive.
+
+    Source: Wang et al. 2020 (CVPR), "Cross-batch memory for embedding learning", §3.3. Here a batch is compared with
+    the memory before it joins it, so that no sample meets itself there.
+
+    Example:
+        >>> memory = CrossBatchMemory(3)
+        >>> for start in (0.0, 2.0):
+        ...     memory.push(torch.tensor([[start], [start + 1]]), torch.tensor([int(start), int(start) + 1]))
+        >>> memory.embeddings.flatten().tolist(), memory.labels.tolist()
+        ([1.0, 2.0, 3.0], [1, 2, 3])
+    """
+
+    def __init__(self, size: int) -> None:
+        if size < 1:
+            raise ValueError(f"size must be positive, not {size}")
+        self.size = size
+        self.embeddings = torch.zeros(0, 0)
+        self.labels = torch.zeros(0, dtype=torch.int64)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def push(self, embeddings: Tensor, labels: Tensor) -> None:
+        """Take in a batch, (samples, features) and (samples,), and drop the oldest samples beyond the size."""
+        embeddings, labels = embeddings.detach(), labels.detach()
+        if len(self):
+            embeddings = torch.cat([self.embeddings.to(embeddings), embeddings])
+            labels = torch.cat([self.labels.to(labels), labels])
+        # Of its own, so that the batch's memory is not held.
+        self.embeddings, self.labels = embeddings[-self.size :].clone(), labels[-self.size :].clone()
+
+    def state(self) -> dict[str, Tensor]:
+        """What it holds."""
+        return {"embeddings": self.embeddings, "labels": self.labels}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what another held."""
+        self.embeddings, self.labels = state["embeddings"].clone(), state["labels"].clone()

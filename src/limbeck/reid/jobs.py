@@ -25,18 +25,14 @@ from limbeck.reid.unsupervised.curves import write_curves
 from limbeck.reid.unsupervised.recipe import UnsupervisedRecipe
 from limbeck.reporting.progress import progress_bar
 from limbeck.retrieval.arguments import add_protocol_arguments, permutations_of
+from limbeck.training.arguments import TERMINATED, add_training_arguments
 
-TERMINATED = 143  # exit code of what SIGTERM ended
 _SPLITS = "train, validation, test, all or held_out, as far as the set has them"
 
 
 def train_arguments(parser: ArgumentParser, recipe: type[PeopleRecipe] = ReidRecipe) -> None:
     """Flags of `limbeck train reid`."""
-    parser.add_argument(
-        "--config", action="config", help="a YAML recipe, or several; later ones and flags after them override it"
-    )
-    parser.add_argument("--device", type=str, default="cpu", help="where to compute; with torchrun: cuda or cpu")
-    parser.add_argument("--out", type=str, required=True, help="the run's folder; a training begun there goes on")
+    add_training_arguments(parser)
     parser.add_class_arguments(recipe, as_group=False)
 
 

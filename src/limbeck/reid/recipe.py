@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 from limbeck.errors import InputError
 from limbeck.images.augmentation import AugmentationSettings
@@ -223,7 +223,9 @@ class PeopleRecipe(shared.Recipe):
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
-    renamed: ClassVar[Mapping[str, str]] = RENAMED
+    @classmethod
+    def renamed(cls) -> Mapping[str, str]:
+        return RENAMED
 
     @property
     def asked(self) -> Asked:

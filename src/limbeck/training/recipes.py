@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import yaml
 
@@ -16,13 +16,14 @@ from limbeck.files import first_line
 class Recipe:
     """What every recipe can do; a frozen dataclass whose fields are groups of settings inherits it.
 
-    Not a dataclass itself: the library that reads the flags takes the fields of the recipe for its flags.
-
-    Attributes:
-        renamed: names of settings, "group.setting", in files of earlier versions -> their current names.
+    Not a dataclass itself, and without annotations: the library that reads the flags takes the fields of the recipe for
+    its flags, and looks the names in annotations up in the module of the recipe alone.
     """
 
-    renamed: ClassVar[Mapping[str, str]] = {}
+    @classmethod
+    def renamed(cls) -> Mapping[str, str]:
+        """Names of settings, "group.setting", in files of earlier versions -> their current names."""
+        return {}
 
     def to_dict(self) -> dict[str, Any]:
         """As nested plain values, for JSON."""
@@ -46,8 +47,10 @@ class Recipe:
 
     @classmethod
     def _group(cls, kind: Callable[..., Any], group: str, values: Mapping[str, Any]) -> Any:
+        renamed = cls.renamed()
+
         def current(name: str) -> str:
-            return cls.renamed.get(f"{group}.{name}", f"{group}.{name}").removeprefix(f"{group}.")
+            return renamed.get(f"{group}.{name}", f"{group}.{name}").removeprefix(f"{group}.")
 
         return kind(
             **{current(name): tuple(value) if isinstance(value, list) else value for name, value in values.items()}
