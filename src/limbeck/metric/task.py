@@ -126,8 +126,7 @@ class MetricTask:
             memory.restore(state["memories"][name])
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Recall@1 and MAP@R of pictures of held-out classes that search one another, by v and by z; {}: there are none.
-        """
+        """Recall@1 and MAP@R, by v and by z, of pictures of held-out classes that search one another."""
         if not len(self._held_out):
             return {}
         found = self._represented(network)
