@@ -97,6 +97,8 @@ def checked_by(recipe: Path) -> list[str]:
     """The command that reads a recipe; one that changes another is laid over it."""
     if recipe.parent.name == "multiview":
         return ["study", "multiview-ablation", "--config", str(recipe)]
+    if "metric" in recipe.relative_to(ROOT).parts:
+        return ["train", "metric", "--out", "run", "--config", str(recipe)]
     if "unsupervised" in str(recipe.relative_to(ROOT)):
         return ["train", "reid-unsupervised", "--out", "run", "--config", str(recipe)]
     published = ROOT / "recipes" / "reid"

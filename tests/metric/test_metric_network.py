@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 from tests.metric.metric_processes import LOSSES
 from tests.metric.small import recipe
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limbeck.errors import InputError
@@ -111,6 +113,36 @@ def test_a_memory_keeps_the_newest_without_their_gradient() -> None:
     assert memory.labels.tolist() == [5, 6, 7, 8]
     with pytest.raises(ValueError, match="size"):
         CrossBatchMemory(0)
+
+
+class Plain(nn.Module):
+    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        return embeddings.square().sum() * len(labels)
+
+
+class Classed(nn.Module):
+    def __init__(self, num_classes: int, embedding_size: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(num_classes, embedding_size))
+
+    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        return (embeddings - self.weight[labels]).square().sum()
+
+
+def test_losses_of_another_library_are_part_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = ModuleType("losses")
+    vars(losses).update(Plain=Plain, Classed=Classed)
+    monkeypatch.setitem(sys.modules, "pytorch_metric_learning", ModuleType("pytorch_metric_learning"))
+    monkeypatch.setitem(sys.modules, "pytorch_metric_learning.losses", losses)
+    vectors, labels = torch.randn(4, 8), torch.arange(4)
+    for name, expected in (("Plain", 4 * vectors.square().sum()), ("Classed", vectors.square().sum())):
+        settings = {"name": "pytorch-metric-learning", "external": name}
+        network = network_of(loss=settings)
+        found = training_terms(Outputs(vectors), labels, LossSettings(**settings), network=network)  # type: ignore[arg-type]
+        torch.testing.assert_close(found["metric"], expected)
+    assert network.external["v"].loss.weight.shape == (CLASSES, 8)
+    with pytest.raises(InputError, match=r"loss\.external: .*no loss named 'Missing'"):
+        network_of(loss={"name": "pytorch-metric-learning", "external": "Missing"})
 
 
 def test_the_next_of_a_class() -> None:

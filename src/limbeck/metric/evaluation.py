@@ -170,7 +170,7 @@ def evaluate_runs(
             [one.features for one in embedded],
             protocols,
             picture=embedded[0].picture,
-            title=f"Retrieval of unseen classes of {embedded[0].photographs.name}",
+            title=f"Retrieval of classes of {embedded[0].photographs.name}, split {split}",
             notes=notes,
             representations=embedded[0].representations,
             similarity=similarity,

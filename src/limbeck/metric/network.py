@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from limbeck.errors import InputError
+from limbeck.files import first_line
 from limbeck.metric.recipe import MetricRecipe
 from limbeck.nn import Bottleneck, PictureNormalization, load_weights, make_encoder, make_pooling
 
@@ -136,14 +137,16 @@ class MetricNetwork(nn.Module):
 
 def _external(name: str, classes: int, features: int) -> nn.Module:
     """A loss of pytorch-metric-learning; one with a vector a class is told how many there are."""
-    # The adapter is not needed otherwise, and needs what most installations lack.
+    # Not among the imports above: it is for an optional package.
     adapter = importlib.import_module("limbeck.objectives.external").PytorchMetricLearningLoss
     try:
-        return cast(nn.Module, adapter(name))
-    except TypeError:
-        return cast(nn.Module, adapter(name, num_classes=classes, embedding_size=features))
-    except (ImportError, ValueError) as error:
-        raise InputError(f"loss.external: {error}") from None
+        try:
+            made = adapter(name)
+        except TypeError:
+            made = adapter(name, num_classes=classes, embedding_size=features)
+    except (ImportError, ValueError, TypeError) as error:
+        raise InputError(f"loss.external: {first_line(error)}") from None
+    return cast(nn.Module, made)
 
 
 def initial_network(recipe: MetricRecipe, classes: int, *, resuming: bool = False) -> tuple[MetricNetwork, list[str]]:
