@@ -120,6 +120,7 @@ def test_every_reference_of_limbecks_own_entries_leads_somewhere() -> None:
 
 
 def test_the_formats_of_tasks_are_those_that_their_models_are_written_with() -> None:
+    from limbeck.metric.runs import FORMAT as METRIC
     from limbeck.multiview.persistence import FORMAT as MULTIVIEW
     from limbeck.reid.recipe import ReidRecipe
     from limbeck.reid.runs import FORMATS
@@ -127,6 +128,7 @@ def test_the_formats_of_tasks_are_those_that_their_models_are_written_with() -> 
 
     formats = {name: task.format for name, task in registry.entries(registry.Task).items()}
     assert formats.pop("multiview") == MULTIVIEW
+    assert formats.pop("metric") == METRIC
     assert {FORMATS[form]: name for name, form in formats.items()} == {
         ReidRecipe: "reid",
         UnsupervisedRecipe: "reid-unsupervised",

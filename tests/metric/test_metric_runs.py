@@ -53,6 +53,7 @@ def test_a_run_leaves_its_networks_its_log_and_its_figures(metric_run: Path, pho
     assert networks_of(metric_run / "best.safetensors").keys() == {"best"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "groups",
     [
@@ -144,6 +145,8 @@ def test_batch_normalisation_that_is_frozen_keeps_its_statistics(photographs: Pa
     assert any(not torch.equal(before[key], after[key]) for key in before if "encoder." in key and key not in still)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("short_tsne")
 def test_pictures_of_any_shape_by_their_shorter_side(tmp_path: Path) -> None:
     for number in range(6):
         for place in range(3):
@@ -165,7 +168,8 @@ def test_an_array_of_another_size_is_refused(photographs: Path, tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_the_command(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], short_tsne: None) -> None:
+@pytest.mark.usefixtures("short_tsne")
+def test_the_command(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, small = str(tmp_path / "run"), "--data.resize 16 --data.crop 16 --sampler.batch 8 --sampler.steps_per_epoch 2"
     data = f"--data.root {photographs} {small} --training.epochs 1 --network.bottleneck true --data.held_out 2"
     assert main(["train", "metric", "--config", "small", *data.split(), "--out", run]) == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
@@ -13,11 +13,12 @@ from limbeck.errors import InputError
 from limbeck.files import first_line
 
 
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """What every recipe can do; a frozen dataclass whose fields are groups of settings inherits it.
 
-    Not a dataclass itself, and without annotations: the library that reads the flags takes the fields of the recipe for
-    its flags, and looks the names in annotations up in the module of the recipe alone.
+    A dataclass itself, and without annotations: the library that reads the flags does not take a dataclass with other
+    bases for one, and looks the names in annotations up in the module of the recipe alone.
     """
 
     @classmethod
@@ -27,7 +28,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """As nested plain values, for JSON."""
-        return asdict(self)  # type: ignore[call-overload, no-any-return]
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -36,10 +37,7 @@ class Recipe:
         Raises:
             InputError: a value is unknown or does not fit.
         """
-        groups = {
-            one.name: cast(Callable[..., Any], one.default_factory)
-            for one in fields(cls)  # type: ignore[arg-type]
-        }
+        groups = {one.name: cast(Callable[..., Any], one.default_factory) for one in fields(cls)}
         try:
             return cls(**{name: cls._group(groups[name], name, held) for name, held in values.items()})
         except (TypeError, KeyError) as error:
