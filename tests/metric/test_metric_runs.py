@@ -134,10 +134,14 @@ def test_a_model_trained_by_another_recipe_is_no_trial(metric_run: Path, photogr
         list(evaluate_runs([metric_run, metric_run]))
 
 
-def test_batch_normalisation_that_is_frozen_keeps_its_statistics(photographs: Path, tmp_path: Path) -> None:
+def test_batch_normalisation_that_is_frozen_keeps_its_statistics(
+    photographs: Path, tmp_path: Path, messages: Any
+) -> None:
     task = make_task(recipe(photographs, network={"freeze_bn": True}), tmp_path)
     before = {key: value.clone() for key, value in task.network.state_dict().items()}
-    train_run(recipe(photographs, network={"freeze_bn": True}), tmp_path / "run")
+    with messages() as heard:
+        train_run(recipe(photographs, network={"freeze_bn": True}), tmp_path / "run")
+    assert any("random weights have no statistics to keep" in line for line in heard)
     after = weights(tmp_path / "run" / "model.safetensors")
     still = [key for key in before if "running_" in key and key.startswith("encoder.")]
     assert still

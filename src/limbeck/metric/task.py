@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
@@ -22,6 +23,8 @@ from limbeck.metric.recipe import MetricRecipe, SamplerSettings
 from limbeck.metric.splits import split_classes
 from limbeck.nn import CrossBatchMemory
 from limbeck.training import HeldOut, gather, rank, world_size
+
+logger = logging.getLogger(__name__)
 
 
 class MetricTask:
@@ -82,6 +85,11 @@ class MetricTask:
             f"{len(self._labels):,} pictures of {len(self.classes):,} classes to learn from, "
             f"{len(self._held_out):,} of held-out classes"
         )
+        if self.recipe.network.freeze_bn and self.recipe.network.weights == "none":
+            logger.warning(
+                "batch normalisation is frozen, but random weights have no statistics to keep: the encoder normalises "
+                "nothing; set network.freeze_bn to false, or give weights"
+            )
 
     @property
     def rate_factors(self) -> Mapping[str, float]:
