@@ -97,24 +97,6 @@ def test_a_memory_adds_the_loss_against_earlier_batches() -> None:
     torch.testing.assert_close(found["memory"], 0.5 * expected)
 
 
-def test_a_memory_keeps_the_newest_without_their_gradient() -> None:
-    memory = CrossBatchMemory(4)
-    given: list[Tensor] = []
-    for start in range(0, 9, 3):
-        batch = torch.arange(start, start + 3.0).view(3, 1).requires_grad_()
-        given.append(batch)
-        memory.push(batch, torch.arange(start, start + 3))
-        assert len(memory) == min(4, start + 3)
-    assert memory.embeddings.flatten().tolist() == memory.labels.tolist() == [5, 6, 7, 8]
-    assert not memory.embeddings.requires_grad
-    other = CrossBatchMemory(4)
-    other.restore(memory.state())
-    other.push(torch.zeros(1, 1), torch.zeros(1, dtype=torch.int64))
-    assert memory.labels.tolist() == [5, 6, 7, 8]
-    with pytest.raises(ValueError, match="size"):
-        CrossBatchMemory(0)
-
-
 class Plain(nn.Module):
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         return embeddings.square().sum() * len(labels)

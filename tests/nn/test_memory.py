@@ -1,11 +1,11 @@
-"""Cluster memories against loops over clusters, and what the public sequential update does instead."""
+"""Cluster memories against loops over clusters, and what the public update does instead; memories of batches."""
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from limbeck.nn import cluster_means, moved_prototypes
+from limbeck.nn import CrossBatchMemory, cluster_means, moved_prototypes
 
 CLUSTERS, SAMPLES, FEATURES = 4, 9, 6
 LABELS = torch.tensor([0, 2, 2, -1, 0, 3, 2, -1, 3])  # nobody is of cluster 1
@@ -70,3 +70,21 @@ def test_a_batch_of_nobody_moves_nothing(movers: str) -> None:
 def test_wrong_parameters_are_refused_by_name(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         moved_prototypes(_unit(7, CLUSTERS), _unit(8, SAMPLES), LABELS, **options)
+
+
+def test_a_memory_keeps_the_newest_without_their_gradient() -> None:
+    memory = CrossBatchMemory(4)
+    given: list[Tensor] = []
+    for start in range(0, 9, 3):
+        batch = torch.arange(start, start + 3.0).view(3, 1).requires_grad_()
+        given.append(batch)
+        memory.push(batch, torch.arange(start, start + 3))
+        assert len(memory) == min(4, start + 3)
+    assert memory.embeddings.flatten().tolist() == memory.labels.tolist() == [5, 6, 7, 8]
+    assert not memory.embeddings.requires_grad
+    other = CrossBatchMemory(4)
+    other.restore(memory.state())
+    other.push(torch.zeros(1, 1), torch.zeros(1, dtype=torch.int64))
+    assert memory.labels.tolist() == [5, 6, 7, 8]
+    with pytest.raises(ValueError, match="size"):
+        CrossBatchMemory(0)
