@@ -258,7 +258,7 @@ def test_people_are_trained_as_in_the_ablation(tmp_path: Path) -> None:
         ({"rows": ()}, "at least one, each once"),
         ({"rows": ("E+B", "E+B")}, "at least one, each once"),
         ({"folds": -1}, "folds must be 0"),
-        ({"probe": "tree"}, "probe must be linear or mlp"),
+        ({"probe": "tree"}, "probe must be one of linear, mlp, quadratic"),
     ],
 )
 def test_unusable_settings_are_refused(change: dict[str, Any], words: str) -> None:

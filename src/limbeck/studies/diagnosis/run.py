@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +57,7 @@ class DiagnosisSettings:
         rows: of `limbeck.studies.multiview_rows.ROWS`, for multi-view sets; E+CIB has the weight of the recipe.
         folds: the first so many of those stored with a set (of five drawn ones where there are none); 0: all.
         seed: of the drawn folds, of the models (model of fold f: seed + f) and of the diagnoses.
-        probe: `linear` or `mlp`.
+        probe: `linear`, `quadratic` or `mlp`.
         probe_folds: of each diagnosis.
         recipe: network and training for multi-view sets; the rows differ from it in the objective alone.
         people: rows, seeds and training for people.
@@ -82,8 +83,8 @@ class DiagnosisSettings:
             raise InputError(f"rows must be some of {', '.join(ROWS)}, {said}")
         if self.folds < 0:
             raise InputError(f"folds must be 0 (all of them) or how many, not {self.folds}")
-        if self.probe not in ("linear", "mlp"):
-            raise InputError(f"probe must be linear or mlp, not {self.probe!r}")
+        if self.probe not in get_args(Probe):
+            raise InputError(f"probe must be one of {', '.join(get_args(Probe))}, not {self.probe!r}")
 
 
 @dataclass(frozen=True)
