@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
 import time
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -30,6 +28,7 @@ from limbeck.reid.sets.sysu import load_sysu
 from limbeck.reid.train import make_task, train_run
 from limbeck.reporting.console import quiet
 from limbeck.retrieval import SYSU, Features, evaluate
+from limbeck.studies.side_by_side import side_by_side
 from limbeck.synthetic.people import PeopleSettings, make_people
 from limbeck.training.settings import resume_fingerprint
 
@@ -187,7 +186,7 @@ def train_all(wanted: Sequence[Wanted], jobs: int) -> list[Trained]:
     """
     order = sorted(range(len(wanted)), key=lambda place: wanted[place].seed)
     found: dict[int, Trained] = {}
-    for place, one in zip(order, _all([wanted[place] for place in order], jobs), strict=True):
+    for place, one in zip(order, side_by_side(_one, [wanted[place] for place in order], jobs), strict=True):
         found[place] = one
         logger.info("%d/%d: %s, seed %d: %s", len(found), len(wanted), one.row, one.seed, _figures(one))
     return [found[place] for place in range(len(wanted))]
@@ -213,20 +212,6 @@ def people_folder(folder: Path, seed: int) -> Path:
 def run_folder(folder: Path, row: str, seed: int) -> Path:
     """Where one training lies."""
     return folder / row / f"seed-{seed}"
-
-
-def _all(wanted: Sequence[Wanted], jobs: int) -> Iterable[Trained]:
-    if jobs == 1:
-        yield from map(_one, wanted)
-        return
-    # Spawned, because threads of torch do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, _share_cores, (jobs,)) as pool:
-        yield from pool.map(_one, wanted)
-
-
-def _share_cores(jobs: int) -> None:
-    torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
 
 
 def _one(wanted: Wanted) -> Trained:
