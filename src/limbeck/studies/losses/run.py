@@ -65,14 +65,14 @@ def study_recipe() -> MetricRecipe:
 
 
 def study_people() -> PeopleSettings:
-    """A hundred easy people to learn from."""
+    """A hundred people to learn from."""
     return PeopleSettings(
         train_identities=100,
         validation_identities=30,
         test_identities=60,
         height=64,
         width=32,
-        difficulty="easy",
+        difficulty="standard",
         absent=0.0,
     )
 
@@ -134,7 +134,7 @@ class SetResult:
 
     Attributes:
         name: of the set.
-        classes: how many to learn from, for validation and for the test, and the pictures of each, in words.
+        pictures: their size, and how many classes and pictures are for what, in words.
         grids: row -> every point of its grid.
         chosen: row -> the point that was best on validation classes.
         best: the loss that was best on validation classes at its chosen point; None: it was not asked for.
@@ -143,7 +143,7 @@ class SetResult:
     """
 
     name: SetName
-    classes: str
+    pictures: str
     grids: dict[str, tuple[Tuned, ...]]
     chosen: dict[str, Point]
     best: RowName | None
@@ -259,7 +259,7 @@ class _SetStudy:
         self.settings, self.name, self.folder = settings, name, folder
         first = np.load(next(iter(arrays.values())), allow_pickle=False)
         side, split, labels = first["images"].shape[1], first["split"], first["labels"]
-        self.classes = ", ".join(
+        self.pictures = f"{side} x {side}: " + ", ".join(
             f"{len(np.unique(labels[split == part]))} {words} ({int((split == part).sum()):,} pictures)"
             for part, words in (("train", "classes to learn from"), ("validation", "validation"), ("test", "test"))
         )
@@ -311,7 +311,7 @@ class _SetStudy:
                 DISTILLED: points(settings.grid, DISTILLATION, DISTILLATION_WEIGHTS),
             }
             self._tune_and_train(grids, dict.fromkeys(grids, best))
-        return SetResult(self.name, self.classes, self.grids, self.chosen, best, self.validation, self.test)
+        return SetResult(self.name, self.pictures, self.grids, self.chosen, best, self.validation, self.test)
 
     def _tune_and_train(self, grids: Mapping[str, tuple[Point, ...]], losses: Mapping[str, RowName]) -> None:
         """Choose each row's point on validation classes of the tuning seeds, then train it with every seed."""
