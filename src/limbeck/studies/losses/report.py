@@ -164,9 +164,10 @@ def _notes(result: LossesResult) -> Iterator[str]:
     )
     yield (
         "CUB / Cars: Boudiaf et al. 2020, Recall@1 of single trainings from ImageNet weights; ResNet-50 and 2,048 "
-        "numbers for cross-entropy (random batches) and normalised softmax, BN-Inception and at most 512 for the others (of "
-        "Proxy-Anchor: Kim et al. 2020). Each was tuned by its own authors, some on test classes. Neither height nor "
-        "differences are comparable with ours, where nothing is pretrained; the order of losses is, in kind."
+        "numbers for cross-entropy (random batches) and normalised softmax, BN-Inception and at most 512 for the "
+        "others (of Proxy-Anchor: Kim et al. 2020). Each was tuned by its own authors, some on test classes. Neither "
+        "height nor differences are comparable with ours, where nothing is pretrained; the order of losses is, in "
+        "kind."
     )
 
 
