@@ -278,6 +278,7 @@ def test_photographs_are_divided_by_class(tmp_path: Path) -> None:
     assert divide_photographs(photographs, settings, (1,), tmp_path) == {1: files[1]}
 
 
+@pytest.mark.slow
 def test_people_are_divided_as_drawn_and_seen_in_colour_only(tmp_path: Path) -> None:
     file = draw_divided_people(PEOPLE, 24, 5, tmp_path)
     held = load_arrays(file)
