@@ -216,18 +216,24 @@ def test_what_is_asked_for_can_be_sent_to_another_process(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_point_that_diverges_is_not_chosen(tmp_path: Path) -> None:
+def test_a_point_that_diverges_is_not_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = tiny(make_array(tmp_path / "set.npz"), losses=("cross-entropy",), seeds=(3,), distillation=False)
-    # Weights that overflow: the second rate of the grid is finite only in name.
-    grids = dict(GRIDS)
-    GRIDS["small"] = ((1e30, 1e-3), 1)
-    try:
-        (found,) = run(settings, tmp_path / "study").sets
-    finally:
-        GRIDS.update(grids)
+    monkeypatch.setitem(GRIDS, "small", ((1e30, 1e-3), 1))  # weights overflow at the first rate
+    (found,) = run(settings, tmp_path / "study").sets
     assert np.isnan(found.grids["cross-entropy"][0].map_at_r[0])
     assert found.chosen["cross-entropy"].rate == 1e-3
     assert "diverged" in format_report(LossesResult(settings, (found,)))
+
+
+@pytest.mark.slow
+def test_every_loss_trains_with_every_value_of_its_parameter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(GRIDS, "small", ((1e-3,), 3))
+    settings = tiny(make_array(tmp_path / "set.npz"), losses=tuple(ROWS), seeds=(3,), distillation=False)
+    (found,) = run(settings, tmp_path / "study").sets
+    assert set(found.grids) == set(ROWS)
+    for row, grid in found.grids.items():
+        assert [tuned.point.value for tuned in grid] == list(ROWS[row].values)
+        assert not np.isnan([tuned.map_at_r for tuned in grid]).any()
 
 
 def test_every_row_is_tuned_on_as_many_points_of_a_setting_it_has(tmp_path: Path) -> None:
