@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from tests.metric.small import recipe
+from tests.metric.metric_photographs import recipe
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.metric.metric_photographs import make_photographs
 from tests.metric.metric_processes import LOSSES, gradients, trained_together
-from tests.metric.small import make_photographs
 from tests.ports import free_port
 from tests.training.nursery import Nursery
 

@@ -8,8 +8,8 @@ from types import ModuleType
 
 import pytest
 import torch
+from tests.metric.metric_photographs import recipe
 from tests.metric.metric_processes import LOSSES
-from tests.metric.small import recipe
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from tests.images.pictures import photograph
-from tests.metric.small import make_photographs, recipe
+from tests.metric.metric_photographs import make_photographs, recipe
 
 from limbeck.cli import main
 from limbeck.errors import InputError
