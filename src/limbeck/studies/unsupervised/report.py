@@ -42,7 +42,7 @@ def write_report(result: UnsupervisedStudyResult, folder: Path) -> list[Path]:
     return files
 
 
-def format_report(result: UnsupervisedStudyResult, *, width: int = 190) -> str:
+def format_report(result: UnsupervisedStudyResult, *, width: int = 225) -> str:
     """Mean ± sd over the seeds of rank-1 and mAP, paired differences, and how right the pseudo-labels are."""
     text = []
     for overlap in result.settings.overlaps:
