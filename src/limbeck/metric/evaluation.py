@@ -25,6 +25,7 @@ from limbeck.retrieval.report import write_report
 from limbeck.retrieval.report.table import format_evaluations
 from limbeck.retrieval.reranking import KReciprocal
 from limbeck.retrieval.similarity import Similarity
+from limbeck.training.runs import check_trials
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,16 +187,9 @@ def _check_alike(runs: Sequence[Path], recipes: Sequence[MetricRecipe]) -> None:
     Raises:
         InputError: two runs do not.
     """
-
-    def essence(recipe: MetricRecipe) -> MetricRecipe:
-        bare = recipe.elsewhere()
-        return replace(bare, training=replace(bare.training, seed=0))
-
-    for run, recipe in zip(runs[1:], recipes[1:], strict=True):
-        if essence(recipe) != essence(recipes[0]):
-            raise InputError(f"{run} was trained by another recipe than {runs[0]}: evaluate them apart")
-    if len({recipe.training.seed for recipe in recipes}) < len(recipes):
-        raise InputError(f"{runs[-1]}: two of the runs are of the same seed; each trial needs its own")
+    bare = [recipe.elsewhere() for recipe in recipes]
+    alike = [replace(one, training=replace(one.training, seed=0)) for one in bare]
+    check_trials(runs, alike, [recipe.training.seed for recipe in recipes], "seed")
 
 
 def _notes(

@@ -26,6 +26,7 @@ from limbeck.retrieval.report import write_report
 from limbeck.retrieval.report.table import format_evaluations
 from limbeck.retrieval.reranking import KReciprocal
 from limbeck.retrieval.similarity import Similarity
+from limbeck.training.runs import check_trials
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,17 +193,9 @@ def _check_alike(runs: Sequence[Path], recipes: Sequence[PeopleRecipe]) -> None:
     Raises:
         InputError: two runs do not.
     """
-
-    def essence(recipe: PeopleRecipe) -> PeopleRecipe:
-        bare = recipe.elsewhere()
-        return replace(bare, data=replace(bare.data, fold=1), training=replace(bare.training, seed=0))
-
-    for run, recipe in zip(runs[1:], recipes[1:], strict=True):
-        if essence(recipe) != essence(recipes[0]):
-            raise InputError(f"{run} was trained by another recipe than {runs[0]}: evaluate them apart")
-    trained = [(recipe.data.fold, recipe.training.seed) for recipe in recipes]
-    if len(set(trained)) < len(trained):
-        raise InputError(f"{runs[-1]}: two of the runs are of the same fold and seed; each trial needs its own")
+    bare = [recipe.elsewhere() for recipe in recipes]
+    alike = [replace(one, data=replace(one.data, fold=1), training=replace(one.training, seed=0)) for one in bare]
+    check_trials(runs, alike, [(recipe.data.fold, recipe.training.seed) for recipe in recipes], "fold and seed")
 
 
 def _notes(recipes: Sequence[PeopleRecipe], split: str, feature: str) -> Iterator[str]:

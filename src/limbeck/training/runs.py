@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -128,6 +128,25 @@ def model_file(run: Path, verb: str) -> Path:
     if run.is_dir() and not file.is_file():
         raise InputError(f"{run}: holds no {MODEL}; let `limbeck {verb} --out {run}` end first")
     return file
+
+
+def check_trials(runs: Sequence[Path], recipes: Sequence[object], trials: Sequence[Hashable], what: str) -> None:
+    """Trials of one evaluation differ in what makes them trials alone.
+
+    Args:
+        runs: of one model each.
+        recipes: of the runs, without what trials may differ in.
+        trials: what they must differ in, of each run.
+        what: that is, in words.
+
+    Raises:
+        InputError: two runs are of different recipes, or of one trial.
+    """
+    for run, recipe in zip(runs[1:], recipes[1:], strict=True):
+        if recipe != recipes[0]:
+            raise InputError(f"{run} was trained by another recipe than {runs[0]}: evaluate them apart")
+    if len(set(trials)) < len(trials):
+        raise InputError(f"{runs[-1]}: two of the runs are of the same {what}; each trial needs its own")
 
 
 def _inform(task: PictureTask) -> None:
