@@ -25,7 +25,7 @@ FLOORS = (
     {"training"},
     {"images"},
     {"synthetic"},
-    {"metric", "multiview", "reid"},
+    {"metric", "multiview", "reid", "segmentation"},
     {"studies"},
     {"cli"},
 )

@@ -1,0 +1,1 @@
+"""Semantic segmentation of LiDAR points, with or without cameras beside them."""
