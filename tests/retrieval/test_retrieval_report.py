@@ -132,6 +132,8 @@ def test_every_query_of_every_trial_is_a_line(report: Path) -> None:
             assert int(line["first_match"]) == ranks.first[index]
             assert float(line["average_precision"]) == ranks.average_precision[index]
             assert float(line["inverse_negative_penalty"]) == ranks.inverse_negative_penalty[index]
+            assert float(line["r_precision"]) == ranks.r_precision[index]
+            assert float(line["average_precision_at_r"]) == ranks.average_precision_at_r[index]
             assert int(line["matches"]) == ranks.matches[index]
             best = int(lists[index].items[0])
             assert (int(line["best_row"]), line["best_path"]) == (best, features.path[best])
@@ -302,6 +304,19 @@ def test_the_sheet_marks_right_and_wrong_and_takes_any_shape_of_picture() -> Non
     size(png(figure))
     with pytest.raises(InputError, match="no query to show"):
         sheet_figure([], features, picture)
+
+
+def test_the_sheet_names_identities_where_names_are_known() -> None:
+    features = people(3, 3)
+    (found,) = ranked_lists(features, RegDB("i2v"), k=2)[:1]
+    names = ["a barn owl" for _ in range(int(features.identity.max()))]  # the last identity has no name
+    names[0] = "a name that is too long to stand beneath"
+    shown = [ShownQuery(found, found.first, 0.5)]
+    texts = [text.get_text() for text in sheet_figure(shown, features, picture, k=2, names=names).axes[0].texts]
+    for item, similarity in zip(found.items, found.similarity, strict=True):
+        identity = int(features.identity[item])
+        who = {0: "a name that is to…", len(names): f"id {identity}"}.get(identity, "a barn owl")
+        assert f"{who} · cam {features.camera[item]}\n{similarity:.3f}" in texts
 
 
 def test_texts_of_the_sheet_do_not_overlap() -> None:

@@ -174,6 +174,7 @@ def evaluate_runs(
             title=f"Retrieval of classes of {embedded[0].photographs.name}, split {split}",
             notes=notes,
             representations=embedded[0].representations,
+            names=embedded[0].photographs.classes,
             similarity=similarity,
             reranking=reranking,
             seed=seed,

@@ -41,6 +41,7 @@ def write_report(
     title: str,
     notes: Sequence[str] = (),
     representations: Mapping[str, NDArray[np.floating]] | None = None,
+    names: Sequence[str] | None = None,
     similarity: Similarity = "cosine",
     reranking: KReciprocal | None = None,
     rows: int = 9,
@@ -63,6 +64,7 @@ def write_report(
         title: of the page.
         notes: sentences for the page and the JSON file: which weights, which data, what is synthetic.
         representations: name -> (items, features) of the items of `features`, to be mapped with t-SNE.
+        names: of identity 0, 1, ..., to be written beneath pictures; None: their numbers are.
         similarity: that of the evaluation.
         reranking: that of the evaluation.
         rows: queries in `ranked.png`, which is of the first evaluation and its first trial.
@@ -116,7 +118,7 @@ def write_report(
     if representations:
         maps = project(representations, held.identity, held.modality, identities=identities, seed=seed)
     # Before the first file is written: what is wrong with a picture should show while there is nothing to tidy up.
-    pictures = _drawn(evaluations, held, shown, maps, picture, k=k)
+    pictures = _drawn(evaluations, held, shown, maps, picture, k=k, names=names)
     write_json(home / "figures.json", _figures(title, notes, seed, evaluations, shown, maps))
     written("figures.json")
     tables = _table_names(evaluations)
@@ -145,11 +147,12 @@ def _drawn(
     picture: Pictures | None,
     *,
     k: int,
+    names: Sequence[str] | None,
 ) -> dict[str, bytes]:
     """The name and the PNG of every picture of the report."""
     pictures = {"cmc.png": png(cmc_figure(evaluations)), "average-precision.png": png(precision_figure(evaluations))}
     if picture is not None and shown:
-        pictures["ranked.png"] = png(sheet_figure(shown, features, picture, k=k))
+        pictures["ranked.png"] = png(sheet_figure(shown, features, picture, k=k, names=names))
     if maps:
         pictures["projection.png"] = png(projection_figure(maps, features.identity, features.modality))
     return pictures

@@ -25,6 +25,7 @@ _GAP, _BELOW, _ABOVE, _MARGIN = 13.0, 37.0, 22.0, 12.0
 _BETWEEN = 20.0  # more, between the query and what it finds
 _AREA = 64.0 * 128.0
 _LETTER = 5.0  # width of a letter of the text beneath, at most
+_LONGEST = 18  # letters of a name; a longer one is cut
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,14 @@ def choose_queries(ranks: Ranks, *, count: int = 9, seed: int = 0) -> NDArray[np
     return np.array([generator.choice(group) for group in groups], np.int64)
 
 
-def sheet_figure(shown: Sequence[ShownQuery], features: Features, picture: Pictures, *, k: int = 10) -> Figure:
+def sheet_figure(
+    shown: Sequence[ShownQuery],
+    features: Features,
+    picture: Pictures,
+    *,
+    k: int = 10,
+    names: Sequence[str] | None = None,
+) -> Figure:
     """A row for each query: itself on the left, then what it finds, framed and marked as right or wrong.
 
     Args:
@@ -80,6 +88,7 @@ def sheet_figure(shown: Sequence[ShownQuery], features: Features, picture: Pictu
         features: labels of the items.
         picture: gives the (height, width, 3) uint8 pixels of the item at a position.
         k: columns; a shorter list leaves the rest of its row empty.
+        names: of identity 0, 1, ...; None: their numbers are written.
 
     Raises:
         InputError: there is no row, or a picture is not such an array.
@@ -88,7 +97,8 @@ def sheet_figure(shown: Sequence[ShownQuery], features: Features, picture: Pictu
         raise InputError("there is no query to show")
     needed = dict.fromkeys(item for row in shown for item in (row.found.query, *row.found.items[:k].tolist()))
     pixels = {item: _checked(picture(item), item) for item in needed}
-    longest = max(len(_who(features, item)) for item in pixels)
+    who = {item: _who(features, item, names) for item in pixels}
+    longest = max(map(len, who.values()))
     wide, high = _box(list(pixels.values()), _LETTER * longest)
     columns = max(1, min(k, max(len(row.found.items) for row in shown)))
     width = 2 * _MARGIN + wide + _BETWEEN + columns * (wide + _GAP)
@@ -105,7 +115,7 @@ def sheet_figure(shown: Sequence[ShownQuery], features: Features, picture: Pictu
         top = _MARGIN + _ABOVE + number * (high + _BELOW + _GAP)
         query = row.found.query
         _place(axes, pixels[query], _MARGIN, top, wide, high)
-        beneath = [_who(features, query), f"AP {row.average_precision:.2f}" if row.first_match else "no match"]
+        beneath = [who[query], f"AP {row.average_precision:.2f}" if row.first_match else "no match"]
         if features.modality is not None:
             beneath[1:1] = [MODALITIES[features.modality[query]]]
         _write(axes, _MARGIN + wide / 2, top + high + 3, "\n".join(beneath))
@@ -113,7 +123,7 @@ def sheet_figure(shown: Sequence[ShownQuery], features: Features, picture: Pictu
         for left, (item, similarity, right) in zip(lefts, entries, strict=False):
             corner = _place(axes, pixels[item], left, top, wide, high)
             _mark(axes, corner, right=bool(right))
-            _write(axes, left + wide / 2, top + high + 3, f"{_who(features, item)}\n{similarity:.3f}")
+            _write(axes, left + wide / 2, top + high + 3, f"{who[item]}\n{similarity:.3f}")
     # Last, because every picture sets the limits to its own.
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
@@ -167,9 +177,13 @@ def _mark(axes: Axes, corner: tuple[float, float, float, float], *, right: bool)
     )
 
 
-def _who(features: Features, item: int) -> str:
+def _who(features: Features, item: int, names: Sequence[str] | None) -> str:
     camera = "" if features.camera is None else f" · cam {features.camera[item]}"
-    return f"id {features.identity[item]}{camera}"
+    identity = int(features.identity[item])
+    if names is None or not 0 <= identity < len(names):
+        return f"id {identity}{camera}"
+    name = names[identity]
+    return f"{name if len(name) <= _LONGEST else name[: _LONGEST - 1] + '…'}{camera}"
 
 
 def _write(axes: Axes, x: float, y: float, text: str, *, bold: bool = False) -> None:
