@@ -8,6 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from limbeck.errors import InputError
 from limbeck.modalities import INFRARED, VISIBLE
 from limbeck.reid.unsupervised.pseudo_labels import PseudoLabels, describe, match, pseudo_labels
 from limbeck.reid.unsupervised.recipe import ClusteringSettings, MatchingSettings
@@ -50,6 +51,43 @@ def test_people_are_found_and_matched(method: Any, algorithm: Any) -> None:
     assert figures["matched_visible"] == 1
     assert figures["entropy_infrared"] == pytest.approx(np.log(12), abs=0.02)
     assert found.plan.sum().item() == pytest.approx(1)
+
+
+def test_identities_match_what_mostly_shows_one_person() -> None:
+    vectors, modality, identity = people(9, 6, gap=30.0)  # so far that nothing else finds anybody
+    settings = MatchingSettings(method="identities")
+    found = pseudo_labels(vectors, modality, CLUSTERING, settings, identity)
+    assert found.clusters == (9, 6)
+    figures = describe(found, identity)
+    assert figures["precision"] == figures["matched_infrared"] == 1
+    assert figures["matched_visible"] == pytest.approx(6 / 9)
+    assert torch.equal((found.plan > 0).sum(dim=0), torch.ones(6, dtype=torch.long))
+    assert found.plan.sum().item() == pytest.approx(1)
+    for who in (None, np.where(identity == 3, -1, identity)):
+        with pytest.raises(InputError, match="needs the identity of every picture"):
+            pseudo_labels(vectors, modality, CLUSTERING, settings, who)
+    with pytest.raises(InputError, match="needs labels"):
+        match(torch.eye(2), torch.eye(2), settings, sizes=(torch.ones(2), torch.ones(2)))
+
+
+def test_the_largest_cluster_of_a_person_is_the_partner() -> None:
+    vectors, modality, identity = people(5, 5)
+    names = np.where((identity == 1) & (modality == INFRARED), 0, identity)  # two infrared clusters of person 0
+    dropped = np.flatnonzero((identity == 0) & (modality == INFRARED))[:3]
+    keep = np.setdiff1d(np.arange(len(names)), dropped)
+    vectors, modality, identity, names = vectors[keep], modality[keep], identity[keep], names[keep]
+    found = pseudo_labels(vectors, modality, CLUSTERING, MatchingSettings(method="identities"), names)
+    whose = {
+        code: [
+            int(np.bincount(identity[modality == code][found.labels[modality == code] == one]).argmax())
+            for one in range(5)
+        ]
+        for code in (VISIBLE, INFRARED)
+    }
+    partner = found.matching.first_to_second[whose[VISIBLE].index(0)]
+    assert whose[INFRARED][partner] == 1
+    assert found.matching.first_to_second[whose[VISIBLE].index(1)] == -1
+    assert found.matching.second_to_first[whose[INFRARED].index(0)] == whose[VISIBLE].index(0)
 
 
 def test_joint_clusters_are_each_other_s_match() -> None:

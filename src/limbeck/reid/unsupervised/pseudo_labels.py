@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
 
+from limbeck.errors import InputError
 from limbeck.modalities import INFRARED, MODALITIES, VISIBLE
 from limbeck.nn import cluster_means
 from limbeck.objectives.prototypes import ABSTAINED
@@ -73,6 +74,7 @@ def pseudo_labels(
     modality: NDArray[np.int8],
     clustering: ClusteringSettings,
     matching: MatchingSettings,
+    identity: NDArray[np.int64] | None = None,
 ) -> PseudoLabels:
     """Cluster pictures, and match visible clusters with infrared ones.
 
@@ -81,10 +83,15 @@ def pseudo_labels(
         modality: (pictures,) 0 visible, 1 infrared.
         clustering: how pictures are grouped.
         matching: how clusters are brought together.
+        identity: (pictures,) who is on each, for `matching.method` "identities"; nothing else reads it.
 
     Raises:
         ConvergenceError: the transport did not converge.
+        InputError: `matching.method` is "identities", and a picture's is not known.
     """
+    by_identity = matching.method == "identities" and not clustering.together
+    if by_identity and (identity is None or (identity < 0).any()):
+        raise InputError('matching.method "identities" needs the identity of every picture: choose another')
     if clustering.together:
         return _together(vectors, modality, clustering)
     labels = np.full(len(vectors), ABSTAINED, np.int64)
@@ -98,6 +105,14 @@ def pseudo_labels(
         of = torch.from_numpy(labels[members])
         prototypes.append(cluster_means(torch.from_numpy(vectors[members]).double(), of, clusters))
         sizes.append(torch.bincount(of[of >= 0], minlength=clusters).double())
+    if by_identity:
+        assert identity is not None
+        majorities = [
+            _majorities(labels[modality == code], identity[modality == code], len(prototypes[code]))
+            for code in range(len(MODALITIES))
+        ]
+        plan, found = _by_identity((majorities[VISIBLE], majorities[INFRARED]), (sizes[VISIBLE], sizes[INFRARED]))
+        return PseudoLabels(labels, modality, plan, found)
     plan, found = match(prototypes[VISIBLE], prototypes[INFRARED], matching, sizes=(sizes[VISIBLE], sizes[INFRARED]))
     return PseudoLabels(labels, modality, plan, found)
 
@@ -135,7 +150,12 @@ def match(
 
     Returns:
         The plan, (visible clusters, infrared clusters), and the matching.
+
+    Raises:
+        InputError: the method is "identities", which prototypes do not show.
     """
+    if settings.method == "identities":
+        raise InputError('method "identities" needs labels: prototypes alone cannot be matched by it')
     first, second = len(visible), len(infrared)
     nobody = Matching(torch.full((first,), ABSTAINED), torch.full((second,), ABSTAINED))
     if not first or not second or settings.method == "none":
@@ -206,7 +226,13 @@ def describe(found: PseudoLabels, identity: NDArray[np.int64] | None) -> dict[st
     figures: dict[str, float] = {}
     known = identity is not None and bool((identity >= 0).all())
     right = matched = 0
-    majorities = [_majorities(found, identity, code) for code in range(len(MODALITIES))] if known else []
+    majorities: list[NDArray[np.int64]] = []
+    if known:
+        assert identity is not None
+        majorities = [
+            _majorities(found.labels[found.modality == code], identity[found.modality == code], found.clusters[code])
+            for code in range(len(MODALITIES))
+        ]
     for code, (word, partners) in enumerate(zip(MODALITIES, found.matching, strict=True)):
         labels = found.labels[found.modality == code]
         inside = labels >= 0
@@ -230,8 +256,19 @@ def describe(found: PseudoLabels, identity: NDArray[np.int64] | None) -> dict[st
     return figures
 
 
-def _majorities(found: PseudoLabels, identity: NDArray[np.int64] | None, code: int) -> list[int]:
+def _majorities(labels: NDArray[np.int64], identity: NDArray[np.int64], clusters: int) -> NDArray[np.int64]:
     """Whom most pictures of each cluster show; of equals the least number."""
-    assert identity is not None
-    of, who = found.labels[found.modality == code], identity[found.modality == code]
-    return [int(np.bincount(who[of == place]).argmax()) for place in range(found.clusters[code])]
+    return np.array([np.bincount(identity[labels == place]).argmax() for place in range(clusters)], np.int64)
+
+
+def _by_identity(majorities: tuple[NDArray[np.int64], ...], sizes: tuple[Tensor, ...]) -> tuple[Tensor, Matching]:
+    """An equal part for all clusters of a person; the partner is the largest of them, the first of equals."""
+    same = torch.from_numpy(majorities[VISIBLE][:, None] == majorities[INFRARED][None, :])
+    plan = same.double() / same.sum().clamp(min=1)
+
+    def partners(alike: Tensor, other: Tensor) -> Tensor:
+        if not alike.numel():
+            return torch.full((len(alike),), ABSTAINED)
+        return torch.where(alike.any(dim=1), torch.where(alike, other, -1.0).argmax(dim=1), ABSTAINED)
+
+    return plan, Matching(partners(same, sizes[INFRARED]), partners(same.mT, sizes[VISIBLE]))

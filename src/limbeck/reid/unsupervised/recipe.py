@@ -50,7 +50,9 @@ class MatchingSettings:
 
     Attributes:
         method: "transport": optimal transport with entropy; "hungarian": the cheapest assignment, in rounds until every
-            cluster has a partner; "nearest": each cluster's nearest of the other modality; "none": nothing is matched.
+            cluster has a partner; "nearest": each cluster's nearest of the other modality; "none": nothing is matched;
+            "identities": what mostly shows the same person, by the set's labels: not a method, but what wrong matches
+            cost in a comparison.
         cost: of two prototypes, from their cosine: "cosine" is 1 - cos, "exponential" is exp(-cos).
         epsilon: of "transport": weight of the entropy, as a share of the costs' range.
         prior: of "transport": how much mass a cluster has: "uniform", or by its "size".
@@ -60,7 +62,7 @@ class MatchingSettings:
         threshold: of "transport": match only where the best partner gets so much of a cluster's own mass.
     """
 
-    method: Literal["transport", "hungarian", "nearest", "none"] = "transport"
+    method: Literal["transport", "hungarian", "nearest", "none", "identities"] = "transport"
     cost: Literal["cosine", "exponential"] = "cosine"
     epsilon: PositiveFloat = 0.05
     prior: Literal["uniform", "size"] = "uniform"

@@ -97,9 +97,9 @@ class UnsupervisedTask:
         with autocast(self.recipe.training, device):
             found = represent(bare, self.images, self._row[self.training], modality, device=device)
         v = search_feature(found, "v")
-        labels = pseudo_labels(v, modality, self.recipe.clustering, self.recipe.matching)
-        self._epoch = epoch
         identity = self.people.identity[self.training]
+        labels = pseudo_labels(v, modality, self.recipe.clustering, self.recipe.matching, identity)
+        self._epoch = epoch
         figures = describe(labels, identity)
         logger.info("epoch %d: %s", epoch + 1, ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
         if not all(labels.clusters):

@@ -32,6 +32,7 @@ RowName = Literal[
     "transport+abstention",
     "transport+alignment",
     "transport+VSD/VCD",
+    "identities",
     "supervised",
 ]
 Overlap = Literal["full", "half"]
@@ -53,6 +54,7 @@ ROWS: dict[RowName, dict[str, dict[str, Any]]] = {
         "network": {"bottleneck": True, "hidden": (512,), "head_hidden": None},
         "loss": {"sufficiency_weight": 2.0, "consistency_weight": 2.0},
     },
+    "identities": {"matching": {"method": "identities"}},
     "supervised": {},
 }
 MEANING: dict[RowName, str] = {
@@ -64,6 +66,7 @@ MEANING: dict[RowName, str] = {
     "transport+abstention": "70 % of the mass, and only where a partner gets a quarter of a cluster's own",
     "transport+alignment": "and cross prediction alignment",
     "transport+VSD/VCD": "and a bottleneck, VSD and VCD between what v and z predict of prototypes",
+    "identities": "clusters are matched by true labels, and nothing else is: what wrong matches cost",
     "supervised": "the same encoder, one shared branch, cross-entropy and ranked list with true labels: the ceiling",
 }
 
