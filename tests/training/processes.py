@@ -22,7 +22,7 @@ from limbeck.objectives import (
     vmd,
     vsd,
 )
-from limbeck.training import gather, generator, process_group, rank, synchronised, world_size
+from limbeck.training import gather, gather_rows, generator, process_group, rank, synchronised, world_size
 from limbeck.training.distributed import from_main
 
 BATCH, CLASSES = 12, 4
@@ -118,5 +118,15 @@ def small_things(folder: str) -> None:
             assert "(2, 3), (3, 3)" in str(error)  # noqa: PT017 - no pytest in these processes
         else:
             raise AssertionError("unequal shares went through")
+        for counts in ((3, 1), (0, 2), (2, 2), (0, 0)):
+            own = torch.full((counts[rank()], 2), float(rank()), requires_grad=True)
+            whole = gather_rows(own)
+            assert whole[:, 0].tolist() == [0.0] * counts[0] + [1.0] * counts[1]
+            weights = torch.arange(2.0 * sum(counts)).reshape(-1, 2)
+            (whole * weights).sum().backward()
+            start = counts[0] * rank()  # twice the gradient, of which the mean over processes takes half
+            assert own.grad is not None
+            assert torch.equal(own.grad, 2 * weights[start : start + counts[rank()]])
+        assert gather_rows(torch.ones(1 + rank(), dtype=torch.bool)).tolist() == [True] * 3
         assert from_main({"a": [1, None]} if rank() == 0 else None, place) == {"a": [1, None]}
         (Path(folder) / f"done-{rank()}").touch()

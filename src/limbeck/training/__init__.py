@@ -2,7 +2,7 @@
 
 from limbeck.training.batchnorm import GlobalBatchNorm, synchronised
 from limbeck.training.checkpoints import Checkpoint, latest
-from limbeck.training.distributed import barrier, gather, is_main, process_group, rank, world_size
+from limbeck.training.distributed import barrier, gather, gather_rows, is_main, process_group, rank, world_size
 from limbeck.training.guard import Diverged
 from limbeck.training.keys import generator, seed_step
 from limbeck.training.lock import run_lock
@@ -26,6 +26,7 @@ __all__ = [
     "barrier",
     "fit",
     "gather",
+    "gather_rows",
     "generator",
     "is_main",
     "latest",

@@ -120,6 +120,25 @@ def gather(tensor: Tensor) -> Tensor:
     return _gathered(tensor)
 
 
+def gather_rows(tensor: Tensor) -> Tensor:
+    """As `gather`, of shares that may differ in their number of rows, none included; gradients flow back likewise.
+
+    Args:
+        tensor: (rows, ...), alike in all processes but for the rows.
+
+    Returns:
+        (rows of all processes, ...), those of the first process first.
+    """
+    if world_size() == 1:
+        return tensor
+    rows = gather(torch.tensor([len(tensor)], device=tensor.device)).tolist()
+    if not max(rows):
+        return tensor
+    filling = tensor.new_zeros(max(rows) - len(tensor), *tensor.shape[1:])
+    whole = gather(torch.cat([tensor, filling])).view(world_size(), max(rows), *tensor.shape[1:])
+    return torch.cat([share[:held] for share, held in zip(whole, rows, strict=True)])
+
+
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, tensor: Tensor) -> Tensor:
