@@ -27,8 +27,10 @@ from limbeck.objectives import (
     kl_divergence,
     laplacian_pyramid,
     laplacian_pyramid_l1,
+    lovasz_softmax,
     margin_logits,
     mean_neighbour_entropy,
+    multi_class_focal,
     multi_similarity_contrast,
     multi_similarity_loss,
     multi_similarity_tightness,
@@ -180,8 +182,10 @@ CASES = {
     "kernel_information": _embeddings(kernel_information),
     "laplacian_pyramid": Case(partial(laplacian_pyramid, levels=2), lambda batch: [(batch, 1, 8, 6)]),
     "laplacian_pyramid_l1": Case(laplacian_pyramid_l1, lambda batch: [(batch, 1, 16, 12)] * 2, sign=1),
+    "lovasz_softmax": _embeddings(lovasz_softmax, sign=1),
     "margin_logits": Case(_with_margin, **PROXIES),
     "mean_neighbour_entropy": Case(mean_neighbour_entropy, _logits(1), least=2),
+    "multi_class_focal": _embeddings(multi_class_focal, sign=1),
     "multi_similarity_contrast": _embeddings(multi_similarity_contrast, sign=1),
     "multi_similarity_loss": _embeddings(multi_similarity_loss, sign=1),
     "multi_similarity_tightness": _embeddings(multi_similarity_tightness, sign=1),
@@ -216,6 +220,8 @@ CASES = {
 OBJECTIVES = set(CASES)
 CASES |= {
     # Other options of some of them, and references in place of the batch.
+    "lovasz_softmax, all": _embeddings(lovasz_softmax, classes="all", sign=1),
+    "multi_class_focal, gamma 1/2": _embeddings(multi_class_focal, gamma=0.5, sign=1),
     "contrastive_loss, normalised": _embeddings(contrastive_loss, normalize=True, sign=1),
     "margin_logits, cosface": Case(partial(_with_margin, kind="cosface"), **PROXIES),
     "multi_similarity_loss, mined": _embeddings(multi_similarity_loss, mining=0.1, sign=1),

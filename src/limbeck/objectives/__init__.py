@@ -42,6 +42,7 @@ from limbeck.objectives.prototypes import (
 from limbeck.objectives.proxies import margin_logits, proxy_anchor, proxy_nca
 from limbeck.objectives.ranked_list import RankedList, ranked_list_loss
 from limbeck.objectives.reconstruction import laplacian_pyramid, laplacian_pyramid_l1, reconstruction_loss
+from limbeck.objectives.segmentation import lovasz_softmax, multi_class_focal
 
 __all__ = [
     "RankedList",
@@ -61,8 +62,10 @@ __all__ = [
     "kl_divergence",
     "laplacian_pyramid",
     "laplacian_pyramid_l1",
+    "lovasz_softmax",
     "margin_logits",
     "mean_neighbour_entropy",
+    "multi_class_focal",
     "multi_similarity_contrast",
     "multi_similarity_loss",
     "multi_similarity_tightness",
