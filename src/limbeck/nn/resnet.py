@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from limbeck.errors import InputError
 
 
-class _BasicBlock(nn.Module):
+class BasicBlock(nn.Module):
     """Two 3x3 convolutions beside a shortcut (He et al. 2016, Fig. 5 left); the stride sits in the first."""
 
     expansion = 1
@@ -23,10 +23,15 @@ class _BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(width)
         self.downsample = _shortcut(inside, width * self.expansion, stride)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def residual_sum(self, x: Tensor) -> Tensor:
+        """The output before its ReLU."""
         y = F.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
-        return F.relu(y + (x if self.downsample is None else self.downsample(x)))
+        total: Tensor = y + (x if self.downsample is None else self.downsample(x))
+        return total
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.residual_sum(x))
 
 
 class _BottleneckBlock(nn.Module):
@@ -69,6 +74,7 @@ class ResNet(nn.Module):
         block: the kind of residual block.
         depths: the number of blocks of each of the four layers.
         last_stride: stride of `layer4`, 1 or 2. It changes the size of the maps, not the parameters.
+        width: maps of the first layer, which every following layer doubles; published weights have 64.
 
     Attributes:
         features: number of output maps.
@@ -77,27 +83,34 @@ class ResNet(nn.Module):
     `last_stride` is 2.
 
     Raises:
-        InputError: `last_stride` is neither 1 nor 2.
+        InputError: `last_stride` is neither 1 nor 2, or `width` is not positive.
 
     Source: He et al. 2016, Table 1; the stride of ResNet-50 in the 3x3 convolution as in torchvision ("v1.5"); the last
     stride of 1 as in Tian et al. 2021, §4.2.
     """
 
     def __init__(
-        self, block: type[_BasicBlock] | type[_BottleneckBlock], depths: Sequence[int], *, last_stride: int = 1
+        self,
+        block: type[BasicBlock] | type[_BottleneckBlock],
+        depths: Sequence[int],
+        *,
+        last_stride: int = 1,
+        width: int = 64,
     ) -> None:
         super().__init__()
         if last_stride not in (1, 2):
             raise InputError(f"last_stride must be 1 or 2, not {last_stride}")
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        inside = 64
+        if width < 1:
+            raise InputError(f"width must be positive, not {width}")
+        self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        inside = width
         layers = []
-        for width, depth, stride in zip((64, 128, 256, 512), depths, (1, 2, 2, last_stride), strict=True):
+        for level, (depth, stride) in enumerate(zip(depths, (1, 2, 2, last_stride), strict=True)):
             blocks = []
             for position in range(depth):
-                blocks.append(block(inside, width, 1 if position else stride))
-                inside = width * block.expansion
+                blocks.append(block(inside, width * 2**level, 1 if position else stride))
+                inside = width * 2**level * block.expansion
             layers.append(nn.Sequential(*blocks))
         self.layer1, self.layer2, self.layer3, self.layer4 = layers
         self.features = inside
@@ -112,15 +125,15 @@ class ResNet(nn.Module):
         return maps
 
 
-def resnet18(*, last_stride: int = 1) -> ResNet:
-    """ResNet-18 without its classifier: 11 176 512 parameters, 512 maps; see `ResNet`.
+def resnet18(*, last_stride: int = 1, width: int = 64) -> ResNet:
+    """ResNet-18 without its classifier: 11 176 512 parameters, 512 maps at the default width; see `ResNet`.
 
     Example:
         >>> import torch
         >>> resnet18()(torch.zeros(1, 3, 64, 32)).shape
         torch.Size([1, 512, 4, 2])
     """
-    return ResNet(_BasicBlock, (2, 2, 2, 2), last_stride=last_stride)
+    return ResNet(BasicBlock, (2, 2, 2, 2), last_stride=last_stride, width=width)
 
 
 def resnet50(*, last_stride: int = 1) -> ResNet:

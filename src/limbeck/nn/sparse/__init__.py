@@ -9,12 +9,13 @@ from limbeck.nn.sparse.layers import (
     weight_from_torchsparse,
 )
 from limbeck.nn.sparse.maps import Grid, KernelMap
-from limbeck.nn.sparse.points import WeightedSums, trilinear, voxel_means
+from limbeck.nn.sparse.points import PointVoxels, WeightedSums, trilinear, voxel_means
 
 __all__ = [
     "DownConv3d",
     "Grid",
     "KernelMap",
+    "PointVoxels",
     "SubmanifoldConv3d",
     "UpConv3d",
     "WeightedSums",

@@ -128,6 +128,11 @@ class Grid:
         inside = own[:, 1:] & 1
         return keys, rows, 4 * inside[:, 0] + 2 * inside[:, 1] + inside[:, 2]
 
+    @property
+    def parents(self) -> Tensor:
+        """(voxels,) int64, the row of each voxel's parent in `coarser`."""
+        return self._parents[1]
+
     @cached_property
     def coarser(self) -> Grid:
         """The grid of twice the stride: every voxel that holds one of these."""

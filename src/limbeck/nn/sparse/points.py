@@ -153,3 +153,63 @@ def trilinear(grid: Grid, batch: Tensor, positions: Tensor) -> WeightedSums:
     weights = weights / torch.where(total > 0, total, 1.0)
     starts = F.pad(there.sum(dim=1).cumsum(0), (1, 0))
     return WeightedSums(rows[there], starts, weights[there], len(grid))
+
+
+class PointVoxels:
+    """The points of a batch and their voxels at every stride, with the sums between them, each made once.
+
+    Args:
+        coordinates: (points, 4) integers: batch, x, y, z of each point's voxel on the finest grid, see `Grid.of`.
+        positions: (points, 3) floating point, x, y and z in voxels of the finest grid; floor(positions) must be the
+            coordinates. Default: the coordinates, every point at its voxel's lowest corner.
+
+    Raises:
+        ValueError: the coordinates do not fit a grid, or a position is not in its voxel.
+
+    Example:
+        >>> points = PointVoxels(torch.tensor([[0, 5, 5, 5], [0, 4, 5, 5]]))
+        >>> points.means(1)(torch.tensor([[1.0], [2.0]])).tolist()
+        [[1.5]]
+    """
+
+    def __init__(self, coordinates: Tensor, positions: Tensor | None = None) -> None:
+        self._grid, rows = Grid.of(coordinates)
+        self._batch = coordinates[:, 0]
+        if positions is None:
+            positions = coordinates[:, 1:].to(torch.float32)
+        elif positions.shape != (len(coordinates), 3) or not torch.equal(
+            positions.floor().to(coordinates.dtype), coordinates[:, 1:]
+        ):
+            raise ValueError("positions must be (points, 3) in voxels, each in the voxel of its coordinates")
+        self._positions = positions
+        self._rows = [rows]
+        self._means: dict[int, WeightedSums] = {}
+        self._corners: dict[int, WeightedSums] = {}
+
+    def __len__(self) -> int:
+        return len(self._batch)
+
+    def grid(self, level: int) -> Grid:
+        """The grid of stride 2**level."""
+        grid = self._grid
+        for _ in range(level):
+            grid = grid.coarser
+        return grid
+
+    def rows(self, level: int) -> Tensor:
+        """(points,) int64, each point's row on the grid of a level."""
+        while len(self._rows) <= level:
+            self._rows.append(self.grid(len(self._rows) - 1).parents[self._rows[-1]])
+        return self._rows[level]
+
+    def means(self, level: int) -> WeightedSums:
+        """From points to the voxels of a level, see `voxel_means`."""
+        if level not in self._means:
+            self._means[level] = voxel_means(self.rows(level), len(self.grid(level)))
+        return self._means[level]
+
+    def interpolation(self, level: int) -> WeightedSums:
+        """From the voxels of a level to points, see `trilinear`."""
+        if level not in self._corners:
+            self._corners[level] = trilinear(self.grid(level), self._batch, self._positions)
+        return self._corners[level]
