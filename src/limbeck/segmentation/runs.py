@@ -1,0 +1,127 @@
+"""Training by a recipe into a run folder, and reading the model that lies there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from limbeck.devices import check_device
+from limbeck.errors import InputError
+from limbeck.segmentation.dataset import digest
+from limbeck.segmentation.network import SegmentationNetwork
+from limbeck.segmentation.recipe import DataSettings, SegmentationRecipe
+from limbeck.segmentation.sets import load_scans, segmentation_set
+from limbeck.segmentation.task import SegmentationTask
+from limbeck.tensorfiles import read_description, read_tensors
+from limbeck.training.loop import Fitted
+from limbeck.training.runs import model_file, recipe_fingerprint, train_folder
+
+FORMAT = "limbeck-segmentation-1"
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentationModel:
+    """A trained model.
+
+    Attributes:
+        network: in evaluation mode.
+        recipe: it was trained by.
+        classes: their names.
+        step: after which it was kept.
+        epoch: likewise.
+        device: where it lies.
+    """
+
+    network: SegmentationNetwork
+    recipe: SegmentationRecipe
+    classes: tuple[str, ...]
+    step: int
+    epoch: int
+    device: torch.device
+
+
+def place_of(settings: DataSettings) -> Path:
+    """Where the set lies.
+
+    Raises:
+        InputError: the recipe does not say.
+    """
+    if not settings.root:
+        raise InputError(
+            f"data.root must say where the set {settings.set} lies: its {segmentation_set(settings.set).root}"
+        )
+    return Path(settings.root)
+
+
+def train_run(recipe: SegmentationRecipe, folder: Path, *, device: str = "cpu", resolved: str = "") -> Fitted:
+    """Train, or go on with a training that was interrupted, in a folder.
+
+    Args:
+        recipe: everything that decides the result.
+        folder: made when absent; gets `recipe.yaml`, `model.safetensors`, `checkpoints/`, `log.jsonl`, `epochs.csv`.
+        device: where to train; under torchrun each process takes its own.
+        resolved: the recipe and all other options as YAML, to be readable with the run.
+
+    Raises:
+        InputError: the set or the weights cannot be used, a checkpoint is of another recipe, or the loss diverges.
+        OSError: the folder cannot be written.
+    """
+    where = str(Path(recipe.data.root).expanduser().resolve()) if recipe.data.root else ""
+    recipe = replace(recipe, data=replace(recipe.data, root=where))
+    return train_folder(
+        lambda place, resuming: make_task(recipe, resuming=resuming, device=place),
+        recipe.training,
+        folder,
+        recipe_fingerprint(recipe.to_dict()),
+        device=device,
+        content=lambda task: {"scans": digest(task.scans)},
+        description=lambda task: {
+            "format": FORMAT,
+            "recipe": recipe.to_dict(),
+            "classes": list(task.scans.labels.classes),
+        },
+        resolved=resolved,
+    )
+
+
+def make_task(
+    recipe: SegmentationRecipe, *, resuming: bool = False, device: torch.device | None = None
+) -> SegmentationTask:
+    """The task of a recipe: its set opened."""
+    return SegmentationTask(
+        recipe, load_scans(recipe.data.set, place_of(recipe.data)), resuming=resuming, device=device
+    )
+
+
+def load_run(run: Path, *, device: str = "cpu") -> SegmentationModel:
+    """The trained model of a run folder, or of a model file.
+
+    Raises:
+        InputError: there is none, it is damaged, or it is something else.
+    """
+    file, place = model_file(run, "train segmentation"), check_device(device)
+    recipe = recipe_of(run)
+    description, tensors = read_tensors(file, format=FORMAT, what="segmentation model", device=device)
+    try:
+        classes = tuple(str(name) for name in description["classes"])
+        network = SegmentationNetwork(recipe, len(classes)).to(place)
+        network.load_state_dict(tensors)
+        step, epoch = int(description["training"]["step"]), int(description["training"]["epoch"])
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise InputError(f"{file}: not a model of this version ({' '.join(str(error).split())[:200]})") from None
+    return SegmentationModel(network.eval(), recipe, classes, step, epoch, place)
+
+
+def recipe_of(run: Path) -> SegmentationRecipe:
+    """The recipe of a trained model, without its weights.
+
+    Raises:
+        InputError: there is none, or it is something else.
+    """
+    file = model_file(run, "train segmentation")
+    description = read_description(file)
+    if description["format"] != FORMAT or "recipe" not in description:
+        raise InputError(f"{file}: not a segmentation model of this version")
+    return SegmentationRecipe.from_dict(description["recipe"])
