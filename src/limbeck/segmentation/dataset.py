@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from limbeck.segmentation.labels import LabelMap
 from limbeck.segmentation.scans import Points, refuse_unusable
 
 SPLITS = ("train", "validation", "test")
+Evaluator: TypeAlias = Literal["semantickitti", "nuscenes"]
+"""Whose formulas score a prediction; see `limbeck.segmentation.evaluators`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +69,7 @@ class FrameSource(Protocol):
         pose: see `Frame`.
         file: that a message about the points names.
         files: everything that the frame is read from.
+        digest: of the whole set, if that is kept; None: it is to be computed from the files.
     """
 
     def scan(self, position: int) -> Points: ...
@@ -87,6 +90,8 @@ class FrameSource(Protocol):
 
     def files(self, position: int) -> Sequence[Path]: ...
 
+    def digest(self) -> str | None: ...
+
 
 @dataclass(frozen=True, eq=False)
 class SegmentationDataset:
@@ -100,6 +105,7 @@ class SegmentationDataset:
         splits: name of a split -> positions of its frames, ascending; "all" where the set has no division.
         labels: its classes.
         source: reads a frame.
+        evaluator: whose formulas score it.
     """
 
     name: str
@@ -109,6 +115,7 @@ class SegmentationDataset:
     splits: dict[str, NDArray[np.int64]]
     labels: LabelMap
     source: FrameSource = field(repr=False)
+    evaluator: Evaluator = "nuscenes"
 
     def __len__(self) -> int:
         return len(self.names)
@@ -202,6 +209,9 @@ class FileSource:
         del position
         return None
 
+    def digest(self) -> str | None:
+        return None
+
 
 def picture_size(file: Path) -> tuple[int, int]:
     """Width and height of a picture, from its header.
@@ -218,7 +228,13 @@ def picture_size(file: Path) -> tuple[int, int]:
 
 
 def digest(scans: SegmentationDataset) -> str:
-    """A digest of a set's frames and classes; names and sizes of files stand for their bytes."""
+    """A digest of a set's frames and classes; names and sizes of files stand for their bytes.
+
+    A packed set has the digest of what it was packed from.
+    """
+    kept = scans.source.digest()
+    if kept is not None:
+        return kept
     held = hashlib.sha256(json.dumps(scans.labels.as_json()).encode())
     for name, members in scans.splits.items():
         held.update(f"\0{name}\0{members.tolist()}".encode())

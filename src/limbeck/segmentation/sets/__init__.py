@@ -6,14 +6,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from limbeck.errors import InputError
 from limbeck.registry import members
 from limbeck.segmentation.dataset import SegmentationDataset
-
-Evaluator: TypeAlias = Literal["semantickitti", "nuscenes"]
-"""Whose formulas score a prediction; see `limbeck.segmentation.evaluators`."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +22,6 @@ class SegmentationSet:
         load: `(root) -> SegmentationDataset`.
         check: what is wrong with a copy of it, one line per finding, empty where its counts are the official ones;
             None: there is nothing official to compare it with.
-        evaluator: that it is scored by where none is named.
         root: what its root is, for messages.
     """
 
@@ -34,7 +29,6 @@ class SegmentationSet:
     title: str
     load: Callable[[Path], SegmentationDataset]
     check: Callable[[SegmentationDataset], list[str]] | None
-    evaluator: Evaluator = "nuscenes"
     root: str = "folder"
 
 

@@ -90,6 +90,7 @@ def load_folder(root: Path) -> SegmentationDataset:
         {split: np.flatnonzero(held == split) for split in parts},
         label_map,
         source,
+        "nuscenes",
     )
 
 

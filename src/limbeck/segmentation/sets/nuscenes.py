@@ -76,6 +76,7 @@ def load_nuscenes(root: Path, *, splits: Path | None = None, margin: float = 0.0
         raise InputError(f"{tables}: lists no key frame of {LIDAR}")
     has_labels = (tables / "lidarseg.json").is_file()
     categories = _table(tables, "category") if has_labels else None
+    labels = nuscenes_labels(categories, tables / "category.json")
     sequences = tuple(frame.scene for frame in frames)
     return SegmentationDataset(
         "nuscenes",
@@ -83,8 +84,9 @@ def load_nuscenes(root: Path, *, splits: Path | None = None, margin: float = 0.0
         tuple(frame.token for frame in frames),
         sequences,
         _splits(tables, splits, version, sequences),
-        nuscenes_labels(categories, tables / "category.json"),
-        _Source(home, tuple(frames), nuscenes_labels(categories, tables / "category.json"), has_labels, margin),
+        labels,
+        _Source(home, tuple(frames), labels, has_labels, margin),
+        "nuscenes",
     )
 
 
@@ -321,5 +323,4 @@ SET = SegmentationSet(
     "nuScenes lidarseg: a LiDAR of 32 rings, six cameras; 28,130 scans to learn from, 6,019 to validate, 6,008 to test",
     load=load_nuscenes,
     check=check_nuscenes,
-    evaluator="nuscenes",
 )

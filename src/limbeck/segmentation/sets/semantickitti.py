@@ -66,6 +66,7 @@ def load_semantickitti(root: Path) -> SegmentationDataset:
         {split: np.flatnonzero(np.isin(held, numbers)) for split, numbers in SEQUENCES.items()},
         SEMANTIC_KITTI,
         _Source(home, tuple(scans)),
+        "semantickitti",
     )
 
 
@@ -167,5 +168,4 @@ SET = SegmentationSet(
     "SemanticKITTI: a LiDAR of 64 rings and a camera; 19,130 scans to learn from, 4,071 to validate, 20,351 to test",
     load=load_semantickitti,
     check=lambda scans: [*miscounted(scans, OFFICIAL)],
-    evaluator="semantickitti",
 )
