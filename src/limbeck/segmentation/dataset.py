@@ -17,7 +17,7 @@ from limbeck.errors import InputError
 from limbeck.images.decoding import read_image
 from limbeck.segmentation.cameras import Camera, PointPixels, point_pixels
 from limbeck.segmentation.labels import LabelMap
-from limbeck.segmentation.scans import Points, refuse_unusable
+from limbeck.segmentation.scans import Points, read_bytes, refuse_unusable
 
 SPLITS = ("train", "validation", "test")
 Evaluator: TypeAlias = Literal["semantickitti", "nuscenes"]
@@ -64,7 +64,7 @@ class FrameSource(Protocol):
         labels: classes of so many points, None where there are none.
         cameras: those of the frame.
         images: their pictures, in the order of the cameras.
-        encoded: the same as the bytes of JPEG, PNG or BMP files.
+        encoded: the same as the bytes of JPEG, PNG or BMP files, not decoded.
         pixels: where the points fall, if that is kept; None: it is to be computed.
         pose: see `Frame`.
         file: that a message about the points names.
@@ -198,8 +198,7 @@ class FileSource:
         return tuple(found)
 
     def encoded(self, position: int) -> tuple[bytes, ...]:
-        self.images(position)  # so that what cannot be decoded, or is of another size, is said now
-        return tuple(picture.file.read_bytes() for picture in self.pictures(position))
+        return tuple(read_bytes(picture.file) for picture in self.pictures(position))
 
     def pixels(self, position: int) -> PointPixels | None:
         del position
