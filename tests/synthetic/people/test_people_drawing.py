@@ -21,15 +21,13 @@ from limbeck.synthetic.people.factors import (
     Person,
     Picture,
     Print,
-    field_types,
-    flatten,
-    unflatten,
 )
 from limbeck.synthetic.people.figure import skeleton
 from limbeck.synthetic.people.layouts import shots
 from limbeck.synthetic.people.make import scenario
 from limbeck.synthetic.people.paint import Grid, ellipse, limb, paint
 from limbeck.synthetic.people.prints import printed
+from limbeck.synthetic.records import field_types, flatten, unflatten
 
 STANDARD = LEVELS["standard"]
 SIZE = (64, 32)

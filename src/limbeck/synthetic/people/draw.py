@@ -7,48 +7,19 @@ colours, and the infrared side, have keys of their own below that of the person 
 from __future__ import annotations
 
 import colorsys
-import math
-from collections.abc import Sequence
-from typing import TypeVar
 
 import numpy as np
 
+from limbeck.synthetic.dice import DIGITS, Dice
 from limbeck.synthetic.people import factors as f
 from limbeck.synthetic.people.settings import LEVELS, Level
 
 _PERSON, _CAMERA, _PICTURE, _BUILDING, _PRESENCE, _COLOURS, _INFRARED = range(7)
-_DIGITS = 4  # factors are drawn at this precision, so that a table of them is short and exact
-
-Choice = TypeVar("Choice")
-
-
-class _Dice:
-    """Draws of one key, rounded to what the table of factors holds."""
-
-    def __init__(self, seed: int, *key: int) -> None:
-        self._generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=key)))
-
-    def uniform(self, low: float, high: float) -> float:
-        return round(float(self._generator.uniform(low, high)), _DIGITS)
-
-    def normal(self, mean: float, deviation: float, least: float = -math.inf) -> float:
-        """Normal, moved to the nearest value within two deviations, and to `least` where below it."""
-        drawn = mean + deviation * float(np.clip(self._generator.standard_normal(), -2, 2))
-        return round(float(max(drawn, least)), _DIGITS)
-
-    def chance(self, share: float) -> bool:
-        return float(self._generator.uniform()) < share
-
-    def one(self, choices: Sequence[Choice]) -> Choice:
-        return choices[int(self._generator.integers(len(choices)))]
-
-    def key(self) -> int:
-        return int(self._generator.integers(2**31))
 
 
 def draw_person(seed: int, identity: int, level: Level) -> f.Person:
     """The person of an identity."""
-    dice = _Dice(seed, _PERSON, identity)
+    dice = Dice(seed, _PERSON, identity)
     spread = level.spread
     build = dice.normal(0, 1)  # heavy people are heavy throughout
     body = f.Body(
@@ -92,12 +63,12 @@ def draw_person(seed: int, identity: int, level: Level) -> f.Person:
         shoes=f.Shoes(
             length=dice.uniform(0.15, 0.2), shaft=dice.one((0.0, 0.0, 0.15, 0.5)), sole=dice.uniform(0.0, 0.04)
         ),
-        colours=_colours(_Dice(seed, _PERSON, identity, _COLOURS)),
-        infrared=_infrared(_Dice(seed, _PERSON, identity, _INFRARED), level),
+        colours=_colours(Dice(seed, _PERSON, identity, _COLOURS)),
+        infrared=_infrared(Dice(seed, _PERSON, identity, _INFRARED), level),
     )
 
 
-def _upper(dice: _Dice, level: Level) -> f.Upper:
+def _upper(dice: Dice, level: Level) -> f.Upper:
     kind = dice.one(f.UPPERS)
     heavy = kind in ("jacket", "coat", "hoodie")
     opening = dice.uniform(0, 42) if kind in ("jacket", "coat", "shirt") and dice.chance(0.5) else 0.0
@@ -115,7 +86,7 @@ def _upper(dice: _Dice, level: Level) -> f.Upper:
     )
 
 
-def _lower(dice: _Dice, level: Level) -> f.Lower:
+def _lower(dice: Dice, level: Level) -> f.Lower:
     kind = f.LOWERS[0] if dice.chance(0.3) else dice.one(f.LOWERS)
     lengths = {"trousers": (0.88, 1.0), "shorts": (0.35, 0.6), "skirt": (0.3, 0.85), "dress": (0.35, 0.9)}
     return f.Lower(
@@ -127,7 +98,7 @@ def _lower(dice: _Dice, level: Level) -> f.Lower:
     )
 
 
-def _print(dice: _Dice, chance: float) -> f.Print:
+def _print(dice: Dice, chance: float) -> f.Print:
     return f.Print(
         kind=dice.one(f.PRINTS[1:]) if dice.chance(chance) else "plain",
         frequency=dice.uniform(4, 12),
@@ -140,7 +111,7 @@ def _print(dice: _Dice, chance: float) -> f.Print:
     )
 
 
-def _bag(dice: _Dice, level: Level) -> f.Bag:
+def _bag(dice: Dice, level: Level) -> f.Bag:
     kind = dice.one(f.BAGS[1:]) if dice.chance(level.accessories) else "none"
     return f.Bag(
         kind=kind,
@@ -152,7 +123,7 @@ def _bag(dice: _Dice, level: Level) -> f.Bag:
     )
 
 
-def _colours(dice: _Dice) -> f.Colours:
+def _colours(dice: Dice) -> f.Colours:
     tone = dice.uniform(0.3, 1.0)
     hair = dice.uniform(0.0, 1.0)
     upper, lower = _cloth(dice), _cloth(dice)
@@ -171,7 +142,7 @@ def _colours(dice: _Dice) -> f.Colours:
     )
 
 
-def _cloth(dice: _Dice) -> f.Colour:
+def _cloth(dice: Dice) -> f.Colour:
     """A garment's colour: a third dark, a fifth pale, the rest of any hue."""
     hue, lot = dice.uniform(0, 1), dice.uniform(0, 1)
     if lot < 0.33:
@@ -183,12 +154,12 @@ def _cloth(dice: _Dice) -> f.Colour:
     return _rounded(*colorsys.hsv_to_rgb(hue, saturation, value))
 
 
-def _infrared(dice: _Dice, level: Level) -> f.Infrared:
+def _infrared(dice: Dice, level: Level) -> f.Infrared:
     skin = dice.uniform(0.55, 0.85)
     upper, lower = dice.uniform(0.15, 0.85), dice.uniform(0.15, 0.85)
     return f.Infrared(
         skin=skin,
-        face=round(min(1.0, skin + dice.uniform(0.0, 0.15)), _DIGITS),
+        face=round(min(1.0, skin + dice.uniform(0.0, 0.15)), DIGITS),
         hair=dice.uniform(0.1, 0.55),
         hat=dice.uniform(0.15, 0.85),
         upper=upper,
@@ -202,19 +173,19 @@ def _infrared(dice: _Dice, level: Level) -> f.Infrared:
     )
 
 
-def _other_tone(dice: _Dice, tone: float, level: Level) -> float:
+def _other_tone(dice: Dice, tone: float, level: Level) -> float:
     """The second material's reflectance: often that of the first, because many dyes are clear in the infrared."""
     step = dice.uniform(0.2, 0.5)
     if not dice.chance(level.infrared_prints):
         return tone
-    return round(tone + step if tone < 0.5 else tone - step, _DIGITS)
+    return round(tone + step if tone < 0.5 else tone - step, DIGITS)
 
 
 def draw_camera(seed: int, camera: int, level: Level) -> f.Camera:
     """A camera, and what stands behind people there. All cameras share a building, whose trim and tiles recur."""
-    building, dice, strength = _Dice(seed, _BUILDING), _Dice(seed, _CAMERA, camera), level.camera
+    building, dice, strength = Dice(seed, _BUILDING), Dice(seed, _CAMERA, camera), level.camera
     trim, tile, panel = building.uniform(0.2, 0.8), building.uniform(3, 7), building.uniform(0.5, 1.2)
-    colours, tones = _Dice(seed, _CAMERA, camera, _COLOURS), _Dice(seed, _CAMERA, camera, _INFRARED)
+    colours, tones = Dice(seed, _CAMERA, camera, _COLOURS), Dice(seed, _CAMERA, camera, _INFRARED)
     return f.Camera(
         pitch=dice.uniform(2, 6 + 8 * strength),
         scene=f.Scene(
@@ -241,12 +212,12 @@ def draw_camera(seed: int, camera: int, level: Level) -> f.Camera:
             clutter=_paint(colours),
         ),
         infrared=f.CameraInfrared(
-            gain=round(1 + 0.2 * strength * tones.uniform(-1, 1), _DIGITS),
-            offset=round(0.06 * strength * tones.uniform(-1, 1), _DIGITS),
-            vignette=round(strength * tones.uniform(0.1, 0.4), _DIGITS),
-            lamp=round(strength * tones.uniform(0.0, 0.25), _DIGITS),
+            gain=round(1 + 0.2 * strength * tones.uniform(-1, 1), DIGITS),
+            offset=round(0.06 * strength * tones.uniform(-1, 1), DIGITS),
+            vignette=round(strength * tones.uniform(0.1, 0.4), DIGITS),
+            lamp=round(strength * tones.uniform(0.0, 0.25), DIGITS),
             wall=tones.uniform(0.15, 0.7),
-            trim=round(0.9 * trim, _DIGITS),
+            trim=round(0.9 * trim, DIGITS),
             floor=tones.uniform(0.1, 0.6),
             window=tones.uniform(0.02, 0.3),
             clutter=tones.uniform(0.1, 0.8),
@@ -254,7 +225,7 @@ def draw_camera(seed: int, camera: int, level: Level) -> f.Camera:
     )
 
 
-def _paint(dice: _Dice) -> f.Colour:
+def _paint(dice: Dice) -> f.Colour:
     """The colour of walls, floors and furniture: mostly grey."""
     red, green, blue = colorsys.hsv_to_rgb(dice.uniform(0, 1), dice.uniform(0, 0.35), dice.uniform(0.25, 0.85))
     return _rounded(red, green, blue)
@@ -262,11 +233,11 @@ def _paint(dice: _Dice) -> f.Colour:
 
 def draw_picture(seed: int, identity: int, camera: int, index: int, level: Level) -> f.Picture:
     """What belongs to one picture alone; it says nothing of the person."""
-    dice = _Dice(seed, _PICTURE, identity, camera, index)
+    dice = Dice(seed, _PICTURE, identity, camera, index)
     towards = dice.one((0.0, 180.0))
     return f.Picture(
         pose=f.Pose(
-            view=round((towards + dice.uniform(-level.view, level.view)) % 360, _DIGITS),
+            view=round((towards + dice.uniform(-level.view, level.view)) % 360, DIGITS),
             phase=dice.uniform(0, 360),
             speed=dice.uniform(0.1, 1.15),
             sway=dice.normal(0, 2.5),
@@ -275,14 +246,14 @@ def draw_picture(seed: int, identity: int, camera: int, index: int, level: Level
         crop=f.Crop(
             x=dice.uniform(-level.shift, level.shift),
             y=dice.uniform(-level.shift, level.shift),
-            scale=round(float(np.exp(dice.normal(0, level.scale))), _DIGITS),
-            aspect=round(float(np.exp(dice.normal(0, level.scale / 2))), _DIGITS),
+            scale=round(float(np.exp(dice.normal(0, level.scale))), DIGITS),
+            aspect=round(float(np.exp(dice.normal(0, level.scale / 2))), DIGITS),
             scene_x=dice.uniform(0, 3),
             scene_y=dice.uniform(-level.shift, level.shift),
         ),
         light=f.Light(
-            brightness=round(float(np.exp(dice.normal(0, level.light))), _DIGITS),
-            contrast=round(float(np.exp(dice.normal(0, level.light))), _DIGITS),
+            brightness=round(float(np.exp(dice.normal(0, level.light))), DIGITS),
+            contrast=round(float(np.exp(dice.normal(0, level.light))), DIGITS),
             gradient=dice.uniform(0, 1.5 * level.light),
             gradient_angle=dice.uniform(0, 360),
             side=dice.uniform(-1, 1),
@@ -296,7 +267,7 @@ def draw_picture(seed: int, identity: int, camera: int, index: int, level: Level
     )
 
 
-def _occlusion(dice: _Dice, level: Level) -> f.Occlusion:
+def _occlusion(dice: Dice, level: Level) -> f.Occlusion:
     kind = dice.one(f.OCCLUSIONS[1:4]) if dice.chance(level.occlusion) else "none"
     if dice.chance(level.passer):
         kind = "passer"
@@ -321,8 +292,8 @@ def draw_passer(key: int) -> f.Person:
 
 def drawn_absent(seed: int, identity: int, share: float) -> bool:
     """Whether the indoor visible cameras never saw this identity."""
-    return _Dice(seed, _PRESENCE, identity).chance(share)
+    return Dice(seed, _PRESENCE, identity).chance(share)
 
 
 def _rounded(red: float, green: float, blue: float) -> f.Colour:
-    return f.Colour(round(red, _DIGITS), round(green, _DIGITS), round(blue, _DIGITS))
+    return f.Colour(round(red, DIGITS), round(green, DIGITS), round(blue, DIGITS))

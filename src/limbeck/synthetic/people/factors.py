@@ -10,13 +10,7 @@ thing is: 0 the front, 90 the left side, 180 the back. Who sees what:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
-from typing import Any, TypeVar, get_type_hints
-
-Value = float | int | str
-Record = TypeVar("Record")
+from dataclasses import dataclass
 
 UPPERS = ("t-shirt", "shirt", "jumper", "hoodie", "jacket", "coat")
 LOWERS = ("trousers", "shorts", "skirt", "dress")
@@ -330,47 +324,3 @@ class Picture:
     light: Light
     sensor: Sensor
     occlusion: Occlusion
-
-
-def flatten(record: object, prefix: str = "") -> dict[str, Value]:
-    """The fields of a record of factors, nested ones as `outer.inner`."""
-    flat: dict[str, Value] = {}
-    for field in fields(record):  # type: ignore[arg-type]
-        value = getattr(record, field.name)
-        if is_dataclass(value):
-            flat |= flatten(value, f"{prefix}{field.name}.")
-        else:
-            flat[prefix + field.name] = value
-    return flat
-
-
-def unflatten(kind: type[Record], flat: Mapping[str, Any], prefix: str = "") -> Record:
-    """The record of type `kind` whose fields are in `flat`; the inverse of `flatten`."""
-    record: Record = _unflatten(kind, flat, prefix)
-    return record
-
-
-def field_types(kind: Any, prefix: str = "") -> dict[str, type[Any]]:
-    """The flat names of a record's fields, and their types."""
-    flat: dict[str, type[Any]] = {}
-    for name, hint in _types(kind).items():
-        flat |= field_types(hint, f"{prefix}{name}.") if _nested(hint) else {prefix + name: hint}
-    return flat
-
-
-def _unflatten(kind: Any, flat: Mapping[str, Any], prefix: str) -> Any:
-    return kind(
-        **{
-            name: _unflatten(hint, flat, f"{prefix}{name}.") if _nested(hint) else hint(flat[prefix + name])
-            for name, hint in _types(kind).items()
-        }
-    )
-
-
-def _nested(kind: type[Any]) -> bool:
-    return is_dataclass(kind)
-
-
-@cache
-def _types(kind: Any) -> dict[str, type[Any]]:
-    return get_type_hints(kind)

@@ -5,21 +5,16 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
-import signal
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
 from PIL import Image
 
-from limbeck.errors import InputError
 from limbeck.reporting.progress import Progress
+from limbeck.synthetic.folder import check_free, check_workers, in_processes, whole_folder
 from limbeck.synthetic.people.draw import draw_camera, draw_person, draw_picture
 from limbeck.synthetic.people.factors import Camera, Person
 from limbeck.synthetic.people.layouts import CAMERAS, Shot, index_files, shots
@@ -76,11 +71,10 @@ def make_people(
     """
     target = Path(directory)
     chosen = check_layout(layout)
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise InputError(f"workers must be a whole number from 1, not {workers!r}")
+    check_workers(workers)
     taken = shots(settings, chosen)
-    _check_free(target)
-    with _staging(target) as staging:
+    check_free(target)
+    with whole_folder(target) as staging:
         for folder in sorted({(staging / shot.path).parent for shot in taken}):
             folder.mkdir(parents=True, exist_ok=True)
         with (staging / FACTORS).open("w", encoding="utf-8", newline="") as table:
@@ -134,19 +128,7 @@ def _draw_all(
     """Draw every shot's file; yields their rows of the table, chunk by chunk, in order."""
     chunks = [taken[start : start + _CHUNK] for start in range(0, len(taken), _CHUNK)]
     draw = partial(_draw_chunk, staging, settings, layout)
-    if workers == 1:
-        yield from map(draw, chunks)
-        return
-    pool = ProcessPoolExecutor(workers, initializer=_leave_interrupts_to_the_parent)
-    try:
-        yield from pool.map(draw, chunks)
-    finally:
-        # Waited for, so that nobody writes into the folder while it is being removed.
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return in_processes(draw, chunks, workers)
 
 
 def _draw_chunk(staging: Path, settings: PeopleSettings, layout: Layout, chunk: list[Shot]) -> list[str]:
@@ -172,28 +154,3 @@ def _description(settings: PeopleSettings, layout: Layout, taken: list[Shot]) ->
             for camera, modality in CAMERAS[layout].items()
         ],
     }
-
-
-def _check_free(target: Path) -> None:
-    if target.is_symlink() or (target.exists() and not target.is_dir()):
-        raise InputError(f"{target} exists and is not a folder")
-    if target.is_dir() and any(target.iterdir()):
-        raise InputError(f"{target} is not empty; name a new folder")
-
-
-@contextmanager
-def _staging(target: Path) -> Iterator[Path]:
-    """A folder beside the target that takes its place once the block has ended well, and else is removed."""
-    whole = target.absolute()
-    whole.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{whole.name}.", suffix=".tmp", dir=whole.parent))
-    try:
-        yield staging
-        umask = os.umask(0)
-        os.umask(umask)
-        staging.chmod(0o777 & ~umask)
-        _check_free(target)  # it may have been filled meanwhile
-        staging.replace(target)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +13,15 @@ from numpy.typing import NDArray
 
 from limbeck.errors import InputError
 from limbeck.modalities import Modality
-from limbeck.synthetic.people.factors import Camera, Person, Picture, Value, field_types, flatten, unflatten
+from limbeck.synthetic.people.factors import Camera, Person, Picture
 from limbeck.synthetic.people.layouts import Shot
 from limbeck.synthetic.people.render import render
+from limbeck.synthetic.records import Value, field_types, flatten, read_columns, table_header, table_row, unflatten
 
 FORMAT = 1
 """The version of the generator and its files. A change that alters any picture or column raises it."""
 
 FACTORS, DESCRIPTION = "factors.csv", "people.json"
-_ARRAY_TYPES: dict[type, Any] = {float: np.float64, int: np.int64, str: np.str_}
 _RECORDS: dict[str, type[Any]] = {"person": Person, "camera": Camera, "picture": Picture}
 _SHOT: dict[str, type] = {"path": str, "identity": int, "camera": int, "modality": str}
 COLUMNS = _SHOT | {
@@ -75,7 +72,7 @@ class Factors:
 
 def header() -> str:
     """The table's first line."""
-    return ",".join(COLUMNS) + "\n"
+    return table_header(COLUMNS)
 
 
 def row(shot: Shot, scenario: Scenario) -> str:
@@ -89,7 +86,7 @@ def row(shot: Shot, scenario: Scenario) -> str:
         **flatten(scenario.camera, "camera."),
         **flatten(scenario.picture, "picture."),
     }
-    return ",".join(str(flat[name]) for name in COLUMNS) + "\n"
+    return table_row(COLUMNS, flat)
 
 
 def read_factors(directory: str | os.PathLike[str]) -> Factors:
@@ -103,26 +100,7 @@ def read_factors(directory: str | os.PathLike[str]) -> Factors:
     if not (folder / DESCRIPTION).is_file() or not (folder / FACTORS).is_file():
         raise InputError(f"{folder} does not hold {DESCRIPTION} and {FACTORS}; make it with `limbeck data make people`")
     height, width = _size(folder / DESCRIPTION)
-    table = csv.reader(io.StringIO((folder / FACTORS).read_text(encoding="utf-8")))
-    if next(table, None) != list(COLUMNS):
-        raise InputError(f"{folder / FACTORS}: the columns are not those of this version's format")
-    return Factors(height, width, _columns(folder / FACTORS, table))
-
-
-def _columns(path: Path, table: Iterable[list[str]]) -> dict[str, NDArray[Any]]:
-    rows = list(table)
-    for number, cells in enumerate(rows, start=2):
-        if len(cells) != len(COLUMNS):
-            raise InputError(f"{path}, line {number}: {len(cells)} cells instead of {len(COLUMNS)}")
-    columns: dict[str, NDArray[Any]] = {}
-    for place, (name, kind) in enumerate(COLUMNS.items()):
-        try:
-            columns[name] = np.array(
-                [cells[place] for cells in rows], {float: np.float64, int: np.int64, str: np.str_}[kind]
-            )
-        except ValueError as error:
-            raise InputError(f"{path}, column {name}: {error}") from error
-    return columns
+    return Factors(height, width, read_columns(folder / FACTORS, COLUMNS))
 
 
 def _size(path: Path) -> tuple[int, int]:
