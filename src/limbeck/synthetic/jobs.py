@@ -10,15 +10,25 @@ from limbeck.cores import usable_cores
 from limbeck.registry import Invocation
 from limbeck.reporting.progress import progress_bar
 from limbeck.synthetic.people import PeopleSettings, make_people
+from limbeck.synthetic.streets import StreetSettings, make_streets
 
 
 def people_arguments(parser: ArgumentParser) -> None:
     """Flags of `limbeck data make people`."""
+    _arguments(parser, PeopleSettings, "sysu", "sysu, regdb or csv")
+
+
+def streets_arguments(parser: ArgumentParser) -> None:
+    """Flags of `limbeck data make streets`."""
+    _arguments(parser, StreetSettings, "semantickitti", "semantickitti or nuscenes")
+
+
+def _arguments(parser: ArgumentParser, settings: type[object], layout: str, layouts: str) -> None:
     parser.add_argument("--config", action="config", help="a YAML file of settings; flags after it override its values")
     parser.add_argument("directory", type=str, help="a new folder")
-    parser.add_argument("--layout", type=str, default="sysu", help="sysu, regdb or csv")
+    parser.add_argument("--layout", type=str, default=layout, help=layouts)
     parser.add_argument("--workers", type=int, default=usable_cores(), help="processes; the result is the same")
-    parser.add_class_arguments(PeopleSettings, as_group=False)
+    parser.add_class_arguments(settings, as_group=False)
 
 
 def people(call: Invocation) -> Iterator[str]:
@@ -28,3 +38,12 @@ def people(call: Invocation) -> Iterator[str]:
             call.directory, call.settings(PeopleSettings), call.layout, workers=call.workers, progress=advance
         )
     yield f"Written: {made.directory}, {made.images} pictures of {made.identities} people"
+
+
+def streets(call: Invocation) -> Iterator[str]:
+    """Draw a set of streets into a new folder."""
+    with progress_bar("frames") as advance:
+        made = make_streets(
+            call.directory, call.settings(StreetSettings), call.layout, workers=call.workers, progress=advance
+        )
+    yield f"Written: {made.directory}, {made.frames} frames of {made.scenes} scenes, {made.points} points"

@@ -1,0 +1,39 @@
+"""Comparing a folder of drawn streets with what was drawn into it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from limbeck.synthetic.streets.frame import draw_factors
+from limbeck.synthetic.streets.layouts import WRITERS
+from limbeck.synthetic.streets.settings import check_layout
+from limbeck.synthetic.streets.table import DESCRIPTION, FACTORS, OBJECTS, read_description
+
+
+def is_drawn(folder: Path) -> bool:
+    """Whether a folder says that `make_streets` wrote it."""
+    return (folder / DESCRIPTION).is_file()
+
+
+def check_streets(folder: Path) -> list[str]:
+    """What is missing from, or was added to, a folder of drawn streets: a line each, which names the scene and frame.
+
+    Raises:
+        InputError: the folder's description is damaged.
+    """
+    settings, named = read_description(folder)
+    writer = WRITERS[check_layout(named)]
+    places = [settings.place(index) for index in range(len(settings))]
+    whose = {path: place for place in places for path in writer.paths(settings, *place)}
+    around = writer.index_files(settings, {place: draw_factors(settings, *place) for place in places})
+    known = {*whose, *around, FACTORS, OBJECTS, DESCRIPTION}
+    there = {
+        file.relative_to(folder).as_posix()
+        for file in folder.rglob("*")
+        if file.is_file() and not file.relative_to(folder).parts[0].startswith(".")
+    }
+    wrong = []
+    for path in sorted(known - there):
+        place = f"scene {whose[path][0]}, frame {whose[path][1]}: " if path in whose else ""
+        wrong.append(f"{place}{path} is missing")
+    return wrong + [f"{path} was not drawn" for path in sorted(there - known)]
