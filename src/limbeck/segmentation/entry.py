@@ -1,8 +1,19 @@
 """What the command does with sets of LiDAR scans."""
 
-from limbeck.registry import Input, Job, Verb
+from limbeck.registry import Input, Job, Task, Verb
 
 _JOBS = "limbeck.segmentation.jobs"
+
+TASK = Task(
+    "segmentation",
+    "train a network that gives a class to every point of a LiDAR scan",
+    "limbeck-segmentation-1",
+    train=Job(f"{_JOBS}:train", f"{_JOBS}:train_arguments", recipes="limbeck.segmentation.recipe:shipped_recipe"),
+    verbs={
+        "evaluate": Job(f"{_JOBS}:evaluate", f"{_JOBS}:evaluate_arguments"),
+        "diagnose": Job(f"{_JOBS}:diagnose", f"{_JOBS}:diagnose_arguments"),
+    },
+)
 
 SETS = Input(
     "sets of LiDAR scans",

@@ -26,7 +26,7 @@ from limbeck.segmentation.prediction import KINDS, predicted_classes
 from limbeck.segmentation.recipe import SegmentationRecipe
 from limbeck.segmentation.runs import SegmentationModel, load_run, place_of, recipe_of
 from limbeck.segmentation.sets import load_scans
-from limbeck.segmentation.submissions import write_submission
+from limbeck.segmentation.submissions import write_predictions
 from limbeck.training.runs import check_trials
 
 Kind = Literal["v", "z", "joint"]
@@ -90,13 +90,18 @@ def score(
             for sight in sights:
                 found = predicted_classes(model.network, frame, data, cameras=sight == WITH)
                 if submission is not None and sight == sights[0]:
-                    write_submission(submission, scans, position, found[_known(kind, found)])
+                    write_predictions(
+                        submission,
+                        scans,
+                        position,
+                        found[_known(kind, found)],
+                        split=split,
+                        camera=sight == WITH,
+                    )
                 if frame.labels is None:
                     continue
                 for one, classes in found.items():
-                    held = scores.setdefault(
-                        (sight, one), SegmentationScores(model.classes, scans.evaluator, chosen)
-                    )
+                    held = scores.setdefault((sight, one), SegmentationScores(model.classes, scans.evaluator, chosen))
                     held.add(frame.labels, classes, visible)
             advance(done, len(members))
     if not scores and submission is None:
@@ -252,11 +257,7 @@ def _write(
             f"Trained for {recipes[0].training.epochs} epochs, seeds "
             + ", ".join(str(recipe.training.seed) for recipe in recipes)
             + f"; SPVCNN of width {network.width:g}, "
-            + (
-                f"fusion {network.fusion}, weights {network.weights}"
-                if recipes[0].data.cameras
-                else "no image branch"
-            )
+            + (f"fusion {network.fusion}, weights {network.weights}" if recipes[0].data.cameras else "no image branch")
             + f"; divergences: {recipes[0].loss.distillation}.",
             f"Read from {kind}. Nothing was selected on these scans"
             + (" but for the best network." if recipes[0].training.select != "last" else "."),
@@ -278,8 +279,12 @@ def _write(
         )
     _show_scans(page, folder, model, scans, scored[0], kind=kind, split=split)
     page.heading("Files")
-    page.link("iou.csv", "IoU of every class, protocol and run")
-    page.link("figures.json", "all figures, confusion matrices included")
+    page.links(
+        [
+            ("iou.csv", "IoU of every class, protocol and run"),
+            ("figures.json", "all figures, confusion matrices included"),
+        ]
+    )
     page.write(folder / "index.html")
     return folder / "index.html"
 

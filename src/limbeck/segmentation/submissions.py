@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from limbeck.errors import InputError
 from limbeck.files import atomic_writer, write_json
-from limbeck.segmentation.labels import IGNORED, SEMANTIC_KITTI
+from limbeck.segmentation.dataset import SegmentationDataset
+from limbeck.segmentation.labels import IGNORED, NUSCENES_CLASSES, SEMANTIC_KITTI
 
 
 def write_semantickitti(folder: Path, name: str, prediction: NDArray[np.integer]) -> Path:
@@ -70,4 +71,39 @@ def write_nuscenes_meta(folder: Path, *, camera: bool, split: str = "test", exte
     file = folder / split / "submission.json"
     used = {"camera": camera, "lidar": True, "radar": False, "map": False, "external": external}
     write_json(file, {"meta": {f"use_{name}": value for name, value in used.items()}})
+    return file
+
+
+def write_predictions(
+    folder: Path,
+    scans: SegmentationDataset,
+    position: int,
+    prediction: NDArray[np.integer],
+    *,
+    split: str,
+    camera: bool,
+) -> Path:
+    """Write what was predicted of one scan as its set's server takes it; of other sets, `NAME.label`.
+
+    Args:
+        folder: of all of them.
+        scans: the set; that it is SemanticKITTI or nuScenes is known by its classes.
+        position: of the scan.
+        prediction: (points,) classes from 0.
+        split: that the scan is of, for nuScenes, where "validation" is called val.
+        camera: pictures were used.
+
+    Raises:
+        InputError: a point has no prediction, which nuScenes refuses.
+    """
+    name = scans.names[position]
+    if scans.labels.classes == SEMANTIC_KITTI.classes and scans.evaluator == "semantickitti":
+        return write_semantickitti(folder, name, prediction)
+    if scans.labels.classes == NUSCENES_CLASSES and scans.evaluator == "nuscenes":
+        part = {"validation": "val"}.get(split, split)
+        write_nuscenes_meta(folder, camera=camera, split=part)
+        return write_nuscenes(folder, name, prediction, split=part)
+    file = folder / f"{name}.label"
+    with atomic_writer(file) as stream:
+        stream.write(scans.labels.decode(prediction).astype("<u4").tobytes())
     return file

@@ -103,12 +103,13 @@ def recipe_fingerprint(values: Mapping[str, Any]) -> dict[str, Any]:
     """What of a recipe of pictures may not change when a training goes on: everything but where things lie.
 
     Args:
-        values: of `Recipe.to_dict`, with the groups "data", "network" and "training".
+        values: of `Recipe.to_dict`, with the groups "data" (whose "root" and "cache" say where), "network" and
+            "training".
     """
     groups = {group: dict(entries) for group, entries in values.items()}
     del groups["training"]  # the loop knows which of its settings matter
     for name in ("root", "cache"):
-        del groups["data"][name]
+        groups["data"].pop(name, None)
     if Path(groups["network"]["weights"]).suffix:  # a file: what was in it is in the checkpoint
         groups["network"]["weights"] = "a file"
     return {f"{group}.{name}": value for group, entries in groups.items() for name, value in entries.items()}
