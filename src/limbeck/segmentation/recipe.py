@@ -46,8 +46,8 @@ class DataSettings:
     set: str = "semantickitti"
     root: str = ""
     cameras: bool = True
-    height: Annotated[int | None, Range(ge=32)] = None
-    width: Annotated[int | None, Range(ge=32)] = None
+    height: Annotated[int | None, Range(ge=33)] = None
+    width: Annotated[int | None, Range(ge=33)] = None
     voxel: PositiveFloat = 0.05
     points: Literal["one-per-voxel", "all"] = "one-per-voxel"
     most: Annotated[int | None, Range(ge=2)] = 80_000

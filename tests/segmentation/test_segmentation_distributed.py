@@ -1,0 +1,70 @@
+"""Two processes give the terms and the gradient of one, though their scans differ in points and pixels."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.ports import free_port
+from tests.segmentation.segmentation_processes import OBJECTIVES, gradients
+from tests.training.nursery import Nursery
+
+from limbeck.segmentation.runs import FORMAT
+from limbeck.tensorfiles import read_tensors
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Path]]:
+    """`together(function, *arguments)`: run it in two processes of a group; the folder they were given last."""
+    nursery = Nursery()
+
+    def run(function: str, *arguments: Path) -> Path:
+        folder = tmp_path_factory.mktemp("segmentation-together")
+        common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+        children = [
+            nursery.start(
+                f"tests.segmentation.segmentation_processes:{function}",
+                *arguments,
+                folder,
+                environment=common | {"RANK": str(number), "LOCAL_RANK": str(number)},
+                errors=folder / "errors",
+            )
+            for number in range(2)
+        ]
+        found = [nursery.wait(child) for child in children]
+        assert found == [0, 0], (folder / "errors").read_text()
+        return folder
+
+    yield run
+    nursery.close()
+
+
+@pytest.fixture(scope="module")
+def all_gradients(together: Callable[..., Path], small_streets: Path) -> Path:
+    return together("all_gradients", small_streets)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("distillation", OBJECTIVES)
+def test_two_processes_give_the_gradient_of_one(all_gradients: Path, small_streets: Path, distillation: str) -> None:
+    expected = gradients(small_streets, distillation)
+    for number in range(2):
+        found = load_file(all_gradients / f"{distillation}-{number}")
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            torch.testing.assert_close(found[key], value, rtol=1e-6, atol=1e-8, msg=lambda text, key=key: key + text)
+        assert sum(float(value.abs().sum()) for value in found.values()) > 1e-2
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_network_of_one(
+    together: Callable[..., Path], segmentation_run: Path, small_streets: Path
+) -> None:
+    folder = together("train_together", small_streets)
+    one, two = (
+        read_tensors(run / "model.safetensors", format=FORMAT, what="model")[1] for run in (segmentation_run, folder)
+    )
+    # Four steps in single precision, whose sums have another order; each step's gradient is compared above.
+    for key, value in one.items():
+        torch.testing.assert_close(two[key], value, rtol=1e-2, atol=3e-3, msg=lambda text, key=key: key + text)
