@@ -7,7 +7,19 @@ import sys
 import torch
 from rich.console import Console
 
-from benchmarks import diagnosis, folds, jaccard, loop, people, reid, retrieval, transport, unsupervised, views
+from benchmarks import (
+    diagnosis,
+    folds,
+    jaccard,
+    loop,
+    people,
+    reid,
+    retrieval,
+    sparse_convolution,
+    transport,
+    unsupervised,
+    views,
+)
 
 BENCHMARKS = {
     "views": views.run,
@@ -20,6 +32,7 @@ BENCHMARKS = {
     "diagnosis": diagnosis.run,
     "transport": transport.run,
     "unsupervised": unsupervised.run,
+    "sparse_convolution": sparse_convolution.run,
 }
 
 

@@ -108,6 +108,17 @@ def test_constants_stay_and_whole_positions_read_one_voxel() -> None:
     assert torch.equal(trilinear(grid, batch, positions.floor())(values), values[rows])
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_rounded_once(dtype: torch.dtype) -> None:
+    grid, _, batch, positions = _scene(4)
+    sums = trilinear(grid.coarser, batch, positions)
+    values = _normal(3, len(grid.coarser), 2).to(dtype)
+    exact = sums(values.double())
+    found = sums(values)
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.double(), exact, rtol=torch.finfo(dtype).eps, atol=1e-6)
+
+
 def test_gradients_are_those_of_finite_differences() -> None:
     grid, rows, batch, positions = _scene(5, count=30, span=2.0)
     for sums, width in ((trilinear(grid.coarser, batch, positions), len(grid.coarser)), (voxel_means(rows, 40), 30)):

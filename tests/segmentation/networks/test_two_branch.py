@@ -178,6 +178,43 @@ def test_every_parameter_gets_a_gradient(kind: str) -> None:
         assert parameter.grad.abs().max() > 0, name
 
 
+def test_in_half_precision_predictions_are_near_those_in_full() -> None:
+    network = _network(6).float()
+    features, coordinates, positions, pictures, sight = _scene(6)
+    given = (
+        features.float(),
+        PointVoxels(coordinates, positions),
+        pictures.float(),
+        sight._replace(pixels=sight.pixels.float()),
+    )
+    expected = network(*given).logits
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = network(*given).logits
+    sum(part.float().square().mean() for part in found).backward()
+    assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
+    for got, want in zip(found, expected, strict=True):
+        assert (got.float() - want).norm() < 0.1 * want.norm()
+
+
+def test_the_network_repeats_bit_by_bit() -> None:
+    network = _network(6, dropout=0.0).float().train()
+    features, coordinates, positions, pictures, sight = _scene(6)
+    results = []
+    for _ in range(3):
+        network.zero_grad()
+        given = (
+            features.float(),
+            PointVoxels(coordinates, positions),
+            pictures.float(),
+            sight._replace(pixels=sight.pixels.float()),
+        )
+        out = network(*given)
+        sum(part.square().mean() for part in out.logits).backward()
+        results.append([*out.logits, *(parameter.grad.clone() for parameter in network.parameters())])
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
 def test_pictures_reach_what_the_lidar_says() -> None:
     network = _network(7)
     features, coordinates, positions, pictures, sight = _scene(7)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 
 import torch
 from torch import Tensor
@@ -86,12 +85,19 @@ class Grid:
         """(voxels, 4) int64: batch, x, y, z in voxels of this stride."""
         return unpack(self.keys)
 
-    def find(self, keys: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of `keys` of any shape, and which of them are there; the row of one that is not says nothing."""
+    def _column(self, lowest: Tensor, height: int) -> list[tuple[Tensor, Tensor]]:
+        """Rows of keys and of those above them along z, `height` in all, and which are there; other rows say nothing.
+
+        Keys along z are consecutive: one search finds where all of a column would stand.
+        """
         if len(self) == 0:
-            return torch.zeros_like(keys), torch.zeros_like(keys, dtype=torch.bool)
-        rows = torch.searchsorted(self.keys, keys).clamp_(max=len(self) - 1)
-        return rows, self.keys[rows] == keys
+            return [(torch.zeros_like(lowest), torch.zeros_like(lowest, dtype=torch.bool))] * height
+        place, found = torch.searchsorted(self.keys, lowest), []
+        for above in range(height):
+            there = self.keys[place.clamp(max=len(self) - 1)] == lowest + above
+            found.append((place, there))
+            place = place + there
+        return found
 
     @cached_property
     def neighbours(self) -> KernelMap:
@@ -102,20 +108,15 @@ class Grid:
         """
         empty = self.keys.new_empty(0)
         sources, targets = [empty] * 27, [empty] * 27
-        # Keys along z are consecutive: one search finds where all three of a column would stand.
         for dx, dy in ((0, 0), (0, 1), (1, -1), (1, 0), (1, 1)):
-            sought = self.keys + packed_offset(dx, dy, -1)
-            place = torch.searchsorted(self.keys, sought) if len(self) else empty
-            for dz in (-1, 0, 1):
-                there = self.keys[place.clamp(max=len(self) - 1)] == sought if len(self) else empty.bool()
+            found = self._column(self.keys + packed_offset(dx, dy, -1), 3)
+            for dz, (place, there) in zip((-1, 0, 1), found, strict=True):
                 if (dx, dy, dz) > (0, 0, 0):
                     k = 9 * (dx + 1) + 3 * (dy + 1) + dz + 1
                     target = there.nonzero().squeeze(1)
                     source = place[target]
                     sources[k], targets[k] = source, target
                     sources[26 - k], targets[26 - k] = target, source
-                place = place + there
-                sought = sought + 1
         return KernelMap(tuple(sources), tuple(targets), len(self), len(self), centre=13)
 
     @cached_property
@@ -164,5 +165,6 @@ class Grid:
             (points, 8) each, in the order of `down`.
         """
         first = pack(torch.cat([batch[:, None], lowest], dim=1))
-        offsets = [packed_offset(*corner) for corner in product((0, 1), repeat=3)]
-        return self.find(first[:, None] + torch.tensor(offsets, device=first.device))
+        columns = [self._column(first + packed_offset(x, y, 0), 2) for x in (0, 1) for y in (0, 1)]
+        rows, there = zip(*(pair for column in columns for pair in column), strict=True)
+        return torch.stack(rows, dim=1), torch.stack(there, dim=1)

@@ -55,10 +55,11 @@ class WeightedSums:
         """A x, without a gradient."""
         if len(self.columns) == 0:
             return x.new_zeros(len(self.starts) - 1, x.shape[1])
-        weights = self.weights.to(x.dtype)
+        wide = torch.promote_types(x.dtype, torch.float32)
+        weights = self.weights.to(wide)  # in half precision they would not add up to 1
         return F.embedding_bag(
-            self.columns, x, self.starts, mode="sum", per_sample_weights=weights, include_last_offset=True
-        )
+            self.columns, x.to(wide), self.starts, mode="sum", per_sample_weights=weights, include_last_offset=True
+        ).to(x.dtype)
 
 
 class _Product(torch.autograd.Function):
