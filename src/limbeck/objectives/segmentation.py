@@ -121,7 +121,7 @@ def lovasz_softmax(logits: Tensor, labels: Tensor, *, classes: Literal["present"
     wide = union.to(errors.dtype)
     # A class without a point has no union before its first error, which brings J from 0 to 1.
     other = torch.where(union > 1, left / (wide * (wide - 1)).clamp(min=1), 1.0)
-    steps = torch.where(own, 1 / wide.clamp(min=1), torch.where((size == 0) & (union == 1), 1.0, other))
+    steps = torch.where(own, 1 / wide.clamp(min=1), other)
     counted = errors >= 0
     values = torch.where(counted, errors * steps, 0.0).sum(dim=1)
     chosen = (size > 0).squeeze(1) if classes == "present" else known.any().expand(len(size))

@@ -1,5 +1,6 @@
 """Sparse convolutions against dense ones on small grids, in value and gradient; order, batches, threads, nothing."""
 
+import os
 import subprocess
 import sys
 
@@ -194,16 +195,14 @@ def test_maps_are_made_once() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_adds_in_float32(dtype: torch.dtype) -> None:
-    """Error of one rounding of the sum beyond those of the products, not of 27 sums in half precision."""
+    """Products by 1 and -1 are exact, so the sum of 27 of them is the exact one, rounded once."""
     space = torch.cartesian_prod(torch.arange(1), *[torch.arange(6)] * 3)
     grid, _ = Grid.of(space)
-    x, weight = _normal(1, len(grid), 4).to(dtype), _normal(2, 27, 4, 4).to(dtype)
+    x = (1 + torch.rand(len(grid), 1, generator=torch.Generator().manual_seed(1))).to(dtype)
+    weight = torch.tensor([1.0, -1.0]).expand(27, 1, 2).to(dtype)
     exact = convolve(x.double(), weight.double(), grid.neighbours)
-    found = convolve(x, weight, grid.neighbours)
-    assert found.dtype == dtype
-    products = convolve(x.double().abs(), weight.double().abs(), grid.neighbours)
-    eps = torch.finfo(dtype).eps
-    assert ((found.double() - exact).abs() <= eps / 2 * (exact.abs() + products)).all()
+    assert exact.abs().max() > 30
+    assert torch.equal(convolve(x, weight, grid.neighbours), exact.to(dtype))
 
 
 def test_autocast_multiplies_in_half_precision_and_gives_gradients_in_full() -> None:
@@ -224,21 +223,21 @@ import sys, hashlib, torch
 from limbeck.nn.sparse import Grid, SubmanifoldConv3d, DownConv3d, UpConv3d, trilinear, voxel_means
 torch.set_num_threads(int(sys.argv[1]))
 g = torch.Generator().manual_seed(0)
-points = torch.rand(30000, 3, generator=g) * torch.tensor([80., 80., 8.])
-batch = torch.arange(30000) % 2
+points = torch.rand(20000, 3, generator=g) * torch.tensor([80., 80., 8.])
+batch = torch.arange(20000) % 2
 found = set()
-for _ in range(8):
+for _ in range(5):
     torch.manual_seed(1)
     layers = [SubmanifoldConv3d(32, 32), DownConv3d(32, 64), SubmanifoldConv3d(64, 64), UpConv3d(64, 32)]
     grid, rows = Grid.of(torch.cat([batch[:, None], points.floor().long()], 1))
-    x = torch.randn(30000, 32, requires_grad=True)
+    x = torch.randn(20000, 32, requires_grad=True)
     y = layers[0](voxel_means(rows, len(grid))(x), grid).relu()
     y = layers[3](layers[2](layers[1](y, grid), grid.coarser).relu(), grid)
     y = trilinear(grid, batch, points)(y)
     y.square().sum().backward()
     parts = [y.detach(), x.grad, *(layer.weight.grad for layer in layers)]
     found.add(hashlib.sha256(b"".join(part.numpy().tobytes() for part in parts)).hexdigest())
-assert len(grid) > 20000
+assert len(grid) > 15000
 print(len(found))
 """
 
@@ -246,7 +245,10 @@ print(len(found))
 @pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
 def test_forward_and_backward_repeat_bit_by_bit(threads: int) -> None:
-    done = subprocess.run([sys.executable, "-c", _REPEATED, str(threads)], capture_output=True, text=True, check=False)
+    # Two threads on a busy core would spin for each other.
+    environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
+    command = [sys.executable, "-c", _REPEATED, str(threads)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "1"
 

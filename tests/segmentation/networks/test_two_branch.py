@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from limbeck.nn.sparse import PointVoxels
-from limbeck.segmentation.networks import LIFusion, Sight, TwoBranchNetwork
+from limbeck.segmentation.networks import LIFusion, Sight, TwoBranchNetwork, sampled
 
 KINDS = ("attention", "concatenation", "addition", "product")
 
@@ -112,6 +112,11 @@ def test_points_that_no_camera_sees_pass_every_fusion_as_they_are(kind: str) -> 
         for before, after in kept.values():
             assert torch.equal(before[~sight.seen], after[~sight.seen])
             assert not torch.equal(before[sight.seen], after[sight.seen])
+        maps = network.image(network.normalization(pictures))
+        for depth, scale in enumerate(("shallow", "coarse", "middle", "final")):
+            image = sampled(getattr(maps, scale), sight.pixels[sight.seen], sight.pictures[sight.seen])
+            before, after = (part[sight.seen] for part in kept[depth])
+            torch.testing.assert_close(after, network.fusions[str(depth)](before, image))
         # At the first depth nothing of the pictures has come in yet: what is unseen is as with the LiDAR alone.
         with_camera = kept[0][1]
         alone = network(features, points)
