@@ -15,6 +15,7 @@ from benchmarks import (
     people,
     reid,
     retrieval,
+    segmentation_reading,
     sparse_convolution,
     transport,
     unsupervised,
@@ -32,7 +33,8 @@ BENCHMARKS = {
     "diagnosis": diagnosis.run,
     "transport": transport.run,
     "unsupervised": unsupervised.run,
-    "sparse_convolution": sparse_convolution.run,
+    "segmentation-reading": segmentation_reading.run,
+    "sparse-convolution": sparse_convolution.run,
 }
 
 

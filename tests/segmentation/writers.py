@@ -91,6 +91,7 @@ def write_nuscenes(
     *,
     version: str = "v1.0-mini",
     points: int = 40,
+    prefix: str = "",
     channels: Sequence[str] = CHANNELS,
     labels: bool = True,
     poses: Mapping[str, tuple[list[float], list[float]]] | None = None,
@@ -131,7 +132,7 @@ def write_nuscenes(
     for scene, (name, frames) in enumerate(scenes.items()):
         tables["scene"].append({"token": f"scene{scene}", "name": name, "nbr_samples": frames})
         for frame in range(frames):
-            sample = f"sample{scene}-{frame}"
+            sample = f"{prefix}sample{scene}-{frame}"
             tables["sample"].append({"token": sample, "scene_token": f"scene{scene}", "timestamp": frame})
             for number, channel in enumerate(("LIDAR_TOP", *channels)):
                 token = f"{sample}-{number}"

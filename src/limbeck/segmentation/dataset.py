@@ -69,6 +69,7 @@ class FrameSource(Protocol):
         pose: see `Frame`.
         file: that a message about the points names.
         files: everything that the frame is read from.
+        settings: files that decide how all frames are read, such as calibrations.
         digest: of the whole set, if that is kept; None: it is to be computed from the files.
     """
 
@@ -89,6 +90,8 @@ class FrameSource(Protocol):
     def file(self, position: int) -> Path: ...
 
     def files(self, position: int) -> Sequence[Path]: ...
+
+    def settings(self) -> Sequence[Path]: ...
 
     def digest(self) -> str | None: ...
 
@@ -159,6 +162,8 @@ class SegmentationDataset:
     def pixels(self, position: int, frame: Frame | None = None) -> PointPixels:
         """The pixel of each point of a frame in the camera that sees it best; see `point_pixels`.
 
+        They are of the points as they were read, before any augmentation.
+
         Args:
             position: from 0.
             frame: of that position, where it was read already.
@@ -208,6 +213,9 @@ class FileSource:
         del position
         return None
 
+    def settings(self) -> Sequence[Path]:
+        return ()
+
     def digest(self) -> str | None:
         return None
 
@@ -227,7 +235,7 @@ def picture_size(file: Path) -> tuple[int, int]:
 
 
 def digest(scans: SegmentationDataset) -> str:
-    """A digest of a set's frames and classes; names and sizes of files stand for their bytes.
+    """A digest of a set's frames, classes and calibrations; names and sizes of other files stand for their bytes.
 
     A packed set has the digest of what it was packed from.
     """
@@ -235,6 +243,11 @@ def digest(scans: SegmentationDataset) -> str:
     if kept is not None:
         return kept
     held = hashlib.sha256(json.dumps(scans.labels.as_json()).encode())
+    for file in scans.source.settings():
+        held.update(f"\0{file.name}\0{hashlib.sha256(read_bytes(file)).hexdigest()}".encode())
+    if len(scans):
+        for camera in scans.source.cameras(0):
+            held.update(f"\0{camera.name}\0{camera.nearest}\0{camera.window}".encode())
     for name, members in scans.splits.items():
         held.update(f"\0{name}\0{members.tolist()}".encode())
     for position, name in enumerate(scans.names):

@@ -235,6 +235,9 @@ class _Packed:
         del position
         return [self.folder / INDEX]
 
+    def settings(self) -> Sequence[Path]:
+        return ()
+
     def digest(self) -> str:
         return self._digest
 

@@ -230,7 +230,7 @@ def test_own_splits_of_nuscenes(tmp_path: Path) -> None:
     assert [scans.sequences[place] for name in scans.splits for place in scans.split(name)] == ["a", "c"]
     for text, told in {
         '{"train": ["a"], "test": ["a"]}': "a stands in train and in test",
-        '{"train": ["z"]}': "names z, which",
+        '{"train": ["z"]}': "names z, of which there is no key frame",
         '{"training": ["a"]}': "must be like",
         "{": "is no JSON",
     }.items():
@@ -265,8 +265,12 @@ def test_nuscenes_says_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"category\.json: has no 'index'"):
         load_scans("nuscenes", tmp_path)
     table.write_text(json.dumps(rows))
-    (home / "lidarseg.json").write_text("[]")
-    refused(load_scans("nuscenes", tmp_path), r"lidarseg\.json names no labels for sample0-0-0")
+    named = json.loads((home / "lidarseg.json").read_text())
+    write_nuscenes(tmp_path / "part", {"scene-0061": 2}, channels=())
+    part = tmp_path / "part" / "v1.0-mini" / "lidarseg.json"
+    part.write_text(json.dumps(json.loads(part.read_text())[:1]))
+    assert named[0]["sample_data_token"] == "sample0-0-0"
+    refused(load_scans("nuscenes", tmp_path / "part"), r"lidarseg\.json names no labels for sample0-1-0")
     (home / "ego_pose.json").write_text("[]")
     with pytest.raises(InputError, match=r"the tables do not fit one another: .* is missing"):
         load_scans("nuscenes", tmp_path)
@@ -277,6 +281,24 @@ def test_nuscenes_says_what_is_wrong(tmp_path: Path) -> None:
     write_nuscenes(tmp_path / "two", {"scene-0001": 1}, version="v1.0-trainval", channels=())
     with pytest.raises(InputError, match="holds several versions"):
         load_scans("nuscenes", tmp_path / "two")
+
+
+def test_versions_to_learn_from_and_for_the_test_are_one_set(tmp_path: Path) -> None:
+    write_nuscenes(tmp_path, {"scene-0001": 2, "scene-0003": 1}, version="v1.0-trainval", channels=())
+    test = {"scene-0077": 1, "scene-0078": 1}
+    write_nuscenes(tmp_path, test, version="v1.0-test", channels=(), points=7, prefix="t")
+    (tmp_path / "v1.0-test/lidarseg.json").write_text("[]")
+    scans = load_scans("nuscenes", tmp_path)
+    assert {split: members.tolist() for split, members in scans.splits.items()} == {
+        "train": [0, 1],
+        "validation": [2],
+        "test": [3, 4],
+    }
+    assert scans.root == tmp_path
+    assert scans[1].labels is not None
+    assert len(scans[4].points) == 7
+    assert scans[4].labels is None  # an empty table of labels says that they are kept secret
+    assert [line.split(":")[0] for line in check_nuscenes(scans)] == ["train", "validation", "test"]
 
 
 def test_the_test_set_of_nuscenes_has_no_labels(tmp_path: Path) -> None:
@@ -494,5 +516,8 @@ def test_the_digest_follows_names_sizes_and_classes(tmp_path: Path) -> None:
     assert digest(load_scans("scans", tmp_path)) != before
     (tmp_path / "labels.yaml").write_text("road: 7\ncar: [3, 4]\nignored: 0\n")
     assert digest(load_scans("scans", tmp_path)) == before
+    (tmp_path / "calibration.yaml").write_text(CALIBRATION.replace("[8, -10, 0, 0]", "[8, -11, 0, 0]"))
+    assert digest(load_scans("scans", tmp_path)) != before
+    (tmp_path / "calibration.yaml").write_text(CALIBRATION)
     write_floats(tmp_path / "scans/b/1.bin", scan_rows(0, 13))
     assert digest(load_scans("scans", tmp_path)) != before

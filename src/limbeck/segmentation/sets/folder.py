@@ -80,7 +80,7 @@ def load_folder(root: Path) -> SegmentationDataset:
         read_label_map(root / LABELS) if (root / LABELS).is_file() else LabelMap("no labels", (), {}, (), ignored=0)
     )
     cameras = _cameras(root, parts.values())
-    source = _Source(tuple((home, file) for _, home, file in listed), settings, label_map, labelled, cameras)
+    source = _Source(tuple((home, file) for _, home, file in listed), settings, label_map, labelled, cameras, root)
     held = np.array([split for split, _, _ in listed])
     return SegmentationDataset(
         root.name or str(root),
@@ -108,8 +108,10 @@ class _Source(FileSource):
         labels: LabelMap,
         labelled: Mapping[Path, bool],
         cameras: Sequence[tuple[Camera, str]],
+        root: Path,
     ) -> None:
-        self.scans, self.settings, self.label_map = scans, settings, labels
+        self.root = root
+        self.scans, self.described, self.label_map = scans, settings, labels
         self.labelled, self.calibrated = labelled, cameras
         self._lists: dict[Path, tuple[NDArray[np.float64], dict[Path, int]] | None] = {}
 
@@ -119,14 +121,14 @@ class _Source(FileSource):
     def scan(self, position: int) -> Points:
         file = self.file(position)
         if file.suffix == ".bin":
-            found = read_bin(file, self.settings.columns)
+            found = read_bin(file, self.described.columns)
         else:
             found = read_npy(file) if file.suffix == ".npy" else read_ply(file)
-        intensity = found.intensity / np.float32(self.settings.intensity)
+        intensity = found.intensity / np.float32(self.described.intensity)
         if len(intensity) and (intensity.max() > 1 or intensity.min() < 0):
             raise InputError(
                 f"{file}: intensities go from {found.intensity.min():g} to {found.intensity.max():g}, outside of 0 to "
-                f"{self.settings.intensity:g}; say the value of a full return in {SCANS}, such as 'intensity: 255'"
+                f"{self.described.intensity:g}; say the value of a full return in {SCANS}, such as 'intensity: 255'"
             )
         return Points(found.position, intensity)
 
@@ -172,6 +174,11 @@ class _Source(FileSource):
         labels = self._labels(position)
         found = [self.file(position), *([] if labels is None else [labels])]
         return [*found, *(picture.file for picture in self.pictures(position))]
+
+    def settings(self) -> Sequence[Path]:
+        homes = dict.fromkeys(home for home, _ in self.scans)
+        poses = [file for home in homes for file in (home / "poses.txt", *sorted((home / "poses").rglob("*.txt")))]
+        return [file for file in (self.root / SCANS, self.root / CALIBRATION, *poses) if file.is_file()]
 
     def _labels(self, position: int) -> Path | None:
         home, scan = self.scans[position]

@@ -47,6 +47,7 @@ _TEST = """77-91 111-119 140 142-148 265-266 279-282 307-314 333-343 481-498 547
     844-846 932-933 935-943 1026-1043"""
 _MINI = {"train": "61 553 655 757 796 1077 1094 1100", "validation": "103 916"}
 DIVISIONS = {"v1.0-trainval": _SCENES, "v1.0-mini": _MINI, "v1.0-test": {"test": _TEST}}
+MINI = "v1.0-mini"
 # Key frames of each split; of the small version, in all.
 OFFICIAL = {"v1.0-trainval": {"train": 28130, "validation": 6019}, "v1.0-test": {"test": 6008}}
 OFFICIAL_MINI = 404
@@ -55,37 +56,38 @@ Row: TypeAlias = dict[str, Any]
 
 
 def load_nuscenes(root: Path, *, splits: Path | None = None, margin: float = 0.0) -> SegmentationDataset:
-    """Read the tables of one version.
+    """Read the tables; `v1.0-trainval` and `v1.0-test` may lie beside one another, and are one set then.
 
-    The splits are the official ones, by scene. A file `splits.json`, given or lying beside the tables, takes their
-    place: `{"train": ["scene-0061", ...], "validation": [...]}`; scenes that it does not name are left out of all
-    splits.
+    The splits are the official ones, by scene. A file `splits.json`, given or lying in the folder or beside the tables,
+    takes their place: `{"train": ["scene-0061", ...], "validation": [...]}`; scenes that it does not name are left out
+    of all splits. A version whose table `lidarseg` is missing or empty has no labels.
 
     Args:
-        root: the folder of the set, where it holds one version; or the version's folder in it.
+        root: the folder of the set; or, where it holds several versions, that of one of them.
         splits: a file of splits.
         margin: pixels at the border of pictures on which no point is seen (1 in nuScenes' own tools).
 
     Raises:
         InputError: a table is missing or damaged, or a scene is in no split.
     """
-    tables = _version(root)
-    home, version = tables.parent, tables.name
-    frames = sorted(_frames(tables), key=lambda one: (one.scene, one.time))
+    versions = _versions(root)
+    frames: list[_Frame] = []
+    maps: dict[Path, LabelMap] = {}
+    for tables in versions:
+        frames += sorted(_frames(tables), key=lambda one: (one.scene, one.time))
+        if any(frame.tables == tables and frame.labels is not None for frame in frames):
+            maps[tables] = nuscenes_labels(_table(tables, "category"), tables / "category.json")
     if not frames:
-        raise InputError(f"{tables}: lists no key frame of {LIDAR}")
-    has_labels = (tables / "lidarseg.json").is_file()
-    categories = _table(tables, "category") if has_labels else None
-    labels = nuscenes_labels(categories, tables / "category.json")
+        raise InputError(f"{versions[0]}: lists no key frame of {LIDAR}")
     sequences = tuple(frame.scene for frame in frames)
     return SegmentationDataset(
         "nuscenes",
-        tables,
+        versions[0] if len(versions) == 1 else root,
         tuple(frame.token for frame in frames),
         sequences,
-        _splits(tables, splits, version, sequences),
-        labels,
-        _Source(home, tuple(frames), labels, has_labels, margin),
+        _splits(versions, splits, sequences),
+        next(iter(maps.values()), nuscenes_labels(None, "category.json")),
+        _Source(versions, tuple(frames), maps, margin),
         "nuscenes",
     )
 
@@ -126,8 +128,9 @@ class _View:
 
 @dataclass(frozen=True, eq=False)
 class _Frame:
-    """A key frame: the token of its scan, its scene, its files, and where the LiDAR was."""
+    """A key frame: its tables, the token of its scan, its scene, its files, and where the LiDAR was."""
 
+    tables: Path
     token: str
     scene: str
     time: int
@@ -140,10 +143,10 @@ class _Frame:
 
 class _Source(FileSource):
     def __init__(
-        self, home: Path, frames: tuple[_Frame, ...], labels: LabelMap, has_labels: bool, margin: float
+        self, versions: tuple[Path, ...], frames: tuple[_Frame, ...], maps: Mapping[Path, LabelMap], margin: float
     ) -> None:
-        self.home, self.frames, self.label_map, self.margin = home, frames, labels, margin
-        self.has_labels = has_labels
+        self.home, self.versions = versions[0].parent, versions
+        self.frames, self.maps, self.margin = frames, maps, margin
 
     def file(self, position: int) -> Path:
         return self.home / self.frames[position].file
@@ -153,13 +156,13 @@ class _Source(FileSource):
         return Points(found.position, found.intensity / np.float32(255))
 
     def labels(self, position: int, points: int) -> NDArray[np.int64] | None:
-        if not self.has_labels:
-            return None
         frame = self.frames[position]
+        if frame.tables not in self.maps:
+            return None
         if frame.labels is None:
             raise InputError(f"{self.file(position)}: lidarseg.json names no labels for {frame.token}; unpack it anew")
         file = self.home / frame.labels
-        return self.label_map.encode(read_labels(file, points, "u1"), file)
+        return self.maps[frame.tables].encode(read_labels(file, points, "u1"), file)
 
     def pictures(self, position: int) -> Sequence[Picture]:
         frame = self.frames[position]
@@ -190,17 +193,23 @@ class _Source(FileSource):
         inside += [frame.views[channel].file for channel in CAMERAS if channel in frame.views]
         return [self.home / file for file in inside]
 
+    def settings(self) -> Sequence[Path]:
+        names = ("calibrated_sensor", "category", "lidarseg")
+        found = [tables / f"{name}.json" for tables in self.versions for name in names]
+        return [file for file in found if file.is_file()]
 
-def _version(root: Path) -> Path:
+
+def _versions(root: Path) -> tuple[Path, ...]:
+    """The folders of tables: one, or those of the two versions that are one set."""
     if (root / "sample_data.json").is_file():
-        return root.resolve()
+        return (root.resolve(),)
     found = sorted(place for place in root.glob("v1.0-*") if (place / "sample_data.json").is_file())
     if not found:
         raise InputError(f"{root}: holds no v1.0-trainval, v1.0-mini or v1.0-test with sample_data.json in it")
-    if len(found) > 1:
-        names = ", ".join(place.name for place in found)
-        raise InputError(f"{root}: holds several versions ({names}); give the folder of one, such as {found[0]}")
-    return found[0].resolve()
+    names = [place.name for place in found]
+    if len(found) > 1 and set(names) != set(OFFICIAL):
+        raise InputError(f"{root}: holds several versions ({', '.join(names)}); give the folder of one, as {found[0]}")
+    return tuple(place.resolve() for place in sorted(found, reverse=True))
 
 
 def _table(tables: Path, name: str) -> list[Row]:
@@ -235,15 +244,17 @@ def _frames(tables: Path) -> Iterator[_Frame]:
         for channel, row in keys:
             if channel != LIDAR:
                 sensor, ego = calibrated[row["calibrated_sensor_token"]], egos[row["ego_pose_token"]]
-                view = _View(row["filename"], int(row["width"]), int(row["height"]), sensor, ego)
+                view = _View(row["filename"], row["width"] or 0, row["height"] or 0, sensor, ego)
                 views.setdefault(row["sample_token"], {})[channel] = view
         for channel, row in keys:
             if channel == LIDAR:
                 sensor, ego = calibrated[row["calibrated_sensor_token"]], egos[row["ego_pose_token"]]
                 seen = views.get(row["sample_token"], {})
                 name, scene = row["token"], samples[row["sample_token"]]
-                yield _Frame(name, scene, int(row["timestamp"]), row["filename"], labels.get(name), sensor, ego, seen)
-    except (KeyError, TypeError) as error:
+                yield _Frame(
+                    tables, name, scene, row["timestamp"], row["filename"], labels.get(name), sensor, ego, seen
+                )
+    except KeyError as error:
         raise InputError(f"{tables}: the tables do not fit one another: {error} is missing; unpack them anew") from None
 
 
@@ -254,26 +265,29 @@ def _transform(row: Row) -> NDArray[np.float64]:
     return found
 
 
-def _splits(tables: Path, given: Path | None, version: str, sequences: Sequence[str]) -> dict[str, NDArray[np.int64]]:
-    file = tables / SPLIT_FILE if given is None else given
-    scenes = np.array(sequences)
-    if given is not None or file.is_file():
+def _splits(versions: tuple[Path, ...], given: Path | None, sequences: Sequence[str]) -> dict[str, NDArray[np.int64]]:
+    scenes, home = np.array(sequences), versions[0].parent
+    beside = [place / SPLIT_FILE for place in (home, *versions) if (place / SPLIT_FILE).is_file()]
+    file = next(iter(beside), versions[0] / SPLIT_FILE) if given is None else given
+    if given is not None or beside:
         division = _read_splits(file)
         absent = sorted({scene for chosen in division.values() for scene in chosen} - set(sequences))
         if absent:
-            raise InputError(f"{file}: names {absent[0]}, which {tables / 'scene.json'} has no key frame of")
-        return {split: np.flatnonzero(np.isin(scenes, chosen)) for split, chosen in division.items()}
-    if version not in DIVISIONS:
-        raise InputError(
-            f"{tables}: the splits of {version} are not known; say them in {file} as "
-            '{"train": ["scene-0001", ...], "validation": [...]}'
-        )
-    official = {split: scene_names(text) for split, text in DIVISIONS[version].items()}
-    known = {scene for chosen in official.values() for scene in chosen}
-    strange = sorted(set(sequences) - known)
-    if strange:
-        raise InputError(f"{tables}: {strange[0]} is in no official split of {version}; say the splits in {file}")
-    return {split: np.flatnonzero(np.isin(scenes, chosen)) for split, chosen in official.items()}
+            raise InputError(f"{file}: names {absent[0]}, of which there is no key frame")
+    else:
+        division = {}
+        for tables in versions:
+            if tables.name not in DIVISIONS:
+                raise InputError(
+                    f"{tables}: the splits of {tables.name} are not known; say them in {file} as "
+                    '{"train": ["scene-0001", ...], "validation": [...]}'
+                )
+            division |= {split: scene_names(text) for split, text in DIVISIONS[tables.name].items()}
+        strange = sorted(set(sequences) - {scene for chosen in division.values() for scene in chosen})
+        if strange:
+            names = " or ".join(tables.name for tables in versions)
+            raise InputError(f"{home}: {strange[0]} is in no official split of {names}; say the splits in {file}")
+    return {split: np.flatnonzero(np.isin(scenes, chosen)) for split, chosen in division.items()}
 
 
 def scene_names(text: str) -> list[str]:
@@ -312,10 +326,16 @@ def _read_splits(file: Path) -> dict[str, list[str]]:
 
 def check_nuscenes(scans: SegmentationDataset) -> list[str]:
     """What is wrong with a copy of the set, a line each; empty where its counts are the official ones."""
-    version = scans.root.name
-    if version == "v1.0-mini":
-        return [] if len(scans) == OFFICIAL_MINI else [f"{len(scans):,} scans, expected {OFFICIAL_MINI}"]
-    return [*miscounted(scans, OFFICIAL[version])] if version in OFFICIAL else [f"{version} is no official version"]
+    assert isinstance(scans.source, _Source)
+    wrong: list[str] = []
+    for version in (tables.name for tables in scans.source.versions):
+        if version in OFFICIAL:
+            wrong += miscounted(scans, OFFICIAL[version])
+        elif version != MINI:
+            wrong.append(f"{version} is no official version")
+        elif len(scans) != OFFICIAL_MINI:
+            wrong.append(f"{len(scans):,} scans, expected {OFFICIAL_MINI}")
+    return wrong
 
 
 SET = SegmentationSet(

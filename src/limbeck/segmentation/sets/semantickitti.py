@@ -120,8 +120,12 @@ class _Source(FileSource):
         labelled, pictured = self._drives[drive]
         found = [self.scans[position]]
         found += [self._beside(position, "labels", ".label")] if labelled else []
-        found += [self._beside(position, CAMERA, ".png"), drive / "calib.txt"] if pictured else []
+        found += [self._beside(position, CAMERA, ".png")] if pictured else []
         return found
+
+    def settings(self) -> Sequence[Path]:
+        found = [drive / name for drive in self._drives for name in ("calib.txt", "poses.txt")]
+        return [file for file in found if file.is_file()]
 
     def _calibration(self, drive: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         if drive not in self._calibrations:
