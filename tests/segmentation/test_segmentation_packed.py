@@ -73,6 +73,7 @@ def test_a_packed_set_has_the_same_frames(name: str, tmp_path: Path) -> None:
     assert packed.frame(0, images=False).images == ()
     if name != "bare":
         assert any(packed.pixels(position).visible.any() for position in range(len(packed)))
+    assert_equal(pickle.loads(pickle.dumps(scans)), scans)  # noqa: S301
     # A loader's process gets the folder, and not what the arrays hold.
     sent = pickle.dumps(packed.source)
     assert len(sent) < 1000
