@@ -56,9 +56,10 @@ def test_a_resized_camera_sees_the_same_points_at_the_pixels_of_a_resized_pictur
 
 def test_of_several_cameras_the_one_that_sees_a_point_farthest_from_its_border() -> None:
     # The second camera looks from 0.4 m further left: what the first has at u, it has at u + 100 * 0.4 / depth.
-    shifted = PROJECTION.copy()
-    shifted[0, 3] += 40
-    cameras = [camera(), Camera("left", shifted, 100, 80), Camera("tiny", PROJECTION, 3, 3)]
+    # The third looks from as far to the right, the fourth from further up.
+    moved = [PROJECTION + np.pad([[shift]], ((row, 2 - row), (3, 0))) for row, shift in ((0, 40), (0, -40), (1, 40))]
+    cameras = [camera(), *(Camera(f"moved {place}", one, 100, 80) for place, one in enumerate(moved))]
+    cameras.append(Camera("tiny", PROJECTION, 3, 3))
     points = np.random.default_rng(1).normal([8, 0, 0], 6, (500, 3))
     found = point_pixels(points, cameras)
     for place, point in enumerate(points):
@@ -76,7 +77,7 @@ def test_of_several_cameras_the_one_that_sees_a_point_farthest_from_its_border()
         else:
             assert np.isnan([found.u[place], found.v[place], found.depth[place]]).all()
     assert np.array_equal(found.visible, found.camera >= 0)
-    assert set(found.camera.tolist()) >= {-1, 0, 1}
+    assert set(found.camera.tolist()) >= {-1, 0, 1, 2, 3}
     assert not point_pixels(points, []).visible.any()
 
 

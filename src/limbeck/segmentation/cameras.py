@@ -56,7 +56,7 @@ class Camera:
         return replace(self, bounds=(left + pixels, right - pixels, top + pixels, bottom - pixels))
 
     def resized(self, width: int, height: int) -> Camera:
-        r"""The camera of the same pictures, resized; it sees the same points.
+        r"""The camera of the same pictures, resized; it sees the same points, up to rounding at the very border.
 
         Areas are kept, so that :math:`u' = (u + 1/2) s - 1/2` with s the ratio of the widths, and so for v.
         """

@@ -27,7 +27,7 @@ where intensities go from 0 to 255): intensities are divided by it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -227,7 +227,7 @@ def _settings(root: Path, binary: bool) -> _Settings:
     return _Settings(columns, float(intensity))
 
 
-def _cameras(root: Path, homes: Sequence[Path] | Any) -> list[tuple[Camera, str]]:
+def _cameras(root: Path, homes: Iterable[Path]) -> list[tuple[Camera, str]]:
     file = root / CALIBRATION
     if not file.is_file():
         for home in homes:
