@@ -299,7 +299,7 @@ def expose(  # type: ignore[no-untyped-def]
             if paint != BANDS:
                 shade = 0.6 + 0.12 * nz + 0.3 * max(nx * sun[0] + ny * sun[1] + nz * sun[2], 0.0)
             if dark:  # what light there is comes from the lamps beside the cameras
-                shade = 0.55 + 0.9 / (1 + (t / 9.0) ** 2)
+                shade = 0.45 + 0.5 / (1 + (t / 9.0) ** 2)
             picture[row, column, 0] = shade * red
             picture[row, column, 1] = shade * green
             picture[row, column, 2] = shade * blue

@@ -66,7 +66,7 @@ def draw_shot(seed: int, scene: int, frame: int, step: float, night: float) -> f
     dark = dice.chance(night)
     light = f.Light(
         night=int(dark),
-        brightness=dice.uniform(0.3, 0.5) if dark else dice.uniform(0.85, 1.1),
+        brightness=dice.uniform(0.35, 0.5) if dark else dice.uniform(0.85, 1.1),
         tint_red=dice.uniform(0.75, 0.95) if dark else dice.uniform(0.95, 1.06),
         tint_blue=dice.uniform(1.0, 1.25) if dark else dice.uniform(0.92, 1.04),
         sun_azimuth=dice.uniform(0, 360),

@@ -193,7 +193,7 @@ def _car(thing: Thing) -> Iterator[Part]:
             yield _part(thing, LYING, along * half, across * (wide - 0.08), 0, 0.64, 0.1, 0.32, WHEEL, turn=90)
 
 
-_BED = 0.7  # metres; up to here a truck and a bus are the same
+_BED = 0.5  # metres; up to here a truck and a bus are the same
 
 
 def _bed(thing: Thing) -> Part:
@@ -202,7 +202,7 @@ def _bed(thing: Thing) -> Part:
 
 def _truck(thing: Thing) -> Iterator[Part]:
     """A cab, and a tank behind it."""
-    cab, gap = 1.9, 0.4
+    cab, gap = 1.6, 0.3
     tank = thing.length - cab - gap
     yield _bed(thing)
     yield _part(thing, BOX, thing.length / 2 - cab / 2, 0, _BED, 0.85 * thing.height, cab / 2, thing.width / 2, BANDS)
