@@ -125,10 +125,12 @@ def test_the_formats_of_tasks_are_those_that_their_models_are_written_with() -> 
     from limbeck.reid.recipe import ReidRecipe
     from limbeck.reid.runs import FORMATS
     from limbeck.reid.unsupervised.recipe import UnsupervisedRecipe
+    from limbeck.segmentation.runs import FORMAT as SEGMENTATION
 
     formats = {name: task.format for name, task in registry.entries(registry.Task).items()}
     assert formats.pop("multiview") == MULTIVIEW
     assert formats.pop("metric") == METRIC
+    assert formats.pop("segmentation") == SEGMENTATION
     assert {FORMATS[form]: name for name, form in formats.items()} == {
         ReidRecipe: "reid",
         UnsupervisedRecipe: "reid-unsupervised",

@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.ports import free_port
-from tests.segmentation.segmentation_processes import OBJECTIVES, gradients
+from tests.segmentation.segmentation_processes import OBJECTIVES, gradients, trained_together
 from tests.training.nursery import Nursery
 
-from limbeck.segmentation.runs import FORMAT
+from limbeck.segmentation.runs import FORMAT, train_run
 from limbeck.tensorfiles import read_tensors
 
 
@@ -59,12 +59,13 @@ def test_two_processes_give_the_gradient_of_one(all_gradients: Path, small_stree
 
 @pytest.mark.slow
 def test_two_processes_train_the_network_of_one(
-    together: Callable[..., Path], segmentation_run: Path, small_streets: Path
+    together: Callable[..., Path], tmp_path: Path, small_streets: Path
 ) -> None:
     folder = together("train_together", small_streets)
+    train_run(trained_together(small_streets), tmp_path / "alone")
     one, two = (
-        read_tensors(run / "model.safetensors", format=FORMAT, what="model")[1] for run in (segmentation_run, folder)
+        read_tensors(run / "model.safetensors", format=FORMAT, what="model")[1] for run in (tmp_path / "alone", folder)
     )
     # Four steps in single precision, whose sums have another order; each step's gradient is compared above.
     for key, value in one.items():
-        torch.testing.assert_close(two[key], value, rtol=1e-2, atol=3e-3, msg=lambda text, key=key: key + text)
+        torch.testing.assert_close(two[key], value, rtol=1e-3, atol=3e-4, msg=lambda text, key=key: key + text)

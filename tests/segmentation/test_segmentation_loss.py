@@ -56,11 +56,11 @@ def test_supervised_terms_are_those_of_a_loop() -> None:
     ):
         assert rows is not None
         right = [probabilities(rows[i])[int(labels[i])] for i in places]
-        assert float(terms[f"cross-entropy{name}"]) == pytest.approx(weight * mean([-math.log(p) for p in right]))
+        assert terms[f"cross-entropy{name}"].item() == pytest.approx(weight * mean([-math.log(p) for p in right]))
         focal = 0.5 * mean([-((1 - p) ** 2) * math.log(p) for p in right])
-        assert float(terms[f"focal{name}"]) == pytest.approx(weight * focal)
+        assert terms[f"focal{name}"].item() == pytest.approx(weight * focal)
         expected = lovasz_softmax(rows[places], labels[places])
-        assert float(terms[f"lovasz{name}"]) == pytest.approx(weight * float(expected))
+        assert terms[f"lovasz{name}"].item() == pytest.approx(weight * float(expected))
     assert len(terms) == 12
 
 

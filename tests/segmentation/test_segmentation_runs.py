@@ -15,8 +15,15 @@ from tests.segmentation.segmentation_small import recipe
 from limbeck.cli import main
 from limbeck.errors import InputError
 from limbeck.segmentation.cameras import point_pixels
-from limbeck.segmentation.diagnosis import class_information, format_class_information, point_features_of_run
-from limbeck.segmentation.evaluation import WITH, WITHOUT, score
+from limbeck.segmentation.diagnosis import (
+    CAMERA,
+    LIDAR,
+    PointFeatures,
+    class_information,
+    format_class_information,
+    point_features_of_run,
+)
+from limbeck.segmentation.evaluation import WITH, WITHOUT, evaluate_runs, score
 from limbeck.segmentation.evaluators import SegmentationScores
 from limbeck.segmentation.prediction import predicted_classes, predicted_logits
 from limbeck.segmentation.recipe import SegmentationRecipe, shipped_recipe
@@ -79,7 +86,9 @@ def test_a_training_that_breaks_off_goes_on_exactly(
     one, other = weights(tmp_path / "whole" / "model.safetensors"), weights(tmp_path / "broken" / "model.safetensors")
     assert all(torch.equal(one[key], other[key]) for key in one)
     with pytest.raises(InputError, match=r"data\.voxel"):
-        train_run(recipe(small_streets, data={**groups.get("data", {}), "voxel": 0.4}), tmp_path / "whole")
+        train_run(
+            recipe(small_streets, **{**groups, "data": {**groups.get("data", {}), "voxel": 0.4}}), tmp_path / "whole"
+        )
 
 
 def test_it_learns(small_streets: Path) -> None:
@@ -182,8 +191,6 @@ def figures_root(run: Path) -> str:
 
 def test_two_runs_are_averaged(segmentation_run: Path, tmp_path: Path, small_streets: Path) -> None:
     train_run(recipe(small_streets, training={"seed": 7}), tmp_path / "other")
-    from limbeck.segmentation.evaluation import evaluate_runs
-
     told = "\n".join(evaluate_runs([segmentation_run, tmp_path / "other"], out=tmp_path / "report", protocols=["all"]))
     assert "Mean IoU over 2 models, mean ± sd in per cent, by v" in told
     with pytest.raises(InputError, match="name one"):
@@ -204,7 +211,10 @@ def test_features_of_points_are_drawn_evenly_and_diagnosed(
     np.testing.assert_array_equal(found.observations[1], again.observations[1])
     nats = class_information(found, folds=3)
     assert nats
-    assert all(-0.2 < one.camera[0] <= np.log(2) + 1e-9 and one.points >= 20 for one in nats)
+    assert all(one.points >= 20 for one in nats)
+    for figure in (part for one in nats for part in (one.camera, one.lidar, one.both)):
+        assert figure[1] <= figure[0] <= figure[2]
+        assert figure[0] <= np.log(2)
     assert "fused into the LiDAR branch" in format_class_information(nats, fused=True)
     out = tmp_path / "diagnosis"
     arguments = ["--split", "train", "--points", "60", "--probe_folds", "3", "--out", str(out)]
@@ -228,3 +238,27 @@ def test_a_model_without_cameras_has_no_two_sensors(small_streets: Path, tmp_pat
 def test_the_small_recipe_is_one() -> None:
     made = read_recipe(shipped_recipe("small"), SegmentationRecipe)
     assert made.network.weights == "none"
+
+
+def drawn_points(known: str, *, shift: float, scans: int = 12) -> PointFeatures:
+    """Two classes that one sensor alone tells apart, by so many standard deviations."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(600) % 2
+    told, other = rng.normal(size=(600, 2)) + shift * labels[:, None], rng.normal(size=(600, 3))
+    camera, lidar = (told, other) if known == CAMERA else (other, told)
+    of = (camera.astype(np.float32), lidar.astype(np.float32))
+    return PointFeatures(of, of, labels, rng.integers(scans, size=600), ("pole", "trunk", "car"), False, "drawn")
+
+
+@pytest.mark.parametrize("known", [CAMERA, LIDAR])
+def test_what_one_sensor_alone_knows_is_found(known: str) -> None:
+    found = class_information(drawn_points(known, shift=1.0))
+    assert [one.name for one in found] == ["pole", "trunk"]  # there is no car
+    for one in found:
+        own, other = (one.camera, one.lidar) if known == CAMERA else (one.lidar, one.camera)
+        # Two unit Gaussians in two columns, apart by 1 in each: I = 0.2013 nats by quadrature.
+        assert own[1] - 0.02 <= 0.2013 <= own[2] + 0.02
+        assert other[0] == pytest.approx(0.0, abs=0.02)
+        assert one.known_to == known
+        assert one.both[0] == pytest.approx(own[0], abs=0.03)
+    assert "fused" not in format_class_information(found, fused=False)

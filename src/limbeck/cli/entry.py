@@ -19,13 +19,13 @@ VERBS = (
     SharedVerb(
         "data describe",
         "say what a set holds",
-        "an NPZ file, an embedded set such as digits, or the name of a set of people or photographs and where it lies",
+        "an NPZ file, an embedded set such as digits, or the name of a set (`data list`) and where it lies",
         missing="there is no set {word!r}; give {inputs}",
     ),
     SharedVerb(
         "data check",
         "look for what would spoil a result; official counts",
-        "an NPZ file, an embedded set such as digits, or the name of a set of people or photographs and where it lies",
+        "an NPZ file, an embedded set such as digits, or the name of a set (`data list`) and where it lies",
         missing="there is no set {word!r}; give {inputs}",
     ),
 )

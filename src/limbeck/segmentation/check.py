@@ -9,6 +9,7 @@ from limbeck.reporting.progress import Progress
 from limbeck.reporting.tables import format_table
 from limbeck.segmentation.dataset import SegmentationDataset, describe
 from limbeck.segmentation.sets import load_scans, segmentation_set, segmentation_sets
+from limbeck.synthetic.streets.check import check_streets, is_drawn
 
 _SHOWN = 5  # findings that a message spells out
 
@@ -44,7 +45,7 @@ def describe_scans(name: str, place: Path) -> str:
 
 
 def check_scans(name: str, place: Path, *, decode: bool = True, progress: Progress | None = None) -> str:
-    """Compare a set with its official counts and read every scan, its labels and its pictures.
+    """Compare a set with its official counts, or drawn streets with their table, and read every scan with its pictures.
 
     Args:
         name: of the set.
@@ -59,10 +60,14 @@ def check_scans(name: str, place: Path, *, decode: bool = True, progress: Progre
         InputError: something is wrong: the first findings, and how many there are.
     """
     scans, check = load_scans(name, place), segmentation_set(name).check
-    wrong = [] if check is None else check(scans)
+    if is_drawn(place):
+        wrong, against = check_streets(place), "the table of what was drawn"
+    elif check is not None:
+        wrong, against = check(scans), "the official counts"
+    else:
+        wrong, against = [], f"its {segmentation_set(name).root}"
     if wrong:
         raise InputError(f"{place}: {_first(wrong)}")
-    against = f"its {segmentation_set(name).root}" if check is None else "the official counts"
     told = f"{place}: {len(scans):,} scans as in {against}"
     return told + (_read(scans, progress) if decode else "")
 
