@@ -50,6 +50,7 @@ def gradients(streets: Path, distillation: str) -> dict[str, Tensor]:
         for name, parameter in network.named_parameters():
             assert parameter.grad is not None, name
             found[f"{seen} {name}"] = parameter.grad.clone()
+        found |= {f"{seen} {name}": buffer.clone() for name, buffer in network.named_buffers()}
     assert not wanted
     return found
 
@@ -68,4 +69,4 @@ def train_together(streets: str, folder: str) -> None:
 
 def trained_together(streets: Path) -> SegmentationRecipe:
     """The recipe of `train_together`; without Adam, which makes a step of the last bit of a gradient next to 0."""
-    return recipe(streets, training={"optimizer": "sgd", "learning_rate": 0.02})
+    return recipe(streets, training={"optimizer": "sgd", "learning_rate": 1e-3})

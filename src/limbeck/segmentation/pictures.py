@@ -63,7 +63,7 @@ def frame_figure(
     panels = {
         "truth": colours[truth],
         **{name: colours[one] for name, one in predictions.items()},
-        f"errors of {first}": error_colours(truth, predictions[first]),
+        "errors" if len(predictions) == 1 else f"errors {first}": error_colours(truth, predictions[first]),
     }
     has_picture = bool(frame.images)
     rows = 1 + has_picture
