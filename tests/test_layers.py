@@ -15,7 +15,8 @@ import limbeck
 HOME = Path(limbeck.__file__).parent
 # From the ground up. What stands beside one another must not import one another.
 FLOORS = (
-    {"errors", "registry", "modalities", "cores"},
+    {"errors"},
+    {"registry", "modalities", "cores"},
     {"files", "settings", "jit"},
     {"devices", "tensorfiles", "objectives", "transport"},
     {"nn"},

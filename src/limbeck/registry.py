@@ -18,6 +18,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias, TypeVar
 
+from limbeck.errors import InputError
+
 GROUP = "limbeck"
 
 Settings = TypeVar("Settings")
@@ -204,6 +206,37 @@ def members(kind: type[Kind], package: ModuleType) -> dict[str, Kind]:
     modules = pkgutil.iter_modules(package.__path__)
     own = [importlib.import_module(f"{package.__name__}.{module.name}").SET for module in modules]
     return {one.name: one for one in (*own, *entries(kind).values())}
+
+
+def member(kind: type[Kind], package: ModuleType, name: str) -> Kind:
+    """That of `members` which has a name.
+
+    Raises:
+        InputError: there is none.
+        ImportError: a module cannot be imported.
+    """
+    known = members(kind, package)
+    if name not in known:
+        raise InputError(f"there is no set {name!r}: choose from {', '.join(known)}")
+    return known[name]
+
+
+def set_input(name: str, jobs: str) -> Input:
+    """Named sets as input of `data list`, `data describe` and `data check`.
+
+    Args:
+        name: what to call them in messages.
+        jobs: a module with `is_set`, `list_known`, `describe_set`, `set_arguments`, `check_set` and `check_arguments`.
+    """
+    return Input(
+        name,
+        f"{jobs}:is_set",
+        {
+            "data list": Job(f"{jobs}:list_known"),
+            "data describe": Job(f"{jobs}:describe_set", f"{jobs}:set_arguments"),
+            "data check": Job(f"{jobs}:check_set", f"{jobs}:check_arguments"),
+        },
+    )
 
 
 def resolve(reference: Reference) -> Any:

@@ -1,6 +1,6 @@
 """What the command does with sets of photographs and embeddings."""
 
-from limbeck.registry import Input, Job, Task, Verb
+from limbeck.registry import Job, Task, Verb, set_input
 
 _JOBS = "limbeck.metric.jobs"
 
@@ -15,15 +15,7 @@ TASK = Task(
     },
 )
 
-SETS = Input(
-    "sets of photographs",
-    f"{_JOBS}:is_set",
-    {
-        "data list": Job(f"{_JOBS}:list_known"),
-        "data describe": Job(f"{_JOBS}:describe_set", f"{_JOBS}:set_arguments"),
-        "data check": Job(f"{_JOBS}:check_set", f"{_JOBS}:check_arguments"),
-    },
-)
+SETS = set_input("sets of photographs", _JOBS)
 
 VERBS = (
     Verb(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from limbeck.devices import check_device
 from limbeck.errors import InputError
 from limbeck.images.cache import decoded_photographs
 from limbeck.images.photographs import Photographs
@@ -21,10 +20,10 @@ from limbeck.metric.recipe import DataSettings, MetricRecipe
 from limbeck.metric.sets import load_photographs, metric_set
 from limbeck.metric.task import MetricTask
 from limbeck.reporting.progress import progress_bar
-from limbeck.tensorfiles import read_description, read_tensors
 from limbeck.training import Fitted
 from limbeck.training.loop import BEST
-from limbeck.training.runs import model_file, recipe_fingerprint, train_folder
+from limbeck.training.recipes import rooted
+from limbeck.training.runs import model_file, network_in, recipe_fingerprint, recipe_in, train_folder
 
 FORMAT = "limbeck-metric-1"
 
@@ -102,8 +101,7 @@ def train_run(recipe: MetricRecipe, folder: Path, *, device: str = "cpu", resolv
         InputError: the set or the weights cannot be used, a checkpoint is of another recipe, or the loss diverges.
         OSError: the folder cannot be written.
     """
-    where = str(Path(recipe.data.root).expanduser().resolve()) if recipe.data.root else ""
-    recipe = replace(recipe, data=replace(recipe.data, root=where))
+    recipe = rooted(recipe)
     return train_folder(
         lambda place, resuming: make_task(recipe, folder, resuming=resuming, device=place),
         recipe.training,
@@ -144,17 +142,16 @@ def load_run(run: Path, *, device: str = "cpu") -> MetricModel:
     Raises:
         InputError: there is none, it is damaged, or it is something else.
     """
-    file, place = model_file(run, "train metric"), check_device(device)
-    recipe = recipe_of(run)
-    description, tensors = read_tensors(file, format=FORMAT, what="metric learning model", device=device)
-    try:
-        classes = np.array(description["classes"], np.int64)
-        network = MetricNetwork(recipe, len(classes)).to(place)
-        network.load_state_dict(tensors)
-        step, epoch = int(description["training"]["step"]), int(description["training"]["epoch"])
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise InputError(f"{file}: not a model of this version ({' '.join(str(error).split())[:200]})") from None
-    return MetricModel(network.eval(), recipe, classes, step, epoch, place)
+    file, recipe = model_file(run, "train metric"), recipe_of(run)
+    description, network = network_in(
+        file,
+        lambda held: MetricNetwork(recipe, len(held["classes"])),
+        form=FORMAT,
+        what="metric learning model",
+        device=device,
+    )
+    classes = np.array(description["classes"], np.int64)
+    return MetricModel(network, recipe, classes, **description["training"], device=torch.device(device))
 
 
 def recipe_of(run: Path) -> MetricRecipe:
@@ -163,8 +160,4 @@ def recipe_of(run: Path) -> MetricRecipe:
     Raises:
         InputError: there is none, or it is something else.
     """
-    file = model_file(run, "train metric")
-    description = read_description(file)
-    if description["format"] != FORMAT or "recipe" not in description:
-        raise InputError(f"{file}: not a metric learning model of this version")
-    return MetricRecipe.from_dict(description["recipe"])
+    return recipe_in(model_file(run, "train metric"), {FORMAT: MetricRecipe}, "metric learning model")

@@ -1,6 +1,6 @@
 """What the command does with sets of people and re-identification models."""
 
-from limbeck.registry import Input, Job, Task, Verb
+from limbeck.registry import Job, Task, Verb, set_input
 
 _JOBS = "limbeck.reid.jobs"
 
@@ -15,15 +15,7 @@ TASK = Task(
     },
 )
 
-SETS = Input(
-    "sets of people",
-    f"{_JOBS}:is_set",
-    {
-        "data list": Job(f"{_JOBS}:list_known"),
-        "data describe": Job(f"{_JOBS}:describe_set", f"{_JOBS}:set_arguments"),
-        "data check": Job(f"{_JOBS}:check_set", f"{_JOBS}:check_arguments"),
-    },
-)
+SETS = set_input("sets of people", _JOBS)
 
 VERBS = Verb(
     "reid rank",

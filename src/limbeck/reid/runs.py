@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from limbeck.devices import check_device
 from limbeck.errors import InputError
 from limbeck.images.runs import decoded_pictures
 from limbeck.reid.dataset import ReidDataset
@@ -19,8 +18,7 @@ from limbeck.reid.recipe import DataSettings, PeopleRecipe, ReidRecipe
 from limbeck.reid.sets import reid_set
 from limbeck.reid.unsupervised.recipe import UnsupervisedRecipe
 from limbeck.reporting.progress import Progress
-from limbeck.tensorfiles import read_description, read_tensors
-from limbeck.training.runs import model_file
+from limbeck.training.runs import model_file, network_in, recipe_in
 
 FORMATS: dict[str, type[PeopleRecipe]] = {
     "limbeck-reid-1": ReidRecipe,
@@ -79,17 +77,15 @@ def load_run(run: Path, *, device: str = "cpu") -> ReidModel:
     Raises:
         InputError: there is none, it is damaged, or it is something else.
     """
-    file, place = _file(run), check_device(device)
     recipe = recipe_of(run)
-    form = next(form for form, kind in FORMATS.items() if isinstance(recipe, kind))
-    description, tensors = read_tensors(file, format=form, what="re-identification model", device=device)
-    try:
-        identities = np.array(description["identities"], np.int64)
-        network = ReidNetwork(recipe, len(identities)).to(place)
-        network.load_state_dict(tensors)
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise InputError(f"{file}: not a model of this version ({' '.join(str(error).split())[:200]})") from None
-    return ReidModel(network.eval(), recipe, identities, place)
+    description, network = network_in(
+        _file(run),
+        lambda held: ReidNetwork(recipe, len(held["identities"])),
+        form=next(form for form, kind in FORMATS.items() if isinstance(recipe, kind)),
+        what="re-identification model",
+        device=device,
+    )
+    return ReidModel(network, recipe, np.array(description["identities"], np.int64), torch.device(device))
 
 
 def recipe_of(run: Path) -> PeopleRecipe:
@@ -98,12 +94,7 @@ def recipe_of(run: Path) -> PeopleRecipe:
     Raises:
         InputError: there is none, or it is something else.
     """
-    file = _file(run)
-    description = read_description(file)
-    try:
-        return FORMATS[description["format"]].from_dict(description["recipe"])
-    except KeyError:
-        raise InputError(f"{file}: not a re-identification model of this version") from None
+    return recipe_in(_file(run), FORMATS, "re-identification model")
 
 
 def _file(run: Path) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +20,7 @@ from limbeck.reid.supervised.task import ReidTask
 from limbeck.reid.unsupervised.recipe import UnsupervisedRecipe
 from limbeck.reid.unsupervised.task import UnsupervisedTask
 from limbeck.training import Fitted
+from limbeck.training.recipes import rooted
 from limbeck.training.runs import PictureTask, recipe_fingerprint, train_folder
 
 
@@ -51,8 +51,7 @@ def train_run(recipe: PeopleRecipe, folder: Path, *, device: str = "cpu", resolv
         InputError: the set or the weights cannot be used, a checkpoint is of another recipe, or the loss diverges.
         OSError: the folder cannot be written.
     """
-    where = str(Path(recipe.data.root).expanduser().resolve()) if recipe.data.root else ""
-    recipe = replace(recipe, data=replace(recipe.data, root=where))
+    recipe = rooted(recipe)
     form = next(form for form, kind in FORMATS.items() if isinstance(recipe, kind))
     return train_folder(
         lambda place, resuming: make_task(recipe, folder, resuming=resuming, device=place),

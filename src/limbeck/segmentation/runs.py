@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from limbeck.devices import check_device
 from limbeck.errors import InputError
 from limbeck.segmentation.dataset import digest
 from limbeck.segmentation.network import SegmentationNetwork
 from limbeck.segmentation.recipe import DataSettings, SegmentationRecipe
 from limbeck.segmentation.sets import load_scans, segmentation_set
 from limbeck.segmentation.task import SegmentationTask
-from limbeck.tensorfiles import read_description, read_tensors
 from limbeck.training.loop import Fitted
-from limbeck.training.runs import model_file, recipe_fingerprint, train_folder
+from limbeck.training.recipes import rooted
+from limbeck.training.runs import model_file, network_in, recipe_fingerprint, recipe_in, train_folder
 
 FORMAT = "limbeck-segmentation-1"
 
@@ -68,8 +67,7 @@ def train_run(recipe: SegmentationRecipe, folder: Path, *, device: str = "cpu", 
         InputError: the set or the weights cannot be used, a checkpoint is of another recipe, or the loss diverges.
         OSError: the folder cannot be written.
     """
-    where = str(Path(recipe.data.root).expanduser().resolve()) if recipe.data.root else ""
-    recipe = replace(recipe, data=replace(recipe.data, root=where))
+    recipe = rooted(recipe)
     return train_folder(
         lambda place, resuming: make_task(recipe, resuming=resuming, device=place),
         recipe.training,
@@ -101,17 +99,16 @@ def load_run(run: Path, *, device: str = "cpu") -> SegmentationModel:
     Raises:
         InputError: there is none, it is damaged, or it is something else.
     """
-    file, place = model_file(run, "train segmentation"), check_device(device)
-    recipe = recipe_of(run)
-    description, tensors = read_tensors(file, format=FORMAT, what="segmentation model", device=device)
-    try:
-        classes = tuple(str(name) for name in description["classes"])
-        network = SegmentationNetwork(recipe, len(classes)).to(place)
-        network.load_state_dict(tensors)
-        step, epoch = int(description["training"]["step"]), int(description["training"]["epoch"])
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise InputError(f"{file}: not a model of this version ({' '.join(str(error).split())[:200]})") from None
-    return SegmentationModel(network.eval(), recipe, classes, step, epoch, place)
+    file, recipe = model_file(run, "train segmentation"), recipe_of(run)
+    description, network = network_in(
+        file,
+        lambda held: SegmentationNetwork(recipe, len(held["classes"])),
+        form=FORMAT,
+        what="segmentation model",
+        device=device,
+    )
+    classes = tuple(str(name) for name in description["classes"])
+    return SegmentationModel(network, recipe, classes, **description["training"], device=torch.device(device))
 
 
 def recipe_of(run: Path) -> SegmentationRecipe:
@@ -120,8 +117,4 @@ def recipe_of(run: Path) -> SegmentationRecipe:
     Raises:
         InputError: there is none, or it is something else.
     """
-    file = model_file(run, "train segmentation")
-    description = read_description(file)
-    if description["format"] != FORMAT or "recipe" not in description:
-        raise InputError(f"{file}: not a segmentation model of this version")
-    return SegmentationRecipe.from_dict(description["recipe"])
+    return recipe_in(model_file(run, "train segmentation"), {FORMAT: SegmentationRecipe}, "segmentation model")

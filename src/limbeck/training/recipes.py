@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
@@ -72,6 +72,13 @@ def shipped_recipe(name: str, folder: Path) -> Path:
     if name not in shipped:
         raise InputError(f"recipe must be one of {', '.join(shipped)}, not {name!r}")
     return shipped[name]
+
+
+def rooted(recipe: AnyRecipe) -> AnyRecipe:
+    """The recipe with an absolute `data.root`, so that the run still finds its data from another folder; "" stays."""
+    data: Any = recipe.data  # type: ignore[attr-defined]
+    where = str(Path(data.root).expanduser().resolve()) if data.root else ""
+    return replace(recipe, data=replace(data, root=where))  # type: ignore[call-arg]
 
 
 def read_recipe(path: Path, kind: type[AnyRecipe]) -> AnyRecipe:

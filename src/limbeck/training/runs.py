@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
+from torch import nn
 
+from limbeck.devices import check_device
 from limbeck.errors import InputError
-from limbeck.files import MODEL
+from limbeck.files import MODEL, first_line
 from limbeck.reporting.console import quiet
+from limbeck.tensorfiles import read_description, read_tensors
 from limbeck.training.checkpoints import refuse_other
 from limbeck.training.distributed import from_main, is_main, process_group, world_size
 from limbeck.training.loop import CHECKPOINTS, Fitted, Task, fit
+from limbeck.training.recipes import AnyRecipe
 from limbeck.training.settings import TrainingSettings, resume_fingerprint
 
 logger = logging.getLogger(__name__)
@@ -30,6 +34,7 @@ class PictureTask(Task[Any], Protocol):
 
 
 Made = TypeVar("Made", bound=PictureTask)
+AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 
 
 def train_folder(
@@ -129,6 +134,53 @@ def model_file(run: Path, verb: str) -> Path:
     if run.is_dir() and not file.is_file():
         raise InputError(f"{run}: holds no {MODEL}; let `limbeck {verb} --out {run}` end first")
     return file
+
+
+def recipe_in(file: Path, kinds: Mapping[str, type[AnyRecipe]], what: str) -> AnyRecipe:
+    """The recipe that a model file holds; its weights are not read.
+
+    Args:
+        file: of `train_folder`, with "recipe" in its description.
+        kinds: format of the file -> kind of recipe.
+        what: such models are called in messages.
+
+    Raises:
+        InputError: there is no such file, or it is something else.
+    """
+    description = read_description(file)
+    kind = kinds.get(description["format"])
+    if kind is None or "recipe" not in description:
+        raise InputError(f"{file}: not a {what} of this version")
+    return kind.from_dict(description["recipe"])
+
+
+def network_in(
+    file: Path, make: Callable[[Mapping[str, Any]], AnyNetwork], *, form: str, what: str, device: str = "cpu"
+) -> tuple[dict[str, Any], AnyNetwork]:
+    """The description and the network of a model file, in evaluation mode.
+
+    Args:
+        file: of `train_folder`.
+        make: called with the description, builds the network.
+        form: the file's format.
+        what: such models are called in messages.
+        device: where the network is to lie.
+
+    Returns:
+        The description, with "step" and "epoch" in its "training", and the network.
+
+    Raises:
+        InputError: the file is not there, damaged, or something else.
+    """
+    place = check_device(device)
+    description, tensors = read_tensors(file, format=form, what=what, device=device)
+    try:
+        network = make(description).to(place)
+        network.load_state_dict(tensors)
+        description["training"] = {name: int(description["training"][name]) for name in ("step", "epoch")}
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{file}: not a model of this version ({first_line(error)[:200]})") from None
+    return description, network.eval()
 
 
 def check_trials(runs: Sequence[Path], recipes: Sequence[object], trials: Sequence[Hashable], what: str) -> None:

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from limbeck.errors import InputError
 from limbeck.metric.dataset import MetricDataset, refuse_shared_classes
-from limbeck.registry import members
+from limbeck.registry import member, members
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,7 @@ def metric_set(name: str) -> MetricSet:
     Raises:
         InputError: there is none.
     """
-    known = metric_sets()
-    if name not in known:
-        raise InputError(f"there is no set {name!r}: choose from {', '.join(known)}")
-    return known[name]
+    return member(MetricSet, sys.modules[__name__], name)
 
 
 def load_photographs(name: str, root: Path) -> MetricDataset:

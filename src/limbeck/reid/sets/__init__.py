@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limbeck.errors import InputError
-from limbeck.registry import members
+from limbeck.registry import member, members
 from limbeck.reid.dataset import ReidDataset
 
 
@@ -49,10 +49,7 @@ def reid_set(name: str) -> ReidSet:
     Raises:
         InputError: there is none.
     """
-    known = reid_sets()
-    if name not in known:
-        raise InputError(f"there is no set {name!r}: choose from {', '.join(known)}")
-    return known[name]
+    return member(ReidSet, sys.modules[__name__], name)
 
 
 def load_people(name: str, root: Path, *, fold: int = 1) -> ReidDataset:

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from limbeck.errors import InputError
-from limbeck.registry import members
+from limbeck.registry import member, members
 from limbeck.segmentation.dataset import SegmentationDataset
 
 
@@ -43,10 +42,7 @@ def segmentation_set(name: str) -> SegmentationSet:
     Raises:
         InputError: there is none.
     """
-    known = segmentation_sets()
-    if name not in known:
-        raise InputError(f"there is no set {name!r}: choose from {', '.join(known)}")
-    return known[name]
+    return member(SegmentationSet, sys.modules[__name__], name)
 
 
 def load_scans(name: str, root: Path) -> SegmentationDataset:
