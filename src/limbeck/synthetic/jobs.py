@@ -20,7 +20,7 @@ def people_arguments(parser: ArgumentParser) -> None:
 
 def streets_arguments(parser: ArgumentParser) -> None:
     """Flags of `limbeck data make streets`."""
-    _arguments(parser, StreetSettings, "semantickitti", "semantickitti or nuscenes")
+    _arguments(parser, StreetSettings, "semantickitti", "semantickitti, nuscenes or scans")
 
 
 def _arguments(parser: ArgumentParser, settings: type[object], layout: str, layouts: str) -> None:

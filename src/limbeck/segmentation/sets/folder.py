@@ -9,8 +9,8 @@ Layout, in the folder itself or in each of its `train/`, `validation/` and `test
   beside `scans.yaml` says which number is which class, see `limbeck.segmentation.labels.read_label_map`;
 * `poses.txt`, or `poses/DRIVE.txt`: 12 numbers a line, from the LiDAR's frame to the world's, the lines in the order of
   the names of the scans;
-* pictures: `calibration.yaml` beside `scans.yaml` lists the cameras, and the folder where each has its `NAME.png`
-  (`.jpg`, ...):
+* pictures: `calibration.yaml` beside `scans.yaml`, or `calibration/DRIVE.yaml` beside `poses/` where drives differ,
+  lists the cameras, and the folder where each has its `NAME.png` (`.jpg`, ...):
 
       cameras:
       - name: front
@@ -27,7 +27,7 @@ where intensities go from 0 to 255): intensities are divided by it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ def load_folder(root: Path) -> SegmentationDataset:
     label_map = (
         read_label_map(root / LABELS) if (root / LABELS).is_file() else LabelMap("no labels", (), {}, (), ignored=0)
     )
-    cameras = _cameras(root, parts.values())
+    cameras = _calibrations(root, [(home, file) for _, home, file in listed])
     source = _Source(tuple((home, file) for _, home, file in listed), settings, label_map, labelled, cameras, root)
     held = np.array([split for split, _, _ in listed])
     return SegmentationDataset(
@@ -107,7 +107,7 @@ class _Source(FileSource):
         settings: _Settings,
         labels: LabelMap,
         labelled: Mapping[Path, bool],
-        cameras: Sequence[tuple[Camera, str]],
+        cameras: Sequence[Sequence[tuple[Camera, str]]],
         root: Path,
     ) -> None:
         self.root = root
@@ -141,7 +141,7 @@ class _Source(FileSource):
 
     def pictures(self, position: int) -> Sequence[Picture]:
         found = []
-        for camera, folder in self.calibrated:
+        for camera, folder in self.calibrated[position]:
             home, scan = self.scans[position]
             inside = scan.relative_to(home / "scans")
             stem = home / folder / inside.parent / scan.stem
@@ -156,9 +156,7 @@ class _Source(FileSource):
 
     def pose(self, position: int) -> NDArray[np.float64] | None:
         home, scan = self.scans[position]
-        inside = scan.parent.relative_to(home / "scans")
-        drive = inside.as_posix() != "."
-        file = home / "poses" / inside.parent / f"{inside.name}.txt" if drive else home / "poses.txt"
+        file = _of_drive(home, scan, "poses.txt")
         if file not in self._lists:
             self._lists[file] = None
             if file.is_file():
@@ -177,8 +175,12 @@ class _Source(FileSource):
 
     def settings(self) -> Sequence[Path]:
         homes = dict.fromkeys(home for home, _ in self.scans)
-        poses = [file for home in homes for file in (home / "poses.txt", *sorted((home / "poses").rglob("*.txt")))]
-        return [file for file in (self.root / SCANS, self.root / CALIBRATION, *poses) if file.is_file()]
+        names = [self.root / SCANS, self.root / CALIBRATION]
+        for home in homes:
+            for name in (CALIBRATION, "poses.txt"):
+                stem, suffix = name.split(".")
+                names += [home / name, *sorted((home / stem).rglob(f"*.{suffix}"))]
+        return [file for file in dict.fromkeys(names) if file.is_file()]
 
     def _labels(self, position: int) -> Path | None:
         home, scan = self.scans[position]
@@ -227,17 +229,34 @@ def _settings(root: Path, binary: bool) -> _Settings:
     return _Settings(columns, float(intensity))
 
 
-def _cameras(root: Path, homes: Iterable[Path]) -> list[tuple[Camera, str]]:
-    file = root / CALIBRATION
-    if not file.is_file():
-        for home in homes:
-            pictured = _pictured(home)
+def _of_drive(home: Path, scan: Path, name: str) -> Path:
+    """A file about the drive of a scan: `poses/DRIVE.txt` for the name `poses.txt`, which it is without drives."""
+    inside = scan.parent.relative_to(home / "scans")
+    stem, suffix = name.split(".")
+    return home / name if inside.as_posix() == "." else home / stem / inside.parent / f"{inside.name}.{suffix}"
+
+
+def _calibrations(root: Path, scans: Sequence[tuple[Path, Path]]) -> list[list[tuple[Camera, str]]]:
+    """The cameras of every scan: those of its drive, or else those of all."""
+    known: dict[tuple[Path, Path], list[tuple[Camera, str]]] = {}
+    found = []
+    for home, scan in scans:
+        own = _of_drive(home, scan, CALIBRATION)
+        file = own if own.is_file() else root / CALIBRATION
+        if (home, file) not in known:
+            pictured = None if file.is_file() else _pictured(home)
             if pictured is not None:
+                told = f"no {file}" + (f" or {own}" if own != file else "")
                 raise InputError(
-                    f"{pictured}: holds pictures, but there is no {file}; write it, or take the pictures away to use "
+                    f"{pictured}: holds pictures, but there is {told}; write it, or take the pictures away to use "
                     "the LiDAR alone"
                 )
-        return []
+            known[home, file] = _cameras(file) if file.is_file() else []
+        found.append(known[home, file])
+    return found
+
+
+def _cameras(file: Path) -> list[tuple[Camera, str]]:
     rows = _mapping(file, ("cameras",)).get("cameras")
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise InputError(f"{file}: cameras must be a list, each with a name, pictures, size and projection")

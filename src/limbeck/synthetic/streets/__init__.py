@@ -1,8 +1,8 @@
 """Streets that limbeck draws itself: LiDAR scans and pictures of one world, with every label and every factor known.
 
-No real set of this kind may be passed on. `make_streets` writes a set in the layout of SemanticKITTI or of nuScenes;
-`draw_street` draws a frame in memory; `read_factors` gives back every factor behind every frame; `docs/streets.md` says
-what is drawn, and which class which sensor can tell.
+No real set of this kind may be passed on. `make_streets` writes a set in the layout of SemanticKITTI, of nuScenes or of
+one's own scans; `draw_street` draws a frame in memory; `read_factors` gives back every factor behind every frame;
+`docs/streets.md` says what is drawn, and which class which sensor can tell.
 """
 
 from limbeck.synthetic.streets.check import check_streets

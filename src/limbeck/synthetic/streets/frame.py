@@ -25,7 +25,7 @@ RING = (
     ("CAM_BACK_LEFT", 110.0),
     ("CAM_BACK_RIGHT", -110.0),
 )
-"""Names and yaws in degrees of six cameras, in the order of nuScenes; one camera is the first of them."""
+"""Names and yaws in degrees of six cameras, in the order of nuScenes; fewer cameras are the first of them."""
 
 
 @dataclass(frozen=True)

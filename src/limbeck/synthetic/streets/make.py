@@ -62,8 +62,9 @@ def make_streets(
     Args:
         directory: the folder to make; it may exist if it is empty.
         settings: what to draw.
-        layout: `semantickitti` (`sequences/00/velodyne/000000.bin`, ...; one camera) or `nuscenes` (`v1.0-trainval/`,
-            `v1.0-test/`, `samples/`, `lidarseg/`; six cameras).
+        layout: `semantickitti` (`sequences/00/velodyne/000000.bin`, ...; one camera), `nuscenes` (`v1.0-trainval/`,
+            `v1.0-test/`, `samples/`, `lidarseg/`; six cameras) or `scans` (`train/scans/00/000000.bin`, ...; any
+            number of cameras), which alone keeps all classes apart.
         workers: processes; the result does not depend on it.
         progress: called with the frames done and the frames in all.
 
@@ -104,9 +105,11 @@ def with_cameras(settings: StreetSettings, layout: Layout) -> StreetSettings:
     Raises:
         InputError: they name another number.
     """
-    if settings.cameras not in (None, CAMERAS[layout]):
-        raise InputError(f"cameras must be {CAMERAS[layout]} in the layout {layout}, not {settings.cameras}")
-    return replace(settings, cameras=CAMERAS[layout])
+    given = settings.cameras
+    wanted = CAMERAS.get(layout, given or 1)
+    if given not in (None, wanted):
+        raise InputError(f"cameras must be {wanted} in the layout {layout}, not {given}")
+    return replace(settings, cameras=wanted)
 
 
 def _draw(folder: Path, settings: StreetSettings, layout: Layout, place: tuple[int, int]) -> int:

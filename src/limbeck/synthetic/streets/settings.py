@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, cast
 
 from limbeck.errors import InputError
-from limbeck.settings import NonNegativeFloat, PositiveInt, Probability, Range, Seed, Share, check_settings, check_value
+from limbeck.settings import NonNegativeFloat, Probability, Range, Seed, Share, check_settings, check_value
 
-Layout = Literal["semantickitti", "nuscenes"]
+Layout = Literal["semantickitti", "nuscenes", "scans"]
 
 CAMERAS: dict[Layout, int] = {"semantickitti": 1, "nuscenes": 6}
-"""The cameras of each layout."""
+"""The cameras of each official layout; `scans` may have any number."""
+MOST_CAMERAS = 6
 
 # The sequences of SemanticKITTI by part; a scene keeps its number, and so its world, whatever their count.
 _TRAIN, _VALIDATION, _TEST = (0, 1, 2, 3, 4, 5, 6, 7, 9, 10), (8,), tuple(range(11, 22))
 _LEAST, _MOST = 3, len(_TRAIN) + len(_VALIDATION) + len(_TEST)
-_VIEWS = {1: 80.0, 6: 70.0}  # degrees, as KITTI's colour cameras and nuScenes' cameras have them
+_VIEW_OF_ONE, _VIEW = 80.0, 70.0  # degrees, as KITTI's colour cameras and nuScenes' cameras have them
 _Side = Annotated[int, Range(ge=16, le=2048)]
 
 
@@ -34,10 +35,11 @@ class StreetSettings:
         frames: of each scene.
         step: metres driven between two frames.
         night: share of the frames that are at night: dark, noisy pictures; the LiDAR does not change.
-        cameras: 1 to the front, or 6 all around; None: as many as the layout has, and 1 in memory.
+        cameras: from 1 to 6: the first to the front, the second and the third to the front right and left, then to the
+            back, its left and its right; None: as many as the layout has, and 1 in memory and in the layout `scans`.
         width: pixels of a picture.
         height: pixels of a picture.
-        view: a camera's horizontal field of view in degrees; None: 80 for one camera, 70 for each of six.
+        view: a camera's horizontal field of view in degrees; None: 80 for one camera, 70 for each of several.
         beams: of the LiDAR.
         azimuths: measurements of a beam in a turn.
         lowest: elevation of the lowest beam in degrees.
@@ -58,7 +60,7 @@ class StreetSettings:
     frames: Annotated[int, Range(ge=1, le=1000)] = 20
     step: Annotated[float, Range(ge=0.1, le=20)] = 10.0
     night: Probability = 0.3
-    cameras: PositiveInt | None = None
+    cameras: Annotated[int | None, Range(ge=1, le=MOST_CAMERAS)] = None
     width: _Side = 320
     height: _Side = 96
     view: Annotated[float | None, Range(ge=20, le=120)] = None
@@ -75,8 +77,6 @@ class StreetSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if self.cameras not in (None, 1, 6):
-            raise InputError(f"cameras must be 1 or 6 or null, not {self.cameras}")
         if self.lowest >= self.highest:
             raise InputError(f"lowest must be below highest ({self.highest}), not {self.lowest}")
 
@@ -92,7 +92,9 @@ class StreetSettings:
     @property
     def field_of_view(self) -> float:
         """A camera's horizontal field of view in degrees."""
-        return _VIEWS[self.ring] if self.view is None else self.view
+        if self.view is not None:
+            return self.view
+        return _VIEW_OF_ONE if self.ring == 1 else _VIEW
 
     def splits(self) -> dict[str, tuple[int, ...]]:
         """The numbers of the scenes of `train`, `validation` and `test`: those of SemanticKITTI's sequences."""

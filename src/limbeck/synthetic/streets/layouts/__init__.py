@@ -1,4 +1,4 @@
-"""The two official layouts: which files there are, and what is in them."""
+"""The two official layouts and that of one's own scans: which files there are, and what is in them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from limbeck.synthetic.streets.frame import StreetFactors, StreetFrame
-from limbeck.synthetic.streets.layouts import nuscenes, semantickitti
+from limbeck.synthetic.streets.layouts import nuscenes, scans, semantickitti
 from limbeck.synthetic.streets.settings import Layout, StreetSettings
 
 
@@ -28,4 +28,5 @@ class Writer:
 WRITERS: dict[Layout, Writer] = {
     "semantickitti": Writer(semantickitti.paths, semantickitti.frame_files, semantickitti.index_files),
     "nuscenes": Writer(nuscenes.paths, nuscenes.frame_files, nuscenes.index_files),
+    "scans": Writer(scans.paths, scans.frame_files, scans.index_files),
 }
