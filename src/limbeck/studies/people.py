@@ -28,9 +28,9 @@ from limbeck.reid.sets.sysu import load_sysu
 from limbeck.reid.train import make_task, train_run
 from limbeck.reporting.console import quiet
 from limbeck.retrieval import SYSU, Features, evaluate
+from limbeck.studies.essence import essence
 from limbeck.studies.side_by_side import side_by_side
 from limbeck.synthetic.people import PeopleSettings, make_people
-from limbeck.training.settings import resume_fingerprint
 
 logger = logging.getLogger(__name__)
 FIGURES = "figures.json"
@@ -261,15 +261,9 @@ def _read(file: Path, recipe: PeopleRecipe) -> Trained:
         one = Trained(held["row"], held["seed"], scores, held["parameters"], held["seconds"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file}: damaged ({error}); remove its folder to train again") from None
-    if _essence(made) != _essence(recipe):
+    if essence(made) != essence(recipe):
         raise InputError(f"{file}: was trained by another recipe; name another folder with --out")
     return one
-
-
-def _essence(recipe: PeopleRecipe) -> tuple[Any, ...]:
-    """What decides the result of a training."""
-    groups = {name: value for name, value in vars(recipe.elsewhere()).items() if name != "training"}
-    return groups, resume_fingerprint(recipe.training)
 
 
 def draw_people(settings: PeopleSettings, target: Path, workers: int) -> None:

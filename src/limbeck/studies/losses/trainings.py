@@ -7,7 +7,7 @@ import shutil
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import torch
 
@@ -20,9 +20,9 @@ from limbeck.metric.recipe import MetricRecipe
 from limbeck.metric.runs import MetricModel, load_run, make_task, train_run
 from limbeck.reporting.console import quiet
 from limbeck.retrieval import LeaveOneOut, evaluate
+from limbeck.studies.essence import essence
 from limbeck.training.guard import Diverged
 from limbeck.training.loop import CHECKPOINTS
-from limbeck.training.settings import resume_fingerprint
 
 Split = Literal["validation", "test"]
 TRAINED = "trained.json"
@@ -115,7 +115,7 @@ def scored(wanted: Wanted) -> Scored:
         scores = None if known is None else {kind: Score(**score) for kind, score in known.items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{wanted.run}: damaged ({error}); remove it to train again") from None
-    if _essence(made) != _essence(wanted.recipe):
+    if essence(made) != essence(wanted.recipe):
         raise InputError(f"{wanted.run}: was trained by another recipe; name another folder with --out")
     if diverged:
         return Scored({}, parameters, seconds)
@@ -158,9 +158,3 @@ def _model(wanted: Wanted, *, known: bool = False) -> MetricModel | None:
             return None
     # Where the pictures lie is as wanted: the folder of the study may have been moved.
     return replace(load_run(wanted.run), recipe=wanted.recipe)
-
-
-def _essence(recipe: MetricRecipe) -> tuple[Any, ...]:
-    """What decides the result of a training."""
-    groups = {name: value for name, value in vars(recipe.elsewhere()).items() if name != "training"}
-    return groups, resume_fingerprint(recipe.training)
