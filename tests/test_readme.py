@@ -40,7 +40,7 @@ class Shell:
             return
         known = [one for commands in COMMANDS.values() for one in commands]
         for earlier in known[: known.index(command)]:
-            made = re.search(r"(?:--out|make people) (\S+)", earlier)
+            made = re.search(r"(?:--out|make people|make streets) (\S+)", earlier)
             if made and re.search(rf"(?<!--out) {re.escape(made[1])}(?![^\s/])", command):
                 self.run(earlier)
         assert main(shlex.split(command)[1:]) == 0
@@ -99,6 +99,11 @@ def checked_by(recipe: Path) -> list[str]:
         return ["study", "multiview-ablation", "--config", str(recipe)]
     if "metric" in recipe.relative_to(ROOT).parts:
         return ["train", "metric", "--out", "run", "--config", str(recipe)]
+    if "segmentation" in recipe.relative_to(ROOT).parts:
+        # "robust" changes either of the two others.
+        bases = [recipe.with_stem("semantickitti")] if recipe.stem == "robust" else []
+        configs = (word for file in (*bases, recipe) for word in ("--config", str(file)))
+        return ["train", "segmentation", "--out", "run", *configs]
     if "unsupervised" in str(recipe.relative_to(ROOT)):
         return ["train", "reid-unsupervised", "--out", "run", "--config", str(recipe)]
     published = ROOT / "recipes" / "reid"
