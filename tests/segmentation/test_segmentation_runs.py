@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tests.segmentation.segmentation_small import recipe
+from tests.segmentation.segmentation_small import SETTINGS, recipe
 
 from limbeck.cli import main
 from limbeck.errors import InputError
@@ -30,6 +31,7 @@ from limbeck.segmentation.recipe import SegmentationRecipe, shipped_recipe
 from limbeck.segmentation.runs import FORMAT, load_run, make_task, train_run
 from limbeck.segmentation.sets import load_scans
 from limbeck.segmentation.task import SegmentationTask
+from limbeck.synthetic.streets import make_streets
 from limbeck.tensorfiles import read_tensors
 from limbeck.training.recipes import read_recipe
 
@@ -140,6 +142,9 @@ def test_what_cannot_be_learned_is_refused(small_streets: Path, tmp_path: Path) 
         recipe(small_streets, data={"width": None})
     with pytest.raises(InputError, match="must not all be 0"):
         recipe(small_streets, loss={"cross_entropy": 0.0, "focal": 0.0, "lovasz": 0.0})
+    make_streets(tmp_path / "low", replace(SETTINGS, height=24), "semantickitti", workers=1)
+    with pytest.raises(InputError, match="sides of 24 pixels"):
+        make_task(recipe(tmp_path / "low", data={"height": None, "width": None}))
     bare = tmp_path / "streets"
     shutil.copytree(small_streets, bare)
     shutil.rmtree(bare / "sequences" / "00" / "labels")

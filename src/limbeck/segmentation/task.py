@@ -20,6 +20,8 @@ from limbeck.segmentation.prediction import predicted_classes
 from limbeck.segmentation.recipe import SegmentationRecipe
 from limbeck.training import gather_rows, rank, world_size
 
+_SMALLEST = 32  # pixels a side, of which one is left in the coarsest of the image branch's maps
+
 
 class SegmentationTask:
     """Training of a segmentation, as `limbeck.training.fit` runs it.
@@ -63,6 +65,12 @@ class SegmentationTask:
             raise InputError(f"{scans.name}: its scans have no labels to learn from")
         if recipe.data.cameras and not first.cameras:
             raise InputError(f"{scans.name}: its scans have no cameras: set data.cameras to false")
+        sides = [side for camera in first.cameras for side in (camera.height, camera.width)]
+        if recipe.data.cameras and recipe.data.height is None and min(sides) <= _SMALLEST:
+            raise InputError(
+                f"{scans.name}: its pictures have sides of {min(sides)} pixels, and the image branch needs more than "
+                f"{_SMALLEST}: set data.height and data.width"
+            )
         if recipe.training.validate_epochs and not len(self._held_out):
             raise InputError(f"{scans.name} has no split validation: set training.validate_epochs to 0")
         self.steps_per_epoch = self._batches.steps_per_epoch
