@@ -60,7 +60,7 @@ def test_supervised_terms_are_those_of_a_loop() -> None:
         focal = 0.5 * mean([-((1 - p) ** 2) * math.log(p) for p in right])
         assert terms[f"focal{name}"].item() == pytest.approx(weight * focal)
         expected = lovasz_softmax(rows[places], labels[places])
-        assert terms[f"lovasz{name}"].item() == pytest.approx(weight * float(expected))
+        assert terms[f"lovasz{name}"].item() == pytest.approx(weight * expected.item())
     assert len(terms) == 12
 
 
@@ -73,8 +73,8 @@ def test_vcd_is_eq_18_on_labelled_points_with_a_pixel() -> None:
     assert len(places) == 4
     to_lidar = mean([kl(of.camera[j], of.lidar_z[i]) for j, i in places])
     to_camera = mean([kl(of.lidar[i], of.camera_z[j]) for j, i in places])
-    assert float(terms["vcd to lidar"]) == pytest.approx(2 * to_lidar)
-    assert float(terms["vcd to camera"]) == pytest.approx(0.5 * to_camera)
+    assert terms["vcd to lidar"].item() == pytest.approx(2 * to_lidar)
+    assert terms["vcd to camera"].item() == pytest.approx(0.5 * to_camera)
     assert "vcd to camera" not in segmentation_terms(of, LABELS, SEEN, LossSettings(to_camera=0))
 
 
@@ -108,7 +108,7 @@ def test_mv2d_is_eq_9_with_a_view_where_there_is_a_pixel() -> None:
             one += kl(of.camera[j], of.camera_z[j])
             one += sum(kl(of.joint[i], of.leave_one_out[view, i]) for view in range(2))
         total.append(one)
-    assert float(terms["mv2d"]) == pytest.approx(3 * mean(total))
+    assert terms["mv2d"].item() == pytest.approx(3 * mean(total))
     assert {name for name in terms if name.endswith(" joint")} == {
         "cross-entropy joint",
         "focal joint",

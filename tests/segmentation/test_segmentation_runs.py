@@ -93,6 +93,7 @@ def test_a_training_that_breaks_off_goes_on_exactly(
         )
 
 
+@pytest.mark.slow
 def test_it_learns(small_streets: Path) -> None:
     """The loss of the scans that it learns from falls by far."""
     task = make_task(recipe(small_streets, augmentation={"turn": 0.0, "flip": 0.0}, loss={"distillation": "vcd"}))
@@ -167,6 +168,7 @@ def test_figures_are_those_of_the_predictions(segmentation_run: Path, small_stre
     assert found.results[WITH, "v"]["all"].points == found.results[WITHOUT, "v"]["all"].points
 
 
+@pytest.mark.slow
 def test_the_command_evaluates_and_writes_a_page(
     segmentation_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -194,6 +196,7 @@ def figures_root(run: Path) -> str:
     return load_run(run).recipe.data.root
 
 
+@pytest.mark.slow
 def test_two_runs_are_averaged(segmentation_run: Path, tmp_path: Path, small_streets: Path) -> None:
     train_run(recipe(small_streets, training={"seed": 7}), tmp_path / "other")
     told = "\n".join(evaluate_runs([segmentation_run, tmp_path / "other"], out=tmp_path / "report", protocols=["all"]))
@@ -204,6 +207,7 @@ def test_two_runs_are_averaged(segmentation_run: Path, tmp_path: Path, small_str
         list(evaluate_runs([segmentation_run], kind="joint", out=tmp_path / "joint"))
 
 
+@pytest.mark.slow
 def test_features_of_points_are_drawn_evenly_and_diagnosed(
     segmentation_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
