@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -177,15 +178,15 @@ class SegmentationDataset:
         return point_pixels(frame.points, frame.cameras)
 
 
-class FileSource:
+class FileSource(ABC):
     """The base of sources whose pictures are files: they give `pictures`, and this decodes them.
 
     The cameras' sizes are compared with those of the decoded pictures.
     """
 
+    @abstractmethod
     def pictures(self, position: int) -> Sequence[Picture]:
         """The pictures of a frame, with their cameras."""
-        raise NotImplementedError
 
     def cameras(self, position: int) -> tuple[Camera, ...]:
         return tuple(picture.camera for picture in self.pictures(position))
