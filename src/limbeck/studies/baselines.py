@@ -166,7 +166,7 @@ def _svm_candidates(train: NDArray[np.float32], y_train: NDArray[np.int64]) -> I
         model = SVC(C=c, kernel="precomputed", cache_size=1000).fit(np.exp(-gamma * squared), y_train)
 
         def scores(matrix: NDArray[np.float32], model: SVC = model, gamma: float = gamma) -> NDArray[np.float64]:
-            return _as_columns(
+            return as_columns(
                 model.decision_function(np.exp(-gamma * euclidean_distances(matrix, train, squared=True)))
             )
 
@@ -174,9 +174,9 @@ def _svm_candidates(train: NDArray[np.float32], y_train: NDArray[np.int64]) -> I
 
 
 def _scores_of(decision: Any) -> Any:
-    return lambda matrix: _as_columns(decision(matrix))
+    return lambda matrix: as_columns(decision(matrix))
 
 
-def _as_columns(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+def as_columns(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Two classes come as one column of margins; make it one score per class."""
     return np.stack([-scores, scores], axis=1) / 2 if scores.ndim == 1 else scores

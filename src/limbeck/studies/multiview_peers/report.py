@@ -1,0 +1,246 @@
+"""What people see of the study: tables with intervals, a forest plot, a JSON file."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from limbeck.files import write_json, write_text
+from limbeck.reporting.formatting import format_difference, format_estimate
+from limbeck.reporting.plots import ACCENT, PLAIN, save_plot
+from limbeck.reporting.statistics import Difference, Estimate, difference_as_json
+from limbeck.reporting.tables import format_table
+from limbeck.studies.multiview_peers.conditions import ALL
+from limbeck.studies.multiview_peers.limbeck_rows import OWN
+from limbeck.studies.multiview_peers.peers import PEERS, POINTS
+from limbeck.studies.multiview_peers.run import (
+    CHOSEN,
+    REFERENCE,
+    TRUTH,
+    FigureName,
+    MultiviewPeersResult,
+)
+from limbeck.studies.multiview_peers.scores import BINS
+
+# Name, heading, times which it is printed, digits, and whether more is better.
+_FIGURES: dict[FigureName, tuple[str, float, int, bool]] = {
+    "accuracy": ("accuracy, %", 100, 2, True),
+    "cross_entropy": ("cross-entropy, nats", 1, 3, False),
+    "calibration_error": ("expected calibration error, %", 100, 2, False),
+}
+_MEANING = {
+    CHOSEN: "in each fold the tuned peer with the highest validation accuracy",
+    TRUTH: "the posterior of the law that the samples are drawn from",
+    **{name: row.meaning for name, row in OWN.items()},
+    **{name: peer.meaning for name, peer in PEERS.items()},
+}
+
+
+def write_report(result: MultiviewPeersResult, folder: Path) -> list[Path]:
+    """Write `multiview-peers.json`, `multiview-peers.txt` and, where limbeck has a peer, `multiview-peers.png`.
+
+    Returns:
+        The files, in that order.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    files = [folder / f"multiview-peers.{suffix}" for suffix in ("json", "txt")]
+    write_json(files[0], as_json(result))
+    write_text(files[1], format_report(result))
+    if any(result.against(row, ALL) is not None for row in result.rows()):
+        files.append(folder / "multiview-peers.png")
+        save_plot(_forest(result), files[-1])
+    return files
+
+
+def format_report(result: MultiviewPeersResult, *, width: int = 230) -> str:
+    """A table with all views, one a figure with views missing, each view missing, what is clear of zero, and notes."""
+    text = [_all_views(result, width)]
+    if len(result.groups()) > 1:
+        text += [_missing(result, figure, width) for figure in _FIGURES]
+    if any(condition.startswith("no ") for group in result.groups().values() for condition in group):
+        text.append(_each_view(result, width))
+    return "".join(text) + "\n".join([*clear_of_zero(result), "", *_notes(result)]) + "\n"
+
+
+def clear_of_zero(result: MultiviewPeersResult) -> list[str]:
+    """For every comparison and figure: where limbeck is ahead, and where behind, with an interval clear of zero."""
+    lines = []
+    for group, conditions in result.groups().items():
+        for figure, (heading, _, _, more_is_better) in _FIGURES.items():
+            ahead: list[str] = []
+            behind: list[str] = []
+            level: list[str] = []
+            for row in result.rows():
+                sign = _clear(result.against(row, conditions, figure)) if row not in (REFERENCE, TRUTH) else None
+                if sign is not None:
+                    (level if sign == 0 else ahead if (sign > 0) == more_is_better else behind).append(row)
+            if ahead or behind or level:
+                words = (f"{word} {', '.join(rows)}" for word, rows in _words(ahead, behind, level) if rows)
+                lines.append(f"{group}, {heading.split(',')[0]}: limbeck is {'; '.join(words)}.")
+    return lines
+
+
+def _words(ahead: list[str], behind: list[str], level: list[str]) -> list[tuple[str, list[str]]]:
+    return [("clearly better than", ahead), ("clearly worse than", behind), ("not clearly different from", level)]
+
+
+def _clear(difference: Difference | None) -> int | None:
+    """The sign of a difference whose interval does not hold zero, else 0; None where there is no interval.
+
+    An interval without width, of folds that happen to differ by the same, is none: nothing is known of the spread.
+    """
+    if difference is None or not math.isfinite(difference.low) or difference.low == difference.high:
+        return None
+    return (difference.low > 0) - (difference.high < 0)
+
+
+def _all_views(result: MultiviewPeersResult, width: int) -> str:
+    headings = ["row"]
+    for heading, *_ in _FIGURES.values():
+        headings += [heading, "limbeck less this [95 %]"]
+    headings += ["tuning", "fit", "predict, CPU s"]
+    lines = []
+    for row in result.rows():
+        cells = [row]
+        for figure, (_, scale, digits, _) in _FIGURES.items():
+            cells += [_estimate(result, row, (ALL,), figure), _difference(result, row, (ALL,), figure, scale, digits)]
+        seconds = result.seconds(row)
+        cells += ["", "", ""] if seconds is None else [f"{seconds[0]:.1f}", f"{seconds[1]:.1f}", f"{seconds[2]:.2f}"]
+        lines.append(cells)
+    lines += [[peer, reason, *[""] * (len(headings) - 2)] for peer, reason in result.unavailable.items()]
+    return _table(headings, lines, f"{result.name}: {_protocol(result)}; all views", width)
+
+
+def _missing(result: MultiviewPeersResult, figure: FigureName, width: int) -> str:
+    heading, scale, digits, _ = _FIGURES[figure]
+    groups = {name: conditions for name, conditions in result.groups().items() if name != ALL}
+    lines = []
+    for row in result.rows():
+        cells = [row]
+        for conditions in groups.values():
+            estimate = _estimate(result, row, conditions, figure)
+            difference = _difference(result, row, conditions, figure, scale, digits)
+            cells.append(f"{estimate}\n{difference}" if difference else estimate)
+        lines.append(cells)
+    return _table(["row", *groups], lines, f"{heading}: mean ± sd, below it limbeck less this [95 %]", width)
+
+
+def _each_view(result: MultiviewPeersResult, width: int) -> str:
+    lines = []
+    for row in result.rows():
+        cells = [row]
+        for name in result.view_names:
+            kinds = [result.values(row, f"{words} {name}") for words in ("no", "refitted without")]
+            shown = [f"{100 * Estimate.from_values(values).mean:.2f}" for values in kinds if values]
+            cells.append(" / ".join(dict.fromkeys(shown)))
+        lines.append(cells)
+    headings = ["row", *(f"no {name}" for name in result.view_names)]
+    return _table(headings, lines, "accuracy, %, with one view missing at test / refitted without it", width)
+
+
+def _table(headings: list[str], lines: list[list[str]], title: str, width: int) -> str:
+    return format_table(headings, lines, title=title, left=headings[:1], no_wrap=headings[:1], width=width)
+
+
+def _estimate(result: MultiviewPeersResult, row: str, conditions: tuple[str, ...], figure: FigureName) -> str:
+    _, scale, digits, _ = _FIGURES[figure]
+    values = result.values(row, conditions, figure)
+    return format_estimate(Estimate.from_values(values), digits, scale=scale) if values else ""
+
+
+def _difference(
+    result: MultiviewPeersResult, row: str, conditions: tuple[str, ...], figure: FigureName, scale: float, digits: int
+) -> str:
+    return format_difference(result.against(row, conditions, figure), digits, scale=scale)
+
+
+def _protocol(result: MultiviewPeersResult) -> str:
+    sizes = result.sizes
+    drawn = "" if result.settings.rows is None else ", drawn class by class"
+    return (
+        f"{sizes['samples']:,} samples, {sizes['classes']} classes, {len(result.view_names)} views; "
+        f"{result.folds} folds of {sizes['training']:,} training and {sizes['validation']:,} validation samples"
+        f"{drawn}, {sizes['test']:,} test"
+    )
+
+
+def _notes(result: MultiviewPeersResult) -> list[str]:
+    notes = [f"{row}: {_MEANING[row]}." for row in result.rows()]
+    notes += [
+        f"limbeck's rows are not tuned. Each peer is fitted on training samples for {POINTS} points of a grid; "
+        "validation samples choose (accuracy, then cross-entropy), and the chosen point is refitted on both together.",
+        "Probabilities: scores divided by one temperature, fitted on what the model before the refit says of "
+        "validation samples; limbeck's by its own calibration.",
+        "Views are standardised on training samples and clipped to ± 10, sparse ones divided by one number. A missing "
+        "view is its training mean; kernels and late fusion average over what is there; limbeck leaves its term out.",
+        "Refitted: the peer is tuned and fitted again without the view; limbeck answers without it as it is.",
+        f"Expected calibration error: {BINS} bins of equal mass; of few samples it is above zero even for the truth.",
+        "Differences are paired by fold, with the corrected resampled t interval at the folds' own test to training "
+        "ratio. CPU seconds of all threads, mean over folds; tuning is of the whole grid.",
+    ]
+    return notes
+
+
+def as_json(result: MultiviewPeersResult) -> dict[str, Any]:
+    """Every figure of every fold, and the differences."""
+    return {
+        "data": {"name": result.name, **result.sizes, "views": list(result.view_names), "folds": result.folds},
+        "settings": asdict(result.settings),
+        "grids": {peer: list(PEERS[peer].grid) for peer in result.settings.peers if peer in PEERS},
+        "unavailable": result.unavailable,
+        "test_to_train": result.test_to_train,
+        "trials": [
+            {"peer": peer, "fit": fit, "fold": fold, **asdict(trial)}
+            for (peer, fit), trials in result.trials.items()
+            for fold, trial in enumerate(trials)
+        ],
+        "chosen_on_validation": [result.chosen_peer("complete", fold) for fold in range(result.folds)],
+        "differences": [
+            {"row": row, "conditions": group, "figure": figure, "limbeck_less_this": difference_as_json(difference)}
+            for group, conditions in result.groups().items()
+            for figure in _FIGURES
+            for row in result.rows()
+            if (difference := result.against(row, conditions, figure)) is not None
+        ],
+        "clear_of_zero": clear_of_zero(result),
+    }
+
+
+def _forest(result: MultiviewPeersResult) -> Figure:
+    """limbeck less each row in accuracy, a panel for each comparison: the mean and its interval."""
+    groups = result.groups()
+    rows = [row for row in result.rows() if row != REFERENCE]
+    figure = Figure(figsize=(3.2 * len(groups) + 1.6, 1.6 + 0.34 * len(rows)), layout="constrained")
+    for axes, (group, conditions) in zip(
+        figure.subplots(1, len(groups), sharey=True, squeeze=False)[0], groups.items(), strict=True
+    ):
+        for height, row in enumerate(rows):
+            found = result.against(row, conditions)
+            if found is None:
+                continue
+            ends = [[100 * (found.mean - found.low)], [100 * (found.high - found.mean)]]
+            finite = math.isfinite(found.low)
+            axes.errorbar(
+                100 * found.mean,
+                height,
+                xerr=ends if finite else None,
+                fmt="o",
+                color=ACCENT if finite and _clear(found) else PLAIN,
+                capsize=3,
+                markersize=5,
+            )
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.set_title(group.replace(", ", ",\n"), fontsize=8)
+        axes.set_xlabel("points of accuracy", fontsize=8)
+        axes.tick_params(labelsize=8)
+        axes.grid(axis="x", alpha=0.3)
+    figure.axes[0].set_yticks(range(len(rows)), rows)
+    figure.axes[0].invert_yaxis()
+    figure.suptitle(f"{result.name}: limbeck less each row, 95 % intervals; in red those clear of zero", fontsize=9)
+    return figure
