@@ -35,7 +35,7 @@ class CountSettings:
     features: Annotated[int, Range(ge=2)] = 2000
     topics: Annotated[int, Range(ge=2)] = 20
     words: PositiveFloat = 20.0
-    concentration: PositiveFloat = 1.0
+    concentration: PositiveFloat = 3.0
 
     def __post_init__(self) -> None:
         check_settings(self, "counts.")

@@ -200,12 +200,15 @@ def _boosting(views: Views, labels: Labels, points: Sequence[Point], seed: int) 
             random_state=seed,
             n_jobs=1,
             verbose=-1,
-        ).fit(matrix, labels)
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that it converts sparse matrices
+            model.fit(matrix, labels)
 
         def scores(given: Views, model: Any = model) -> Floats:
             with warnings.catch_warnings():
                 # It names the columns of a matrix itself, and then misses the names.
-                warnings.filterwarnings("ignore", "X does not have valid feature names")
+                warnings.simplefilter("ignore", UserWarning)
                 probability = np.asarray(model.predict_proba(scaling.side_by_side(given)), np.float64)
             return np.asarray(np.log(np.maximum(probability, np.finfo(np.float64).tiny)))
 
