@@ -34,7 +34,7 @@ from limbeck.studies.multiview_peers.run import (
     run,
 )
 from limbeck.studies.multiview_peers.scores import Figures, equal_mass_calibration_error
-from limbeck.studies.multiview_peers.tuning import tuned
+from limbeck.studies.multiview_peers.tuning import suiting_temperature, tuned
 
 HERE = [name for name, peer in PEERS.items() if peer.unavailable is None]
 RECIPE = Recipe(encoder=(16, 8), representation=4, epochs=3, batch_size=32, learning_rate=1e-2, dropout=0.1)
@@ -300,6 +300,16 @@ def test_late_fusion_is_the_normalised_mean_of_log_probabilities_over_present_vi
     gone = np.ones((2, 50), bool)
     gone[1] = False
     np.testing.assert_allclose(fused(hidden(select(views, TEST), gone)), alone[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [1e-4, 1e-2, 1.0, 5.0])
+def test_the_temperature_follows_the_scale_of_the_scores(factor: float) -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(4000, 4)) * 2
+    probability = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    labels = (rng.random((4000, 1)) > probability.cumsum(axis=1)).sum(axis=1)
+    assert suiting_temperature(factor * scores, labels) == pytest.approx(factor, rel=0.06)
+    assert suiting_temperature(np.zeros((40, 4)), labels[:40]) > 0
 
 
 def test_validation_samples_choose_and_are_learned_from() -> None:

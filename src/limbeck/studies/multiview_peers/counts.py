@@ -32,10 +32,10 @@ class CountSettings:
     samples: PositiveInt = 2000
     classes: Annotated[int, Range(ge=2)] = 6
     views: PositiveInt = 3
-    features: Annotated[int, Range(ge=2)] = 2000
-    topics: Annotated[int, Range(ge=2)] = 20
-    words: PositiveFloat = 20.0
-    concentration: PositiveFloat = 3.0
+    features: Annotated[int, Range(ge=2)] = 1000
+    topics: Annotated[int, Range(ge=2)] = 10
+    words: PositiveFloat = 10.0
+    concentration: PositiveFloat = 1.0
 
     def __post_init__(self) -> None:
         check_settings(self, "counts.")

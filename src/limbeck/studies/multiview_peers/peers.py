@@ -297,7 +297,7 @@ def _logistic_regression(matrix: Scaled, labels: Labels, c: float) -> LogisticRe
     with warnings.catch_warnings():
         # The validation rows judge what came of it.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return LogisticRegression(C=c, max_iter=ITERATIONS, tol=1e-3).fit(matrix, labels)
+        return LogisticRegression(C=c, max_iter=ITERATIONS).fit(matrix, labels)
 
 
 def _log_probability(model: LogisticRegression, matrix: Scaled) -> Floats:
