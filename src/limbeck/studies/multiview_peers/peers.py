@@ -15,6 +15,7 @@ from scipy.special import log_softmax
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import SVC, LinearSVC
 
 from limbeck.multiview.views import Views
@@ -111,16 +112,19 @@ def _kernel_machine(
     labels: Labels,
     points: Sequence[Point],
 ) -> Iterator[Scorer]:
-    """A support vector machine on the mean of one Gaussian kernel a part."""
+    """Support vector machines, each class against the rest, on the mean of one Gaussian kernel a part.
+
+    Against the rest, because votes of pairs are whole numbers, of which no temperature makes good probabilities.
+    """
     own, present = parts(views)
     squared = [squared_distances(matrix, matrix) for matrix in own]
     medians = [median_distance(one, here) for one, here in zip(squared, present, strict=True)]
     for point in points:
         bandwidths = [point["bandwidth"] * median for median in medians]
-        model = SVC(C=point["C"], kernel="precomputed", cache_size=1000)
+        model = OneVsRestClassifier(SVC(C=point["C"], kernel="precomputed", cache_size=1000))
         model.fit(mean_kernel(squared, bandwidths, present, present), labels)
 
-        def scores(given: Views, model: SVC = model, bandwidths: list[float] = bandwidths) -> Floats:
+        def scores(given: Views, model: OneVsRestClassifier = model, bandwidths: list[float] = bandwidths) -> Floats:
             others, here = parts(given)
             distances = [squared_distances(first, second) for first, second in zip(others, own, strict=True)]
             return as_columns(model.decision_function(mean_kernel(distances, bandwidths, here, present)))
@@ -311,7 +315,7 @@ def _grid(**values: Sequence[float]) -> tuple[Point, ...]:
 
 
 _C = tuple(round(10 ** (-4 + 0.75 * step), 6) for step in range(9))  # 1e-4 to 100
-_MACHINE = _grid(C=(1.0, 10.0, 100.0), bandwidth=(2.0, 1.0, 0.5))
+_MACHINE = _grid(C=(3.0, 30.0, 300.0), bandwidth=(2.0, 1.0, 0.5))
 
 PEERS: dict[str, Peer] = {
     "logistic": Peer("logistic regression on all views side by side", _grid(C=_C), _logistic),

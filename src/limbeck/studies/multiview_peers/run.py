@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -359,7 +360,9 @@ def _trial(wanted: _Wanted) -> Trial:
         if asked <= set(found.figures):
             return found
     # Other libraries do not hear of torch's share of the cores.
-    with quiet(), threadpool_limits(torch.get_num_threads()):
+    with quiet(), threadpool_limits(torch.get_num_threads()), warnings.catch_warnings():
+        # Of a hundred classes, a small sample of rows holds one or two each.
+        warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
         found = _run_trial(wanted)
     write_json(wanted.file, {"made_by": made_by, **asdict(found)})
     return found
