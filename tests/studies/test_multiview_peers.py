@@ -81,10 +81,25 @@ def test_the_mean_kernel_is_what_a_naive_loop_gives() -> None:
             both = [v for v in range(3) if rows[v, i] and columns[v, j]]
             for v in both:
                 distance = sum((a - b) ** 2 for a, b in zip(left[v][i], right[v][j], strict=True))
-                expected[i, j] += np.exp(-distance / (2 * bandwidths[v] ** 2)) / len(both)
+                expected[i, j] += np.exp(-distance / (2 * bandwidths[v] ** 2)) / np.sqrt(
+                    rows[:, i].sum() * columns[:, j].sum()
+                )
     assert (expected == 0).any(), "some pair should have no common view"
     squared = [squared_distances(a, b) for a, b in zip(left, right, strict=True)]
     np.testing.assert_allclose(mean_kernel(squared, bandwidths, rows, columns), expected, atol=1e-12)
+
+
+def test_the_mean_kernel_is_positive_semidefinite_whatever_is_missing_and_the_plain_mean_where_nothing_is() -> None:
+    rng = np.random.default_rng(4)
+    points = [rng.normal(size=(60, width)) for width in (2, 3, 5)]
+    squared = [squared_distances(view, view) for view in points]
+    present = lacking(np.ones((3, 60), bool), (np.arange(60),), 0.8, (0,))
+    kernel = mean_kernel(squared, [1.0, 2.0, 3.0], present, present)
+    assert np.linalg.eigvalsh(kernel).min() > -1e-10
+    np.testing.assert_allclose(kernel.diagonal(), 1)
+    everywhere = np.ones((3, 60), bool)
+    plain = np.mean([np.exp(-d / (2 * h**2)) for d, h in zip(squared, (1.0, 2.0, 3.0), strict=True)], axis=0)
+    np.testing.assert_allclose(mean_kernel(squared, [1.0, 2.0, 3.0], everywhere, everywhere), plain, atol=1e-12)
 
 
 def test_one_view_gives_a_gaussian_kernel_and_sparse_rows_the_same() -> None:
@@ -265,7 +280,7 @@ def test_a_peer_learns_answers_without_a_view_and_has_probabilities(name: str, s
     made = tuned(peer, select(seen, TRAIN), y[TRAIN], select(seen, VALIDATION), y[VALIDATION], 0)
     probability = made.model(select(seen, TEST))
     np.testing.assert_allclose(probability.sum(axis=1), 1)
-    assert _accuracy(probability, y[TEST]) > (0.5 if sparse else 0.75)
+    assert _accuracy(probability, y[TEST]) > (0.6 if sparse else 0.75)
     gone = np.ones((2, 50), bool)
     gone[0] = False
     assert _accuracy(made.model(hidden(select(views, TEST), gone)), y[TEST]) > 0.5

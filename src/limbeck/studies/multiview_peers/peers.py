@@ -324,7 +324,7 @@ PEERS: dict[str, Peer] = {
         "Gaussian kernel on all views side by side; bandwidth: times the median distance", _MACHINE, _rbf_svm
     ),
     "mean-kernels": Peer(
-        "mean of one Gaussian kernel a view, over the views that a pair has; bandwidth: times a view's median distance",
+        "mean of one Gaussian kernel a view; bandwidth: times a view's median distance",
         _MACHINE,
         _mean_kernels,
     ),

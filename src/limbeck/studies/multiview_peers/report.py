@@ -178,7 +178,8 @@ def _notes(result: MultiviewPeersResult) -> list[str]:
         "Probabilities: scores divided by one temperature, fitted on what the model before the refit says of "
         "validation samples; limbeck's by its own calibration.",
         "Views are standardised on training samples and clipped to ± 10, sparse ones divided by one number. A missing "
-        "view is its training mean; kernels and late fusion average over what is there; limbeck leaves its term out.",
+        "view is its training mean; the mean of kernels and late fusion are taken over what is there; limbeck leaves "
+        "its term out.",
         "Refitted: the peer is tuned and fitted again without the view; limbeck answers without it as it is.",
         f"Expected calibration error: {BINS} bins of equal mass; of few samples it is above zero even for the truth.",
         "Differences are paired by fold, with the corrected resampled t interval at the folds' own test to training "
