@@ -86,7 +86,8 @@ def _naive(p: Predictions, recipe: Recipe, present: Tensor, weight: Tensor) -> l
                 consistency = [_kl(p.joint_logits[m, s], p.leave_one_out_logits[m, i, s]) for i in here]
                 over = _mean if recipe.over_views == "mean" else sum
                 loss = loss + recipe.distillation_weight * (
-                    over(sufficiency) + over(consistency if len(here) > 1 else [])
+                    recipe.sufficiency_weight * over(sufficiency)
+                    + recipe.consistency_weight * over(consistency if len(here) > 1 else [])
                 )
             elif recipe.objective == "cib":
                 assert p.distribution is not None
@@ -110,6 +111,8 @@ def _naive(p: Predictions, recipe: Recipe, present: Tensor, weight: Tensor) -> l
     [
         {},
         {"over_views": "sum"},
+        {"sufficiency_weight": 0.6, "consistency_weight": 0.0},
+        {"sufficiency_weight": 0.0, "consistency_weight": 1.7},
         {"objective": "none"},
         {"objective": "none", "bottleneck": False},
         {"objective": "cib"},
@@ -155,6 +158,26 @@ def test_teachers_learn_only_where_they_are_asked_to(taught: str) -> None:
         total = training_loss(p, LABELS, replace(recipe, **{option: detach})).total.sum()
         (gradient,) = torch.autograd.grad(total + 0 * teacher.sum(), teacher)
         assert (gradient.abs().max() == 0) == detach
+
+
+@pytest.mark.parametrize(
+    ("weight", "students"),
+    [("sufficiency_weight", "representation_logits"), ("consistency_weight", "leave_one_out_logits")],
+)
+def test_each_sum_of_mv2d_teaches_its_own_students(weight: str, students: str) -> None:
+    p = _predictions()
+    taught = getattr(p, students).requires_grad_()
+    recipe = replace(RECIPE, classification_weight=0.0, ranking_weight=0.0)
+    for value in (0.0, 1.0, 2.0):
+        total = training_loss(p, LABELS, replace(recipe, **{weight: value})).total.sum()
+        (gradient,) = torch.autograd.grad(total + 0 * taught.sum(), taught)
+        if value == 1:
+            once = gradient
+            assert once.abs().max() > 1e-3
+        elif value:
+            torch.testing.assert_close(gradient, 2 * once)
+        else:
+            assert gradient.abs().max() == 0
 
 
 def test_all_present_is_the_default() -> None:

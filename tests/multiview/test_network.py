@@ -44,8 +44,22 @@ def test_without_a_bottleneck_the_observations_are_the_representations() -> None
     assert out.representation_logits is out.observation_logits
 
 
-def test_a_missing_view_equals_leaving_it_out() -> None:
-    network = _network()
+def test_a_pairwise_head_begins_where_the_additive_one_does() -> None:
+    """The same seed gives the same weights, so that studies compare networks that start at one point."""
+    batch = TensorViews(read_views(MATRICES), CPU).batch(SAMPLES)
+    pairwise = _network(replace(RECIPE, joint_head="pairwise", interaction_rank=3))
+    assert torch.equal(pairwise(batch).joint_logits, _network()(batch).joint_logits)
+    assert pairwise.joint_head.factors.weight.shape == (2, 3, 4, 3)
+    pairwise.keep_models([1])
+    assert pairwise(TensorViews(read_views(MATRICES), CPU).batch(SAMPLES[1:])).joint_logits.shape == (1, 4, 3)
+
+
+@pytest.mark.parametrize("head", ["additive", "pairwise"])
+def test_a_missing_view_equals_leaving_it_out(head: Any) -> None:
+    network = _network(replace(RECIPE, joint_head=head))
+    for name, parameter in network.named_parameters():
+        if "interaction" in name:
+            torch.nn.init.constant_(parameter, 0.5)  # it starts at zero
     whole = network(TensorViews(read_views(MATRICES), CPU).batch(SAMPLES))
     lacking = [MATRICES[0], np.full_like(MATRICES[1], np.nan), MATRICES[2]]
     lacking[1][4] = 0  # one sample of no batch has it, so that the view stays known

@@ -70,6 +70,7 @@ def _refused(path: Path, *parts: str) -> None:
         ([LEFT, RIGHT], Y, {"class_weight": {0: 2.0, 1: 1.0, 2: 1.0}}),
         ([LEFT, RIGHT], Y, {"class_weight": "balanced"}),
         ([LEFT, RIGHT], Y, {"objective": "none", "bottleneck": False}),
+        ([LEFT, RIGHT], Y, {"joint_head": "pairwise", "interaction_rank": 5, "consistency_weight": 0.5}),
         ([LEFT, RIGHT], Y, {"objective": "cib", "bottleneck_hidden": (5,), "validation_fraction": 0}),
         ([LEFT, RIGHT], Y, {"encoder": [8], "patience": None, "ranking_weight": 0.0, "verbose": False}),
     ],

@@ -86,6 +86,7 @@ OTHER_STEPS = [_fold(OTHERS[:size], OTHERS[90:]) for size in (48, 20, 80)]
         {"objective": "released-2021"},
         {"objective": "none", "bottleneck": False},
         {"normalization": "none", "bottleneck_hidden": (6,)},
+        {"joint_head": "pairwise", "interaction_rank": 3},
     ],
 )
 @pytest.mark.parametrize("folds", [EQUAL_FOLDS, SAME_STEPS, OTHER_STEPS], ids=["equal", "same-steps", "other-steps"])
@@ -138,6 +139,19 @@ def test_training_learns() -> None:
     probability = _probability(model, select(views, np.arange(90, SAMPLES)))
     assert (probability.argmax(axis=1) == labels[90:]).mean() > 0.8
     assert model.history[-1].loss < model.history[0].loss
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("head", "low", "high"), [("additive", 0.4, 0.8), ("pairwise", 0.9, 1.0)])
+def test_only_an_interaction_of_views_learns_their_parity(head: Any, low: float, high: float) -> None:
+    """y = 1 where the signs of two views differ: no sum of a function a view is right on more than three of four."""
+    rng = np.random.default_rng(0)
+    signs = rng.integers(0, 2, (2, 400))
+    views = read_views([2.0 * bit[:, None] - 1 + 0.2 * rng.normal(size=(400, 3)) for bit in signs])
+    recipe = replace(TINY, joint_head=head, objective="none", ranking_weight=0.0, epochs=20)
+    (model,) = train(views, signs[0] ^ signs[1], [_fold(range(300))], recipe, classes=2, seeds=[0])
+    right = _probability(model, select(views, np.arange(300, 400))).argmax(axis=1) == (signs[0] ^ signs[1])[300:]
+    assert low < right.mean() <= high
 
 
 # -- what a model may look at -----------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ class Encoded:
 class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     r"""Classify samples that are described by any number of views, some of which may be missing.
 
-    Each view has its own encoder and information bottleneck; one additive head predicts from all representations.
+    Each view has its own encoder and information bottleneck; one joint head predicts from all representations.
     Training minimises cross-entropy, the ranked list loss and multi-view variational distillation:
 
     .. math:: \sum_i D_{KL}[P_{v_i} \| P_{z_i}] + \sum_i D_{KL}[P_{z_{1..n}} \| P_{z_{1..n} \setminus i}]
@@ -69,18 +69,22 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
 
     Args:
         view_columns: for one matrix: widths of consecutive groups of columns, or a dict from view name to columns.
-        objective: "mv2d", "released-2021", "cib" or "none"; see `Recipe` for this and the next twenty-two.
+        objective: "mv2d", "released-2021", "cib" or "none"; see `Recipe` for this and the next twenty-six.
         bottleneck: whether encoders are followed by an information bottleneck.
         encoder: widths of each encoder's layers.
         bottleneck_hidden: widths of the bottleneck's hidden layers.
         representation: width of each view's representation.
         stochastic: sample the representation in training.
+        joint_head: "additive", or "pairwise" with an interaction of every pair of views.
+        interaction_rank: rank of that interaction.
         normalization: "batch" or "none".
         dropout: rate in the encoders.
         label_smoothing: in [0, 1).
         classification_weight: weight of the cross-entropies.
         ranking_weight: weight of the ranked list loss.
         distillation_weight: weight of the distillation terms.
+        sufficiency_weight: times that, weight of the first sum below.
+        consistency_weight: times that, weight of the second.
         over_views: "mean" or, as the equation is printed, "sum" of the distillation terms over the views.
         detach_teacher: whether the distillation leaves the observations' predictions alone.
         detach_joint: whether it leaves the joint prediction alone.
@@ -139,12 +143,16 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         bottleneck_hidden: Sequence[int] = Recipe.bottleneck_hidden,
         representation: int = Recipe.representation,
         stochastic: bool = Recipe.stochastic,
+        joint_head: Literal["additive", "pairwise"] = Recipe.joint_head,
+        interaction_rank: int = Recipe.interaction_rank,
         normalization: Literal["batch", "none"] = Recipe.normalization,
         dropout: float = Recipe.dropout,
         label_smoothing: float = Recipe.label_smoothing,
         classification_weight: float = Recipe.classification_weight,
         ranking_weight: float = Recipe.ranking_weight,
         distillation_weight: float = Recipe.distillation_weight,
+        sufficiency_weight: float = Recipe.sufficiency_weight,
+        consistency_weight: float = Recipe.consistency_weight,
         over_views: Literal["sum", "mean"] = Recipe.over_views,
         detach_teacher: bool = Recipe.detach_teacher,
         detach_joint: bool = Recipe.detach_joint,
@@ -173,12 +181,16 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         self.bottleneck_hidden = bottleneck_hidden
         self.representation = representation
         self.stochastic = stochastic
+        self.joint_head = joint_head
+        self.interaction_rank = interaction_rank
         self.normalization = normalization
         self.dropout = dropout
         self.label_smoothing = label_smoothing
         self.classification_weight = classification_weight
         self.ranking_weight = ranking_weight
         self.distillation_weight = distillation_weight
+        self.sufficiency_weight = sufficiency_weight
+        self.consistency_weight = consistency_weight
         self.over_views = over_views
         self.detach_teacher = detach_teacher
         self.detach_joint = detach_joint
@@ -273,7 +285,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
     def transform(self, X: Any) -> NDArray[np.float32]:
         """Representations of all views side by side, (samples, views * representation).
 
-        A missing view's block is zero: to the joint head, which is linear, that is what a missing view is.
+        A missing view's block is zero: to the joint head, whose terms have no constants, that is a missing view.
         """
         views = self._read(X)
         representations = gather(self._predict(views), "representations")

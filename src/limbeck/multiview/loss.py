@@ -38,10 +38,10 @@ def training_loss(
         + w_r (\overline{RLL}(v_i) + \overline{RLL}(z_i)) + w_d L_{MV^2D}
 
     where bars are means over the views that a sample has (:math:`L_{MV^2D}` is that mean or, as printed, the sum, see
-    `Recipe.over_views`), :math:`P` the predictions, :math:`v_i, z_i` the observations
-    and representations, and :math:`w_c, w_r, w_d` the `classification_weight`, `ranking_weight` and
-    `distillation_weight` of the recipe. For "cib" the last term is the Gaussian KL to the prior times
-    `compression_weight`; without a bottleneck the terms in :math:`z_i` alone are absent.
+    `Recipe.over_views`; its two sums are weighed by `sufficiency_weight` and `consistency_weight`), :math:`P` the
+    predictions, :math:`v_i, z_i` the observations and representations, and :math:`w_c, w_r, w_d` the
+    `classification_weight`, `ranking_weight` and `distillation_weight` of the recipe. For "cib" the last term is the
+    Gaussian KL to the prior times `compression_weight`; without a bottleneck the terms in :math:`z_i` alone are absent.
 
     Args:
         predictions: of a batch.
@@ -80,6 +80,8 @@ def training_loss(
             predictions.joint_logits,
             predictions.leave_one_out_logits,
             present=present,
+            sufficiency=recipe.sufficiency_weight,
+            consistency=recipe.consistency_weight,
             over_views=recipe.over_views,
             detach_teacher=recipe.detach_teacher,
             detach_joint=recipe.detach_joint,

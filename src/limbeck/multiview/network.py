@@ -1,4 +1,4 @@
-"""The network: per view an encoder, a bottleneck and two heads; over all views one additive head."""
+"""The network: per view an encoder, a bottleneck and two heads; over all views one joint head."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from limbeck.nn import (
     AdditiveHead,
     Bottleneck,
     Gaussian,
+    PairwiseHead,
     SparseRows,
     StackedBatchNorm,
     StackedDropout,
@@ -140,7 +141,11 @@ class MultiViewNetwork(nn.Module):
             )
             width = recipe.representation
             self.representation_head = StackedLinear(width, classes, stack=stack)
-        self.joint_head = AdditiveHead(width, classes, len(shapes), stack=(models,))
+        self.joint_head: AdditiveHead = (
+            PairwiseHead(width, classes, len(shapes), rank=recipe.interaction_rank, stack=(models,))
+            if recipe.joint_head == "pairwise"
+            else AdditiveHead(width, classes, len(shapes), stack=(models,))
+        )
         self._seed(seeds, device or torch.device("cpu"))
 
     def _seed(self, seeds: Sequence[int], device: torch.device) -> None:

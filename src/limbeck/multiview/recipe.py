@@ -32,12 +32,18 @@ class Recipe:
         bottleneck_hidden: widths of the bottleneck's hidden layers.
         representation: width of a representation z.
         stochastic: sample z in training ("cib" always does).
+        joint_head: "additive": a linear term a view. "pairwise": also a low-rank bilinear interaction of every pair of
+            views, see `limbeck.nn.PairwiseHead`.
+        interaction_rank: of that interaction ("pairwise" only).
         normalization: "batch" puts batch normalisation before every ReLU of the encoder, "none" nothing.
         dropout: rate after every layer of the encoder.
         label_smoothing: mass moved from the true class to all classes.
         classification_weight: weight of the cross-entropy: mean over views from v, the same from z, and the joint one.
         ranking_weight: weight of the ranked list loss on v and z, mean over views.
         distillation_weight: weight of the MV2D terms.
+        sufficiency_weight: times that, the weight of MV2D's first sum: each representation must predict what its
+            observation predicts.
+        consistency_weight: times that, the weight of its second sum: all views but one must predict what all predict.
         over_views: "mean" divides each of MV2D's two sums by the number of views that a sample has, so that the weight
             means the same for any number of views; "sum" is the equation as printed.
         detach_teacher: no gradient flows from MV2D into what the observations predict.
@@ -65,12 +71,16 @@ class Recipe:
     bottleneck_hidden: tuple[PositiveInt, ...] = ()
     representation: PositiveInt = 256
     stochastic: bool = False
+    joint_head: Literal["additive", "pairwise"] = "additive"
+    interaction_rank: PositiveInt = 32
     normalization: Literal["batch", "none"] = "batch"
     dropout: Share = 0.5
     label_smoothing: Share = 0.1
     classification_weight: NonNegativeFloat = 1.0
     ranking_weight: NonNegativeFloat = 1.0
     distillation_weight: NonNegativeFloat = 2.0
+    sufficiency_weight: NonNegativeFloat = 1.0
+    consistency_weight: NonNegativeFloat = 1.0
     over_views: Literal["sum", "mean"] = "mean"
     detach_teacher: bool = True
     detach_joint: bool = True

@@ -3,7 +3,7 @@
 from limbeck.nn.bottleneck import Bottleneck, Gaussian
 from limbeck.nn.critic import PairCritic, PairScores
 from limbeck.nn.encoders import Encoder, TimmEncoder, make_encoder
-from limbeck.nn.heads import AdditiveHead, BNNeck, ClassificationHead, JointPrediction
+from limbeck.nn.heads import AdditiveHead, BNNeck, ClassificationHead, JointPrediction, PairwiseHead
 from limbeck.nn.memory import CrossBatchMemory, cluster_means, moved_prototypes
 from limbeck.nn.normalization import PictureNormalization
 from limbeck.nn.pooling import GeneralizedMean, Stripes, make_pooling
@@ -26,6 +26,7 @@ __all__ = [
     "JointPrediction",
     "PairCritic",
     "PairScores",
+    "PairwiseHead",
     "PictureNormalization",
     "ResNet",
     "SmallResNet",

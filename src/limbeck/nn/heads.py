@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -11,7 +12,7 @@ from limbeck.nn.stacked import StackedLinear
 
 
 class JointPrediction(NamedTuple):
-    """What `AdditiveHead` predicts.
+    """What `AdditiveHead` and `PairwiseHead` predict.
 
     Attributes:
         joint: (*stack, batch, classes), logits from all views that are present.
@@ -59,29 +60,116 @@ class AdditiveHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(*stack, classes))
 
     def forward(self, representations: Tensor, present: Tensor | None = None) -> JointPrediction:
+        joint, leave_one_out = self._predict(self._known(representations, present))
+        if present is not None:  # leaving out what is not there changes nothing, to the last bit
+            leave_one_out = torch.where(present.unsqueeze(-1), leave_one_out, joint.unsqueeze(-3))
+        return JointPrediction(joint, leave_one_out)
+
+    def _known(self, representations: Tensor, present: Tensor | None) -> Tensor:
+        """The representations, with zeros where a view is not there: its terms are then zero too."""
         if representations.ndim < 3 or representations.shape[-3] != self.views:
             raise ValueError(
                 f"representations must be (..., {self.views} views, batch, features), "
                 f"got shape {tuple(representations.shape)}"
             )
-        if present is not None:
-            if present.shape != representations.shape[:-1]:
-                raise ValueError(
-                    f"present has shape {tuple(present.shape)}, but representations ask for "
-                    f"{tuple(representations.shape[:-1])}"
-                )
-            # The input and not the term: a NaN that is masked afterwards still makes the weights' gradient NaN.
-            representations = torch.where(present.unsqueeze(-1), representations, 0.0)
-        terms = self.blocks(representations)
-        nothing = torch.zeros_like(terms[..., :1, :, :])
-        before = torch.cat([nothing, terms[..., :-1, :, :]], dim=-3).cumsum(dim=-3)
-        after = torch.cat([terms[..., 1:, :, :], nothing], dim=-3).flip(-3).cumsum(dim=-3).flip(-3)
+        if present is None:
+            return representations
+        if present.shape != representations.shape[:-1]:
+            raise ValueError(
+                f"present has shape {tuple(present.shape)}, but representations ask for "
+                f"{tuple(representations.shape[:-1])}"
+            )
+        # The input and not the term: a NaN that is masked afterwards still makes the weights' gradient NaN.
+        return torch.where(present.unsqueeze(-1), representations, 0.0)
+
+    def _predict(self, known: Tensor) -> JointPrediction:
+        terms = self.blocks(known)
+        before, after = _sums_before(terms), _sums_after(terms)
         bias = self.bias.unsqueeze(-2)
         joint = bias + before[..., -1, :, :] + terms[..., -1, :, :]
-        leave_one_out = bias.unsqueeze(-3) + before + after
-        if present is not None:  # leaving out what is not there changes nothing, to the last bit
-            leave_one_out = torch.where(present.unsqueeze(-1), leave_one_out, joint.unsqueeze(-3))
-        return JointPrediction(joint, leave_one_out)
+        return JointPrediction(joint, bias.unsqueeze(-3) + before + after)
+
+
+class PairwiseHead(AdditiveHead):
+    r"""An additive head with a low-rank bilinear interaction of every pair of views.
+
+    .. math:: s = b + \sum_i W_i z_i + \sum_{i<j} U ((A_i z_i) \circ (A_j z_j)), \qquad
+        s_{\setminus k} = b + \sum_{i \neq k} W_i z_i + \sum_{i<j;\, i,j \neq k} U ((A_i z_i) \circ (A_j z_j))
+
+    where :math:`z_i` is the representation of view i, :math:`W_i` (classes, in_features) and b the additive head,
+    :math:`A_i` (rank, in_features) the factors of view i, :math:`\circ` the product of entries and U (classes, rank)
+    the weights of the interaction, shared by all pairs. The logit of class c therefore has the bilinear form
+    :math:`z_i^T A_i^T diag(U_c) A_j z_j` of rank at most `rank` for the pair i, j. There is no constant in
+    :math:`A_i z_i`: a missing view is terms that are not there.
+
+    All n leave-one-out predictions are made in time and memory linear in n: with :math:`a_i = A_i z_i`, the pairs
+    without k are those before k, those after k, and one of each, :math:`(\sum_{i<k} a_i) \circ (\sum_{j>k} a_j)`.
+    Unlike the identity :math:`((\sum a)^2 - \sum a^2) / 2` nothing is subtracted, so that a large view leaves no
+    rounding behind where it is left out.
+
+    U starts at zero: the head starts as the additive one.
+
+    Args:
+        in_features: width of one representation.
+        classes: number of classes.
+        views: number of views; of a single one there are no pairs.
+        rank: length of each :math:`a_i`.
+        stack: leading dimensions of independent copies, see `limbeck.nn.stacked`.
+
+    Shapes and errors: as of `AdditiveHead`; also `ValueError` where the rank is not positive.
+
+    Source: ours. Products of linear maps as an interaction of low rank: Rendle 2010, "Factorization machines", eq. 1,
+    and Kim et al. 2017, "Hadamard product for low-rank bilinear pooling".
+
+    Example:
+        >>> head = PairwiseHead(1, 1, 2, rank=1)
+        >>> for parameter, value in zip(head.parameters(), (0.0, 0.0, 1.0, 1.0)):  # b, W, A, U: s = z_1 z_2
+        ...     _ = torch.nn.init.constant_(parameter, value)
+        >>> prediction = head(torch.tensor([[[2.0]], [[3.0]]]))
+        >>> prediction.joint.item(), prediction.leave_one_out.flatten().tolist()
+        (6.0, [0.0, 0.0])
+    """
+
+    def __init__(
+        self, in_features: int, classes: int, views: int, *, rank: int = 32, stack: tuple[int, ...] = ()
+    ) -> None:
+        super().__init__(in_features, classes, views, stack=stack)
+        if rank <= 0:
+            raise ValueError(f"rank must be positive, not {rank}")
+        self.factors = StackedLinear(in_features, rank, stack=(*stack, views), bias=False)
+        self.interaction = _LinearFromZero(rank, classes, stack=stack, bias=False)
+
+    def _predict(self, known: Tensor) -> JointPrediction:
+        additive = super()._predict(known)
+        factors = self.factors(known)
+        before, after = _sums_before(factors), _sums_after(factors)
+        closed_by = factors * before  # the pairs of which each view is the later one
+        pairs_before = _sums_before(closed_by)
+        joint = pairs_before[..., -1, :, :] + closed_by[..., -1, :, :]
+        rest = pairs_before + _sums_after(factors * after) + before * after
+        # Views and batch side by side: the weights are the same for all views.
+        leave_one_out = self.interaction(rest.flatten(-3, -2)).unflatten(-2, rest.shape[-3:-1])
+        return JointPrediction(additive.joint + self.interaction(joint), additive.leave_one_out + leave_one_out)
+
+
+class _LinearFromZero(StackedLinear):
+    """A `StackedLinear` whose parameters start at zero, and take no draws."""
+
+    def reset_parameters(self, generators: Sequence[torch.Generator] | None = None) -> None:
+        del generators
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.zero_()
+
+
+def _sums_before(terms: Tensor) -> Tensor:
+    """Of (..., views, batch, width) terms: entry k is the sum over the views before k."""
+    return torch.cat([torch.zeros_like(terms[..., :1, :, :]), terms[..., :-1, :, :]], dim=-3).cumsum(dim=-3)
+
+
+def _sums_after(terms: Tensor) -> Tensor:
+    """Entry k is the sum over the views after k."""
+    return _sums_before(terms.flip(-3)).flip(-3)
 
 
 class ClassificationHead(nn.Module):
