@@ -15,8 +15,11 @@ from limbeck.errors import InputError
 from limbeck.files import MODEL
 from limbeck.information.diagnosis import ViewFeatures
 from limbeck.multiview.classifier import MultiViewClassifier
-from limbeck.multiview.data import load, missing_rows
+from limbeck.multiview.data import MultiViewData, load, missing_rows
 from limbeck.multiview.runs import split_of
+from limbeck.multiview.tensors import TensorViews
+from limbeck.multiview.training import Trained, gather, predict
+from limbeck.multiview.views import Views
 
 _LARGEST = 2**28  # numbers that a sparse view may become
 
@@ -47,6 +50,30 @@ def view_features_of_model(
         log_variances=None if spread is None else [view[whole] for view in spread],
         names=found.names,
         origin=origin,
+    )
+
+
+def view_features_of_fold(
+    model: Trained, data: MultiViewData, views: Views, samples: NDArray[np.int64]
+) -> ViewFeatures:
+    """The same of the model of one fold, on samples that have all views; of a stochastic encoder z is its mean.
+
+    Args:
+        model: trained.
+        data: the set.
+        views: its views, as the model was given them.
+        samples: that it was not trained on.
+
+    Raises:
+        InputError: there are too few.
+    """
+    batches = list(predict(model.network, TensorViews(views, model.device), samples))
+    return ViewFeatures.from_arrays(
+        list(gather(batches, "representations")),
+        data.labels[samples],
+        observations=list(gather(batches, "observations")),
+        names=[name for name, matrix in zip(views.names, views.matrices, strict=True) if matrix is not None],
+        origin=data.name,
     )
 
 

@@ -1,17 +1,31 @@
-"""A model for every fold of a set, all trained side by side."""
+"""A model for every fold of a set, all trained side by side, and how good each is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from limbeck.multiview.data import MultiViewData
+from limbeck.multiview.data import MultiViewData, stratified_folds
+from limbeck.multiview.evaluation import Scores, probabilities, score
+from limbeck.multiview.network import Predictions
 from limbeck.multiview.progress import epoch_progress
 from limbeck.multiview.recipe import Recipe
-from limbeck.multiview.training import Callback, Fold, Trained, train
+from limbeck.multiview.training import Callback, Fold, Trained, gather, train
 from limbeck.multiview.views import Views
+
+
+def stored_or_drawn(data: MultiViewData, folds: int, seed: int) -> NDArray[np.int8]:
+    """The folds that a study asks for.
+
+    Args:
+        data: the set.
+        folds: 0: those stored with it, or five drawn ones where there are none; k: k drawn the same way.
+        seed: of drawn ones.
+    """
+    return data.folds if folds == 0 and len(data.folds) else stratified_folds(data.labels, folds or 5, seed=seed)
 
 
 def learned_from(folds: NDArray[np.int8]) -> list[Fold]:
@@ -65,3 +79,31 @@ def train_folds(
     if any(model.interrupted for model in models):
         raise KeyboardInterrupt
     return models
+
+
+@dataclass(frozen=True)
+class FoldScores:
+    """How good the predictions of one model are.
+
+    Attributes:
+        joint: from all views.
+        without: one a view: from all views but it.
+    """
+
+    joint: Scores
+    without: tuple[Scores, ...]
+
+
+def score_model(model: Trained, predictions: Sequence[Predictions], labels: NDArray[np.int64]) -> FoldScores:
+    """Score calibrated predictions against labels (samples,).
+
+    Args:
+        model: trained.
+        predictions: what `limbeck.multiview.training.predict` yields of the samples.
+        labels: of them.
+    """
+    rest = zip(gather(predictions, "leave_one_out_logits"), model.leave_one_out_temperature, strict=True)
+    return FoldScores(
+        score(probabilities(gather(predictions, "joint_logits"), model.temperature), labels),
+        tuple(score(probabilities(logits, temperature), labels) for logits, temperature in rest),
+    )

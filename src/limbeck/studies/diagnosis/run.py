@@ -23,11 +23,10 @@ from limbeck.information.diagnosis import Diagnosis, ViewDiagnosis, ViewFeatures
 from limbeck.information.diagnosis.resampling import Interval
 from limbeck.information.probes import Probe
 from limbeck.multiview.data import MultiViewData, load, stratified_folds
+from limbeck.multiview.diagnosis import view_features_of_fold
 from limbeck.multiview.folds import learned_from, train_folds
 from limbeck.multiview.recipe import Recipe
-from limbeck.multiview.tensors import TensorViews
-from limbeck.multiview.training import Trained, gather, predict
-from limbeck.multiview.views import Views, read_views
+from limbeck.multiview.views import read_views
 from limbeck.reid.diagnosis import view_features_of_run
 from limbeck.reporting.console import quiet
 from limbeck.reporting.statistics import Difference, Estimate, paired_difference
@@ -229,7 +228,7 @@ def _multiview(settings: DiagnosisSettings, data: MultiViewData, folds: NDArray[
         label = f"{data.name}, {row}"
         recipe = row_recipe(settings.recipe, row)
         models = train_folds(data, views, learned, recipe, seed=settings.seed, device=settings.device, label=label)
-        features = [_sources(model, data, views, own) for model, own in zip(models, held_out, strict=True)]
+        features = [view_features_of_fold(model, data, views, own) for model, own in zip(models, held_out, strict=True)]
         rows[row] = _diagnoses(settings, features)
         logger.info("%s: %s", label, _figures(rows[row]))
     train, own = len(learned[0].training), len(held_out[0])
@@ -242,17 +241,6 @@ def _multiview(settings: DiagnosisSettings, data: MultiViewData, folds: NDArray[
         f"{data.classes} classes, {len(data.views)} views; trained on {train} samples, diagnosed "
         f"on the {own} of the validation and test splits, on which nothing is selected but the epoch, on the "
         "validation split",
-    )
-
-
-def _sources(model: Trained, data: MultiViewData, views: Views, samples: NDArray[np.int64]) -> ViewFeatures:
-    batches = list(predict(model.network, TensorViews(views, model.device), samples))
-    return ViewFeatures.from_arrays(
-        list(gather(batches, "representations")),
-        data.labels[samples],
-        observations=list(gather(batches, "observations")),
-        names=[name for name, matrix in zip(views.names, views.matrices, strict=True) if matrix is not None],
-        origin=data.name,
     )
 
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.multiview.data import MultiViewData, load, stratified_folds
-from limbeck.multiview.evaluation import Scores, probabilities, score
-from limbeck.multiview.folds import learned_from, train_folds
+from limbeck.multiview.data import MultiViewData, load
+from limbeck.multiview.evaluation import Scores, score
+from limbeck.multiview.folds import learned_from, score_model, stored_or_drawn, train_folds
 from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.tensors import TensorViews
 from limbeck.multiview.training import Trained, gather, predict
@@ -141,10 +141,7 @@ def ablate(data: MultiViewData, settings: MultiviewAblationSettings) -> Multivie
     Raises:
         InputError: a setting does not fit the data.
     """
-    if settings.folds == 0 and len(data.folds):
-        folds = data.folds
-    else:
-        folds = stratified_folds(data.labels, settings.folds or 5, seed=settings.seed)
+    folds = stored_or_drawn(data, settings.folds, settings.seed)
     result = MultiviewAblationResult(data, settings, folds, [])
     study = _Study(data, settings, folds)
     for name in settings.rows:
@@ -203,13 +200,13 @@ class _Study:
         embedding = None
         for model, test in zip(models, self.tests, strict=True):
             batches = list(predict(model.network, tensors, test))
-            labels = self.data.labels[test]
-            scores.append(score(probabilities(gather(batches, "joint_logits"), model.temperature), labels))
-            without.append((gather(batches, "leave_one_out_logits").argmax(axis=-1) == labels).mean(axis=1))
+            found = score_model(model, batches, self.data.labels[test])
+            scores.append(found.joint)
+            without.append([one.accuracy for one in found.without])
             chosen.append(_training_summary(model))
             if embedding is None:
                 embedding = np.moveaxis(gather(batches, "representations"), 0, 1).reshape(len(test), -1)
-        row = RowResult(label, scores, np.stack(without), seconds, chosen, embedding)
+        row = RowResult(label, scores, np.array(without), seconds, chosen, embedding)
         logger.info("%s: test accuracy %.2f %%, %.0f s", label, 100 * np.mean(row.accuracy), seconds)
         return row
 

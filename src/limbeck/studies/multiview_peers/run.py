@@ -6,12 +6,11 @@ this fit can answer. It is stored, so that a study goes on where it stopped.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +23,8 @@ from threadpoolctl import threadpool_limits
 
 from limbeck.errors import InputError
 from limbeck.files import write_json
-from limbeck.multiview.data import MultiViewData, assemble, load, stratified_folds
+from limbeck.multiview.data import MultiViewData, assemble, digest, load
+from limbeck.multiview.folds import stored_or_drawn
 from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.views import Views, read_views, select
 from limbeck.reporting.console import quiet
@@ -333,15 +333,8 @@ def _world(key: tuple[str, int, int, CountSettings]) -> World:
         data = assemble(DRAWN, views, counts.labels)
     else:
         data = load(source)
-    codes = data.folds if folds == 0 and len(data.folds) else stratified_folds(data.labels, folds or 5, seed=seed)
-    digest = hashlib.sha256()
-    for array in (data.labels, codes, *(part for view in data.views.values() for part in _parts(view))):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return World(data, read_views(data.views), codes, counts, digest.hexdigest()[:16])
-
-
-def _parts(view: Any) -> Iterator[NDArray[Any]]:
-    yield from [view] if isinstance(view, np.ndarray) else [view.data, view.indices, view.indptr]
+    codes = stored_or_drawn(data, folds, seed)
+    return World(data, read_views(data.views), codes, counts, digest(data, codes))
 
 
 def _trial(wanted: _Wanted) -> Trial:
