@@ -1,0 +1,1 @@
+"""What of multi-view variational distillation helps, and how much."""
