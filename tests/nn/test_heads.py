@@ -290,6 +290,19 @@ def test_a_stack_is_one_pairwise_head_for_each_position(stack: tuple[int, ...]) 
         torch.testing.assert_close(together.leave_one_out[index], expected.leave_one_out)
 
 
+@pytest.mark.parametrize("kind", ["additive", "pairwise"])
+def test_any_views_can_be_predicted_from_by_their_terms(kind: str) -> None:
+    head, z = _pairwise(), _normal(5, VIEWS, BATCH, FEATURES).double()
+    head = head if kind == "pairwise" else _without_interaction(head)
+    terms = head.terms(z)
+    for pattern in range(2**VIEWS):
+        kept = torch.tensor([[bool(pattern >> view & 1)] * BATCH for view in range(VIEWS)])
+        found = head.joint(torch.where(kept.unsqueeze(-1), terms, 0.0))
+        torch.testing.assert_close(found, head(z, kept).joint, rtol=1e-12, atol=1e-12)
+        if kind == "pairwise":
+            torch.testing.assert_close(found, _loop_over_pairs(head, z, kept), rtol=1e-12, atol=1e-12)
+
+
 def test_a_pairwise_head_keeps_nothing_of_the_size_of_all_pairs() -> None:
     """What autograd keeps grows with the views and not with their pairs."""
 

@@ -51,6 +51,8 @@ class AdditiveHead(nn.Module):
         >>> z = torch.randn(2, 5, 4)
         >>> torch.allclose(head(z).leave_one_out[0], head(z * torch.tensor([0.0, 1.0])[:, None, None]).joint, atol=1e-6)
         True
+        >>> torch.allclose(head(z).joint, head.bias + head.terms(z).sum(dim=0), atol=1e-6)
+        True
     """
 
     def __init__(self, in_features: int, classes: int, views: int, *, stack: tuple[int, ...] = ()) -> None:
@@ -60,30 +62,44 @@ class AdditiveHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(*stack, classes))
 
     def forward(self, representations: Tensor, present: Tensor | None = None) -> JointPrediction:
-        joint, leave_one_out = self._predict(self._known(representations, present))
-        if present is not None:  # leaving out what is not there changes nothing, to the last bit
-            leave_one_out = torch.where(present.unsqueeze(-1), leave_one_out, joint.unsqueeze(-3))
-        return JointPrediction(joint, leave_one_out)
+        return self.combine(self.terms(representations, present), present)
 
-    def _known(self, representations: Tensor, present: Tensor | None) -> Tensor:
-        """The representations, with zeros where a view is not there: its terms are then zero too."""
+    def terms(self, representations: Tensor, present: Tensor | None = None) -> Tensor:
+        """What the views add, (*stack, views, batch, width): here `W_i z_i`; 0 for absent views.
+
+        Any views can be predicted from by `joint`, once the terms of the others are set to 0.
+        """
         if representations.ndim < 3 or representations.shape[-3] != self.views:
             raise ValueError(
                 f"representations must be (..., {self.views} views, batch, features), "
                 f"got shape {tuple(representations.shape)}"
             )
-        if present is None:
-            return representations
-        if present.shape != representations.shape[:-1]:
-            raise ValueError(
-                f"present has shape {tuple(present.shape)}, but representations ask for "
-                f"{tuple(representations.shape[:-1])}"
-            )
-        # The input and not the term: a NaN that is masked afterwards still makes the weights' gradient NaN.
-        return torch.where(present.unsqueeze(-1), representations, 0.0)
+        if present is not None:
+            if present.shape != representations.shape[:-1]:
+                raise ValueError(
+                    f"present has shape {tuple(present.shape)}, but representations ask for "
+                    f"{tuple(representations.shape[:-1])}"
+                )
+            # The input and not the term: a NaN that is masked afterwards still makes the weights' gradient NaN.
+            representations = torch.where(present.unsqueeze(-1), representations, 0.0)
+        return self._terms(representations)
 
-    def _predict(self, known: Tensor) -> JointPrediction:
-        terms = self.blocks(known)
+    def joint(self, terms: Tensor) -> Tensor:
+        """The logits (*stack, batch, classes) from the views whose terms are not 0."""
+        return self.bias.unsqueeze(-2) + terms.sum(dim=-3)
+
+    def combine(self, terms: Tensor, present: Tensor | None = None) -> JointPrediction:
+        """What is predicted from what `terms` returned for the same `present`."""
+        joint, leave_one_out = self._sums(terms)
+        if present is not None:  # leaving out what is not there changes nothing, to the last bit
+            leave_one_out = torch.where(present.unsqueeze(-1), leave_one_out, joint.unsqueeze(-3))
+        return JointPrediction(joint, leave_one_out)
+
+    def _terms(self, known: Tensor) -> Tensor:
+        terms: Tensor = self.blocks(known)
+        return terms
+
+    def _sums(self, terms: Tensor) -> JointPrediction:
         before, after = _sums_before(terms), _sums_after(terms)
         bias = self.bias.unsqueeze(-2)
         joint = bias + before[..., -1, :, :] + terms[..., -1, :, :]
@@ -139,9 +155,22 @@ class PairwiseHead(AdditiveHead):
         self.factors = StackedLinear(in_features, rank, stack=(*stack, views), bias=False)
         self.interaction = _LinearFromZero(rank, classes, stack=stack, bias=False)
 
-    def _predict(self, known: Tensor) -> JointPrediction:
-        additive = super()._predict(known)
-        factors = self.factors(known)
+    def joint(self, terms: Tensor) -> Tensor:
+        linear, factors = self._parts(terms)
+        pairs: Tensor = self.interaction((factors * _sums_before(factors)).sum(dim=-3))
+        return super().joint(linear) + pairs
+
+    def _terms(self, known: Tensor) -> Tensor:
+        """`W_i z_i` and `A_i z_i` side by side, classes + rank wide."""
+        return torch.cat([self.blocks(known), self.factors(known)], dim=-1)
+
+    def _parts(self, terms: Tensor) -> tuple[Tensor, Tensor]:
+        classes = self.bias.shape[-1]
+        return terms[..., :classes], terms[..., classes:]
+
+    def _sums(self, terms: Tensor) -> JointPrediction:
+        linear, factors = self._parts(terms)
+        additive = super()._sums(linear)
         before, after = _sums_before(factors), _sums_after(factors)
         closed_by = factors * before  # the pairs of which each view is the later one
         pairs_before = _sums_before(closed_by)
