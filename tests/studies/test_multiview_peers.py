@@ -19,7 +19,7 @@ from limbeck.reporting.statistics import paired_difference
 from limbeck.studies.multiview_peers.conditions import lacking, learning_rows, stratified_sample
 from limbeck.studies.multiview_peers.counts import CountSettings, draw_counts, view_name
 from limbeck.studies.multiview_peers.features import Scaling, as_given, hidden, without
-from limbeck.studies.multiview_peers.kernels import mean_kernel, median_distance, squared_distances
+from limbeck.multiview.kernels import mean_kernel, median_distance, squared_distances
 from limbeck.studies.multiview_peers.limbeck_rows import OWN
 from limbeck.studies.multiview_peers.peers import PEERS, POINTS, Peer
 from limbeck.studies.multiview_peers.report import as_json, clear_of_zero, format_report, write_report

@@ -1,4 +1,4 @@
-"""The mean of one Gaussian kernel a view: the simplest way to learn from several kernels."""
+"""Gaussian kernels of several views, and their mean where samples lack some of them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics.pairwise import euclidean_distances
 
-from limbeck.studies.multiview_peers.features import Scaled
+from limbeck.multiview.scaling import Scaled
 
 Floats = NDArray[np.float64]
 
 
 def mean_kernel(
-    squared: Sequence[Floats], bandwidths: Sequence[float], rows: NDArray[np.bool_], columns: NDArray[np.bool_]
+    squared: Sequence[NDArray[np.floating]],
+    bandwidths: Sequence[float],
+    rows: NDArray[np.bool_],
+    columns: NDArray[np.bool_],
 ) -> Floats:
     r"""The mean over views of Gaussian kernels, where some samples lack some views.
 
@@ -34,12 +37,12 @@ def mean_kernel(
     """
     total = np.zeros(squared[0].shape)
     for distance, bandwidth, left, right in zip(squared, bandwidths, rows, columns, strict=True):
-        total += (left[:, np.newaxis] & right) * np.exp(-distance / (2 * bandwidth**2))
+        total += np.where(left[:, np.newaxis] & right, np.exp(distance / (-2 * bandwidth**2)), 0.0)
     size = np.sqrt(np.maximum(np.outer(rows.sum(axis=0), columns.sum(axis=0)), 1))
     return np.asarray(total / size)
 
 
-def squared_distances(first: Scaled, second: Scaled) -> Floats:
+def squared_distances(first: Scaled | Floats, second: Scaled | Floats) -> Floats:
     """Squared Euclidean distances `(first rows, second rows)`."""
     return np.asarray(euclidean_distances(first, second, squared=True), np.float64)
 

@@ -1,0 +1,468 @@
+"""The kernel path: ridge regression on the mean of one Gaussian kernel a view, beside the networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse
+from numpy.typing import NDArray
+
+from limbeck.multiview.evaluation import cross_entropy_nats, probabilities
+from limbeck.multiview.kernels import Floats, mean_kernel, median_distance, squared_distances
+from limbeck.multiview.scaling import Scaled, ScalingName, ViewScaling, candidates, fit_scaling
+from limbeck.multiview.training import fit_temperature
+from limbeck.multiview.views import Matrix, Views, select
+
+Labels = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+# Rows that stand for all in the kernel: with more rows than these the path is a Nyström approximation.
+LANDMARKS = 3000
+# Rows by which scaling, bandwidth and ridge are chosen, by leaving one out.
+CHOICE_ROWS = 600
+BANDWIDTHS = (2.0, 1.0, 0.5)
+RIDGES = tuple(10.0 ** (-5 + 0.5 * step) for step in range(13))  # 1e-5 to 10
+REFINED = (0.01, 0.1, 10**-0.5, 1.0, 10**0.5)
+# A score is a share of a class, between 0 and 1: logits of such scores differ by about this much.
+SCORE_SCALE = 10.0
+# Rows that are answered at once.
+BLOCK = 1024
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What leaving one out settled.
+
+    Attributes:
+        scalings: one a view.
+        bandwidth: of every view's kernel, times the median distance in that view.
+        ridge: weight of the squared norm, for one row of weight 1.
+        cross_entropy: of the scores that leave each row out, at their best temperature, in nats.
+    """
+
+    scalings: tuple[ScalingName, ...]
+    bandwidth: float
+    ridge: float
+    cross_entropy: float
+
+
+@dataclass(frozen=True, eq=False)
+class KernelPath:
+    r"""Scores of classes from the mean of one Gaussian kernel a view.
+
+    .. math:: s(x) = \mu + \sum_{l=1}^{m} k(x, x_l) \alpha_l
+
+    where k is `mean_kernel` on scaled views, :math:`x_l` the m landmarks, :math:`\mu` the shares of the classes and
+    :math:`\alpha`, (m, classes), minimises :math:`\sum_i w_i \|Y_i - s(x_i)\|^2 + \rho \|s - \mu\|_k^2` over all rows i
+    learned from, with weights :math:`w_i`, one-hot labels :math:`Y_i` and the ridge :math:`\rho`. Where the landmarks
+    are all rows this is kernel ridge regression; where they are a part, its Nyström approximation. There is a solution
+    for all views, and one for each view missing: a sample that lacks one view is answered as if nobody had it. Of one
+    that lacks several, the terms of its views in the solution for all are summed, as `mean_kernel` has it.
+
+    Attributes:
+        choice: scaling, bandwidth and ridge.
+        scalings: one a view.
+        bandwidths: one a view, above 0.
+        landmarks: one a view: `(m, features)`, scaled.
+        present: `(views, m)` which landmark has which view.
+        shares: `(classes,)` :math:`\mu`.
+        solutions: `(1 + views, m, classes)` :math:`\alpha`, for all views and without each; with one view `(1, ...)`.
+    """
+
+    choice: Choice
+    scalings: tuple[ViewScaling, ...]
+    bandwidths: tuple[float, ...]
+    landmarks: tuple[Scaled, ...]
+    present: Mask
+    shares: Floats
+    solutions: NDArray[np.float32]
+
+    def scores(self, views: Views) -> Floats:
+        """Scores `(samples, classes)` from the views that each sample has."""
+        result = np.empty((views.samples, len(self.shares)))
+        for rows, distances, present in self._blocks(views):
+            pattern = pattern_of(present)
+            for number in np.unique(pattern):
+                of = pattern == number
+                landmarks = without(self.present, number)
+                kernel = mean_kernel([block[of] for block in distances], self.bandwidths, present[:, of], landmarks)
+                result[np.flatnonzero(of) + rows] = self.shares + kernel @ self.solutions[number]
+        return result
+
+    def _blocks(self, views: Views) -> Iterator[tuple[int, list[Floats], Mask]]:
+        """First row, squared distances to the landmarks in every view, and what is there; a block of rows at a time."""
+        for start in range(0, views.samples, BLOCK):
+            stop = min(start + BLOCK, views.samples)
+            present = views.present[:, start:stop]
+            distances = [
+                squared_distances(scaling(_rows(matrix, slice(start, stop))), landmarks)
+                for scaling, matrix, landmarks in zip(self.scalings, views.matrices, self.landmarks, strict=True)
+            ]
+            yield start, distances, present
+
+
+def pattern_of(present: Mask) -> NDArray[np.int64]:
+    """Which solution answers a sample: 1 + i where it lacks view i alone, else 0, for `(views, samples)`."""
+    lacks_one = (~present).sum(axis=0) == 1
+    return np.where(lacks_one & (len(present) > 1), 1 + (~present).argmax(axis=0), 0)
+
+
+def without(present: Mask, pattern: int) -> Mask:
+    """What is there where nobody has the view of a pattern (`pattern_of`)."""
+    if pattern == 0:
+        return present
+    left = present.copy()
+    left[pattern - 1] = False
+    return left
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutScores:
+    """What the kernel path says of rows that it did not learn from.
+
+    Attributes:
+        scores: `(1 + views, rows, classes)`: from all views of a row, and without each.
+        terms: `(views, rows, classes)` one view's part of the first, less the shares of the classes, times the root of
+            the number of views that it is a part of.
+    """
+
+    scores: NDArray[np.float32]
+    terms: NDArray[np.float32]
+
+
+def fit_kernel_path(
+    views: Views,
+    labels: Labels,
+    rows: NDArray[np.int64],
+    parts: Sequence[NDArray[np.int64]],
+    *,
+    classes: int,
+    weights: NDArray[np.floating] | None = None,
+    seed: int = 0,
+) -> tuple[KernelPath, HeldOutScores]:
+    """Choose, solve, and score the rows of each part by what the other rows say.
+
+    Scaling, bandwidth and ridge are those of the least cross-entropy when each of at most 600 rows is left out. With
+    more rows the ridge is refined by the cross-entropy of the parts. Scalings measure all rows learned from, without
+    their labels.
+
+    Args:
+        views: of all samples; each view is there, dense or sparse.
+        labels: `(samples,)` from 0 to `classes` - 1.
+        rows: which samples are learned from.
+        parts: samples to be scored by the others: parts of `rows`, or samples outside.
+        classes: how many.
+        weights: `(samples,)` of the squared errors; default 1.
+        seed: of the choice of landmarks and of the rows that the choice leaves out.
+    """
+    weight = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
+    rows = rows[weight[rows] > 0]
+    generator = np.random.default_rng(seed)
+    choice = choose(views, labels, _some(rows, labels, CHOICE_ROWS, generator), weight, classes)
+    landmarks = _some(rows, labels, LANDMARKS, generator)
+    held = np.concatenate([*parts, np.empty(0, np.int64)]).astype(np.int64)
+    everything = np.union1d(rows, held)
+    task = _Task(views, labels, weight, classes, everything, rows, landmarks, tuple(parts), choice)
+    return task.solve()
+
+
+def choose(views: Views, labels: Labels, rows: NDArray[np.int64], weight: Floats, classes: int) -> Choice:
+    """Scaling, bandwidth and ridge of the least cross-entropy when each of the rows is left out.
+
+    All views are first scaled alike, plainly or not; then each view is tried the other way, and kept so where that is
+    better.
+    """
+    some = select(views, rows)
+    onehot = np.eye(classes)[labels[rows]]
+    root = np.sqrt(weight[rows])
+    options = [candidates(_of(matrix)) for matrix in some.matrices]
+    distances = [
+        {name: _own_distances(name, _of(matrix), here) for name in names}
+        for names, matrix, here in zip(options, some.matrices, some.present, strict=True)
+    ]
+
+    def best_of(names: tuple[ScalingName, ...], bandwidths: Sequence[float]) -> Choice:
+        squared = [of_view[name] for of_view, name in zip(distances, names, strict=True)]
+        trials = []
+        for bandwidth in bandwidths:
+            kernel = mean_kernel(squared, [bandwidth] * len(squared), some.present, some.present)
+            trials += [
+                Choice(names, bandwidth, ridge, nats)
+                for ridge, nats in zip(RIDGES, _leave_one_out(kernel, onehot, labels[rows], root), strict=True)
+            ]
+        return min(trials, key=lambda trial: trial.cross_entropy)
+
+    alike = {tuple(names[min(number, len(names) - 1)] for names in options) for number in range(2)}
+    best = min((best_of(names, BANDWIDTHS) for names in sorted(alike)), key=lambda trial: trial.cross_entropy)
+    for view, names in enumerate(options):
+        if len(options) == 1:
+            break
+        for name in names:
+            if name != best.scalings[view]:
+                other = (*best.scalings[:view], name, *best.scalings[view + 1 :])
+                best = min(best, best_of(other, (best.bandwidth,)), key=lambda trial: trial.cross_entropy)
+    return best
+
+
+def _own_distances(name: ScalingName, matrix: Matrix, present: Mask) -> Floats:
+    """Squared distances between rows, in units of the median distance."""
+    if not present.any():
+        return np.zeros((len(present), len(present)))
+    scaled = fit_scaling(name, matrix[np.flatnonzero(present)])(matrix)
+    squared = squared_distances(scaled, scaled)
+    return squared / median_distance(squared, present) ** 2
+
+
+def _leave_one_out(kernel: Floats, onehot: Floats, labels: Labels, root: Floats) -> list[float]:
+    r"""Cross-entropy, nats, of kernel ridge regression that leaves each row out, one number a ridge.
+
+    With :math:`G = (K + \rho W^{-1})^{-1}` the score of row i without itself is
+    :math:`y_i - (G y)_i / G_{ii}`: no regression is solved twice.
+    """
+    shares = np.average(onehot, axis=0, weights=root**2)
+    values, vectors = scipy.linalg.eigh(root[:, np.newaxis] * kernel * root)
+    projected = vectors.T @ (root[:, np.newaxis] * (onehot - shares))
+    squares = vectors**2
+    found = []
+    for ridge in RIDGES:
+        inverse = 1 / (np.maximum(values, 0) + ridge)
+        residual = (vectors @ (inverse[:, np.newaxis] * projected)) / (squares @ inverse)[:, np.newaxis]
+        found.append(_nats(onehot - residual / root[:, np.newaxis], labels))
+    return found
+
+
+def _nats(scores: Floats, labels: Labels) -> float:
+    scaled = SCORE_SCALE * scores
+    return cross_entropy_nats(probabilities(scaled, fit_temperature(scaled.astype(np.float32), labels)), labels)
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """A kernel path to be solved for every pattern; row numbers are those of the samples."""
+
+    views: Views
+    labels: Labels
+    weight: Floats
+    classes: int
+    everything: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    landmarks: NDArray[np.int64]
+    parts: tuple[NDArray[np.int64], ...]
+    choice: Choice
+
+    def solve(self) -> tuple[KernelPath, HeldOutScores]:
+        views = self.views
+        present = views.present[:, self.everything]
+        of_landmarks = views.present[:, self.landmarks]
+        scalings, bandwidths, landmarks = [], [], []
+        count = len(views.matrices)
+        total = np.zeros((len(self.everything), len(self.landmarks)), np.float32)
+        for view in range(count):
+            matrix = _of(views.matrices[view])
+            known = self.rows[views.present[view, self.rows]]
+            scaling = fit_scaling(self.choice.scalings[view], matrix[known])
+            marks = scaling(matrix[self.landmarks])
+            some = slice(0, CHOICE_ROWS)
+            median = median_distance(squared_distances(marks[some], marks[some]), of_landmarks[view, some])
+            scalings.append(scaling)
+            bandwidths.append(self.choice.bandwidth * median)
+            landmarks.append(marks)
+            total += self._of_view(view, scaling, bandwidths[view], marks)
+        complete = self._system(total, present, of_landmarks)
+        ridge = complete.refined(self.choice.ridge)
+        solved = [complete.solved(ridge)]
+        terms = np.zeros((count, sum(map(len, self.parts)), self.classes), np.float32)
+        if count == 1:
+            terms[0] = solved[0].scores - self.shares
+        for view in range(count if count > 1 else 0):
+            own = self._of_view(view, scalings[view], bandwidths[view], landmarks[view])
+            terms[view] = self._terms(own, of_landmarks, solved[0].by_part)
+            here, marked = without(present, 1 + view), without(of_landmarks, 1 + view)
+            solved.append(self._system(total - own, here, marked).solved(ridge))
+        path = KernelPath(
+            Choice(self.choice.scalings, self.choice.bandwidth, ridge, self.choice.cross_entropy),
+            tuple(scalings),
+            tuple(bandwidths),
+            tuple(landmarks),
+            of_landmarks,
+            self.shares,
+            np.stack([one.solution for one in solved]),
+        )
+        return path, HeldOutScores(np.stack([one.scores for one in solved]), terms)
+
+    @property
+    def shares(self) -> Floats:
+        onehot = np.eye(self.classes)[self.labels[self.rows]]
+        return np.asarray(np.average(onehot, axis=0, weights=self.weight[self.rows]))
+
+    def _system(self, numerator: NDArray[np.float32], present: Mask, of_landmarks: Mask) -> _System:
+        kind = _Dual if len(self.landmarks) == len(self.rows) else _Primal
+        return kind(self, numerator, present, of_landmarks)
+
+    def _of_view(
+        self, view: int, scaling: ViewScaling, bandwidth: float, landmarks: Scaled
+    ) -> NDArray[np.float32]:
+        """exp(-d² / 2h²) between all rows and the landmarks, 0 where either lacks the view."""
+        matrix = _of(self.views.matrices[view])
+        there = self.views.present[view]
+        kernel = np.empty((len(self.everything), len(self.landmarks)), np.float32)
+        for start in range(0, len(self.everything), BLOCK):
+            rows = self.everything[start : start + BLOCK]
+            squared = squared_distances(scaling(matrix[rows]), landmarks)
+            kernel[start : start + BLOCK] = np.exp(squared / (-2 * bandwidth**2)) * there[rows][:, np.newaxis]
+        return kernel * there[self.landmarks]
+
+    def _terms(
+        self, own: NDArray[np.float32], of_landmarks: Mask, by_part: Sequence[Floats]
+    ) -> NDArray[np.float32]:
+        """One view's part of the scores of held-out rows, by the solutions without them."""
+        size = np.sqrt(np.maximum(of_landmarks.sum(axis=0), 1))
+        places = [np.searchsorted(self.everything, part) for part in self.parts]
+        blocks = [(own[place] / size) @ solution for place, solution in zip(places, by_part, strict=True)]
+        return np.concatenate([*blocks, np.empty((0, self.classes))]).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class _Solved:
+    """A solution `(m, classes)`, the scores of the rows of all parts, and the solutions without each part."""
+
+    solution: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    by_part: list[Floats]
+
+
+class _System:
+    """The regression of one pattern, for all rows and without each part."""
+
+    def __init__(self, task: _Task, numerator: NDArray[np.float32], present: Mask, of_landmarks: Mask) -> None:
+        self.task = task
+        size = np.sqrt(np.maximum(np.outer(present.sum(axis=0), of_landmarks.sum(axis=0)), 1))
+        self.kernel = numerator / size
+        self.marks = np.searchsorted(task.everything, task.landmarks)
+        self.places = [np.searchsorted(task.everything, part) for part in task.parts]
+        learned = np.zeros(len(task.everything), bool)
+        learned[np.searchsorted(task.everything, task.rows)] = True
+        self.weight = task.weight[task.everything] * (learned & present.any(axis=0))
+        self.target = np.eye(task.classes)[task.labels[task.everything]] - task.shares
+
+    def _solutions(self, ridge: float, parts: Sequence[NDArray[np.int64]]) -> tuple[Floats, list[Floats]]:
+        """For all rows, and without each part: `(m, classes)`."""
+        raise NotImplementedError
+
+    def solved(self, ridge: float) -> _Solved:
+        """Solutions on the landmarks, and the scores of every part by the other rows."""
+        solution, by_part = self._solutions(ridge, self.places)
+        return _Solved(
+            solution.astype(np.float32), self._scores(self.places, by_part).astype(np.float32), by_part
+        )
+
+    def _scores(self, places: Sequence[NDArray[np.int64]], by_part: Sequence[Floats]) -> Floats:
+        blocks = [self.kernel[place] @ solution for place, solution in zip(places, by_part, strict=True)]
+        return self.task.shares + np.concatenate([*blocks, np.empty((0, self.task.classes))])
+
+    def refined(self, ridge: float) -> float:
+        """The ridge by the cross-entropy of the parts, where there were more rows than it was chosen by."""
+        task = self.task
+        if len(task.rows) <= CHOICE_ROWS or not task.parts:
+            return ridge
+        labels = task.labels[np.concatenate(task.parts)]
+
+        def nats(factor: float) -> float:
+            _, by_part = self._solutions(factor * ridge, self.places)
+            return _nats(self._scores(self.places, by_part), labels)
+
+        return ridge * min(REFINED, key=nats)
+
+
+class _Dual(_System):
+    r"""Every row learned from is a landmark: :math:`\alpha = G (Y - \mu)`, :math:`G = (K + \rho W^{-1})^{-1}`.
+
+    Without the rows B it is, on the other rows A, :math:`\alpha_A - G_{AB} G_{BB}^{-1} \alpha_B`: no system is solved
+    twice.
+    """
+
+    def _solutions(self, ridge: float, parts: Sequence[NDArray[np.int64]]) -> tuple[Floats, list[Floats]]:
+        marks = self.marks
+        kernel, weight = self.kernel[marks], self.weight[marks]
+        # A row without weight, because it has no view left, must not count: its ridge is endless.
+        used = weight > 0
+        system = (kernel + kernel.T) / 2 + ridge * np.diag(1 / np.where(used, weight, 1.0))
+        factor = scipy.linalg.cholesky(system[np.ix_(used, used)] + 1e-10 * np.eye(used.sum()), lower=True)
+        inverse, problem = scipy.linalg.lapack.dpotri(factor, lower=True)
+        if problem:
+            raise np.linalg.LinAlgError(f"the kernel's system could not be inverted ({problem})")
+        inverse = np.tril(inverse) + np.tril(inverse, -1).T
+        solution = inverse @ self.target[marks][used]
+        place_of = np.full(len(self.task.everything), -1)
+        place_of[marks[used]] = np.arange(used.sum())
+        without_parts = []
+        for part in parts:
+            held = place_of[part]
+            held = held[held >= 0]
+            left = solution - inverse[:, held] @ scipy.linalg.solve(
+                inverse[np.ix_(held, held)], solution[held], assume_a="pos"
+            )
+            left[held] = 0.0
+            without_parts.append(_spread(left, used))
+        return _spread(solution, used), without_parts
+
+
+class _Primal(_System):
+    """Some rows are landmarks: regression on features whose products are the kernel of the landmarks."""
+
+    def __init__(self, task: _Task, numerator: NDArray[np.float32], present: Mask, of_landmarks: Mask) -> None:
+        super().__init__(task, numerator, present, of_landmarks)
+        own = self.kernel[self.marks]
+        self.root = scipy.linalg.cholesky((own + own.T) / 2 + 1e-7 * np.eye(len(own)))
+        self.features = scipy.linalg.solve_triangular(self.root, self.kernel.T, trans="T").T
+        self.whole = self._moments(np.arange(len(self.weight)))
+        self.of_parts = [self._moments(place) for place in self.places]
+
+    def _moments(self, rows: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        weighted = self.features[rows].T * self.weight[rows]
+        return weighted @ self.features[rows], weighted @ self.target[rows]
+
+    def _solutions(self, ridge: float, parts: Sequence[NDArray[np.int64]]) -> tuple[Floats, list[Floats]]:
+        del parts
+        gram, products = self.whole
+
+        def solution(gram: Floats, products: Floats) -> Floats:
+            system = gram + ridge * np.eye(len(gram))
+            coefficients = scipy.linalg.solve(system, products, assume_a="pos")
+            return np.asarray(scipy.linalg.solve_triangular(self.root, coefficients))
+
+        return solution(gram, products), [solution(gram - less, products - fewer) for less, fewer in self.of_parts]
+
+
+def _spread(values: Floats, used: Mask) -> Floats:
+    """Rows of zeros where nothing was used."""
+    result = np.zeros((len(used), values.shape[1]))
+    result[used] = values
+    return result
+
+
+def _some(
+    rows: NDArray[np.int64], labels: Labels, count: int, generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """At most `count` of the rows, of every class about its share and at least one, in order of chance."""
+    shuffled = generator.permutation(rows)
+    if len(rows) <= count:
+        return shuffled
+    # Places within a class, as shares of it: taking the lowest takes from all classes alike.
+    rank = np.empty(len(rows))
+    for label in np.unique(labels[shuffled]):
+        members = np.flatnonzero(labels[shuffled] == label)
+        rank[members] = np.arange(len(members)) / len(members)
+    return shuffled[np.argsort(rank, kind="stable")[:count]]
+
+
+def _of(matrix: Matrix | None) -> Matrix:
+    assert matrix is not None
+    return matrix
+
+
+def _rows(matrix: Matrix | None, rows: slice) -> Matrix:
+    return _of(matrix)[rows]

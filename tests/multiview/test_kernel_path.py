@@ -1,0 +1,175 @@
+"""The kernel path against regressions that are solved one by one."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from limbeck.multiview import kernel_path
+from limbeck.multiview.kernel_path import KernelPath, choose, fit_kernel_path, pattern_of
+from limbeck.multiview.kernels import mean_kernel, squared_distances
+from limbeck.multiview.views import Views, read_views, select
+
+CLASSES = 3
+
+
+def world(samples: int, seed: int, *, lacking: float = 0.0) -> tuple[Views, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    labels = np.arange(samples) % CLASSES
+    centres = generator.normal(size=(3, CLASSES, 4))
+    matrices = [centres[view][labels] + 1.2 * generator.normal(size=(samples, 4)) for view in range(3)]
+    absent = generator.random((3, samples)) < lacking
+    absent[0] &= ~absent.all(axis=0)
+    for matrix, gone in zip(matrices, absent, strict=True):
+        matrix[gone] = np.nan
+    return read_views(matrices), labels
+
+
+def explicit(
+    path: KernelPath, views: Views, labels: np.ndarray, rows: np.ndarray, asked: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """Scores of some samples by kernel ridge regression on others, in plain steps."""
+    scaled = [scaling(matrix) for scaling, matrix in zip(path.scalings, views.matrices, strict=True)]  # type: ignore[arg-type]
+
+    def kernel(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        squared = [squared_distances(matrix[first], matrix[second]) for matrix in scaled]
+        return mean_kernel(squared, path.bandwidths, views.present[:, first], views.present[:, second])
+
+    target = np.eye(CLASSES)[labels[rows]] - path.shares
+    system = kernel(rows, rows) + path.choice.ridge * np.diag(1 / weight[rows])
+    return path.shares + kernel(asked, rows) @ np.linalg.solve(system, target)
+
+
+@pytest.mark.parametrize("lacking", [0.0, 0.4])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_scores_and_held_out_scores_are_those_of_plain_regressions(lacking: float, weighted: bool) -> None:
+    views, labels = world(90, 0, lacking=lacking)
+    rows, asked = np.arange(60), np.arange(60, 90)
+    weight = np.random.default_rng(1).uniform(0.2, 2, 90) if weighted else np.ones(90)
+    parts = [rows[number::4] for number in range(4)]
+    path, held = fit_kernel_path(views, labels, rows, parts, classes=CLASSES, weights=weight)
+    of = pattern_of(views.present[:, asked])
+    expected = explicit(path, views, labels, rows, asked, weight)
+    np.testing.assert_allclose(path.scores(select(views, asked))[of == 0], expected[of == 0], atol=2e-4)
+    for number, part in enumerate(parts):
+        others = np.setdiff1d(rows, part)
+        expected = explicit(path, views, labels, others, part, weight)
+        found = held.scores[0][sum(map(len, parts[:number])) :][: len(part)]
+        np.testing.assert_allclose(found, expected, atol=2e-4)
+
+
+def test_without_a_view_it_is_the_regression_of_samples_that_never_had_it() -> None:
+    views, labels = world(80, 3)
+    rows, asked = np.arange(60), np.arange(60, 80)
+    parts = [rows[::2], rows[1::2]]
+    path, held = fit_kernel_path(views, labels, rows, parts, classes=CLASSES)
+    gone = views.present.copy()
+    gone[1] = False
+    hidden = Views(views.names, views.matrices, gone)
+    expected = explicit(path, hidden, labels, rows, asked, np.ones(80))
+    np.testing.assert_allclose(path.scores(select(hidden, asked)), expected, atol=2e-4)
+    expected = explicit(path, hidden, labels, parts[1], parts[0], np.ones(80))
+    np.testing.assert_allclose(held.scores[2][: len(parts[0])], expected, atol=2e-4)
+
+
+def test_terms_of_views_add_up_to_the_scores() -> None:
+    views, labels = world(60, 5, lacking=0.3)
+    rows = np.arange(60)
+    parts = [rows[::2], rows[1::2]]
+    path, held = fit_kernel_path(views, labels, rows, parts, classes=CLASSES)
+    present = views.present[:, np.concatenate(parts)]
+    added = (held.terms * present[:, :, np.newaxis]).sum(axis=0) / np.sqrt(present.sum(axis=0))[:, np.newaxis]
+    np.testing.assert_allclose(path.shares + added, held.scores[0], atol=1e-5)
+
+
+def test_all_rows_as_landmarks_of_the_approximation_give_the_exact_solution(monkeypatch: pytest.MonkeyPatch) -> None:
+    views, labels = world(70, 7)
+    rows = np.arange(50)
+    parts = [rows[::2], rows[1::2], np.arange(50, 60)]
+    path, held = fit_kernel_path(views, labels, rows, parts, classes=CLASSES)
+    monkeypatch.setattr(kernel_path, "_Dual", kernel_path._Primal)
+    other, approximate = fit_kernel_path(views, labels, rows, parts, classes=CLASSES)
+    asked = select(views, np.arange(60, 70))
+    np.testing.assert_allclose(other.scores(asked), path.scores(asked), atol=1e-3)
+    np.testing.assert_allclose(approximate.scores, held.scores, atol=1e-3)
+
+
+def test_few_landmarks_approximate_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    views, labels = world(400, 8)
+    rows, asked = np.arange(300), select(views, np.arange(300, 400))
+    path, _ = fit_kernel_path(views, labels, rows, [rows[::2], rows[1::2]], classes=CLASSES)
+    monkeypatch.setattr(kernel_path, "LANDMARKS", 150)
+    fewer, _ = fit_kernel_path(views, labels, rows, [rows[::2], rows[1::2]], classes=CLASSES)
+    assert fewer.solutions.shape == (4, 150, CLASSES)
+    agree = fewer.scores(asked).argmax(axis=1) == path.scores(asked).argmax(axis=1)
+    assert agree.mean() > 0.9
+
+
+def test_leaving_one_out_in_closed_form() -> None:
+    views, labels = world(30, 9)
+    weight = np.random.default_rng(0).uniform(0.5, 2, 30)
+    squared = [squared_distances(matrix, matrix) for matrix in views.matrices]  # type: ignore[arg-type]
+    kernel = mean_kernel(squared, [2.0] * 3, views.present, views.present)
+    onehot = np.eye(CLASSES)[labels]
+    shares = np.average(onehot, axis=0, weights=weight)
+    ridge = kernel_path.RIDGES[6]
+    scores = np.empty((30, CLASSES))
+    for row in range(30):
+        others = np.delete(np.arange(30), row)
+        system = kernel[np.ix_(others, others)] + ridge * np.diag(1 / weight[others])
+        scores[row] = shares + kernel[row, others] @ np.linalg.solve(system, onehot[others] - shares)
+    found = kernel_path._leave_one_out(kernel, onehot, labels, np.sqrt(weight))[6]
+    assert found == pytest.approx(kernel_path._nats(scores, labels), rel=1e-4)
+
+
+def test_it_chooses_the_scaling_that_suits_each_view() -> None:
+    generator = np.random.default_rng(10)
+    labels = np.arange(150) % CLASSES
+    centres = generator.normal(size=(CLASSES, 3))
+    heavy = np.exp(3 * (centres[labels] + 0.5 * generator.normal(size=(150, 3))))  # ranks tell, values hardly do
+    plain = centres[labels][:, ::-1] + 0.8 * generator.normal(size=(150, 3))
+    views = read_views([heavy, plain])
+    found = choose(views, labels, np.arange(150), np.ones(150), CLASSES)
+    assert found.scalings[0] == "whole+quantile"
+
+
+def test_sparse_and_dense_views_together_and_a_class_of_one_row() -> None:
+    generator = np.random.default_rng(11)
+    labels = np.r_[np.zeros(20, int), np.ones(20, int), 2]
+    counts = generator.poisson(0.3 + 2 * np.eye(3)[labels] @ generator.random((3, 30)))
+    views = read_views([scipy.sparse.csr_array(counts.astype(np.float32)), generator.normal(size=(41, 4))])
+    rows = np.arange(41)
+    path, held = fit_kernel_path(views, labels, rows, [rows[::2], rows[1::2]], classes=3)
+    assert np.isfinite(path.scores(views)).all() and np.isfinite(held.scores).all()
+    assert (path.scores(views).argmax(axis=1) == labels).mean() > 0.8
+
+
+def test_one_view_no_parts_and_rows_without_weight() -> None:
+    views, labels = world(40, 12)
+    single = Views(views.names[:1], views.matrices[:1], views.present[:1])
+    weight = np.ones(40)
+    weight[30:] = 0
+    path, held = fit_kernel_path(single, labels, np.arange(40), [], classes=CLASSES, weights=weight)
+    assert path.solutions.shape == (1, 30, CLASSES) and held.scores.shape == (1, 0, CLASSES)
+    same, _ = fit_kernel_path(single, labels, np.arange(30), [], classes=CLASSES)
+    np.testing.assert_array_equal(path.scores(single), same.scores(single))
+
+
+def test_duplicates_are_no_trouble() -> None:
+    views, labels = world(20, 13)
+    twice = np.tile(np.arange(20), 3)
+    path, held = fit_kernel_path(
+        select(views, twice), labels[twice], np.arange(60), [np.arange(30), np.arange(30, 60)], classes=CLASSES
+    )
+    assert np.isfinite(path.scores(views)).all() and np.isfinite(held.scores).all()
+
+
+def test_the_same_seed_gives_the_same_path() -> None:
+    views, labels = world(50, 14)
+    rows = np.arange(50)
+    first, second = (fit_kernel_path(views, labels, rows, [rows[::2]], classes=CLASSES, seed=4)[0] for _ in range(2))
+    assert dataclasses.astuple(first.choice) == dataclasses.astuple(second.choice)
+    np.testing.assert_array_equal(first.solutions, second.solutions)
