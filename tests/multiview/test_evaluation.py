@@ -6,11 +6,14 @@ from sklearn.metrics import accuracy_score, log_loss
 
 from limbeck.information.calibration import calibration_error
 from limbeck.multiview.evaluation import (
+    SetScores,
     ViewContribution,
     cross_entropy_nats,
     format_view_contributions,
     probabilities,
     score,
+    score_sets,
+    selective_accuracy,
 )
 
 RNG = np.random.default_rng(0)
@@ -84,3 +87,40 @@ def test_the_account_of_a_single_view_is_a_table_too() -> None:
 
 def test_an_empty_account_is_a_header() -> None:
     assert len(format_view_contributions([]).splitlines()) == 1
+
+
+def test_scores_of_sets_are_counts() -> None:
+    sets = np.array([[1, 0, 0], [0, 1, 1], [0, 0, 0], [0, 0, 1], [1, 1, 1]], bool)
+    scores = score_sets(sets, np.array([0, 0, 1, 1, 2]))
+    assert scores == SetScores(coverage=0.4, size=1.4, single=0.4, empty=0.2, single_accuracy=0.5)
+
+
+def test_without_sets_of_one_class_their_accuracy_is_not_a_number() -> None:
+    assert np.isnan(score_sets(np.ones((3, 2), bool), np.zeros(3, int)).single_accuracy)
+
+
+def test_the_selective_curve_is_that_of_a_loop_over_thresholds() -> None:
+    probability = probabilities(LOGITS).round(2)  # many are equal
+    curve = selective_accuracy(probability, LABELS)
+    confidence, right = probability.max(axis=1), probability.argmax(axis=1) == LABELS
+    np.testing.assert_array_equal(curve.threshold, np.unique(confidence)[::-1])
+    for threshold, answered, accuracy in zip(curve.threshold, curve.answered, curve.accuracy, strict=True):
+        here = confidence >= threshold
+        assert answered == pytest.approx(here.mean())
+        assert accuracy == pytest.approx(right[here].mean())
+    assert curve.answered[-1] == 1
+    assert curve.accuracy[-1] == score(probability, LABELS).accuracy
+
+
+def test_the_mean_risk_is_the_mean_over_the_surest_samples() -> None:
+    probability = probabilities(LOGITS)
+    curve = selective_accuracy(probability, LABELS)
+    order = np.argsort(-probability.max(axis=1))
+    wrong = (probability.argmax(axis=1) != LABELS)[order]
+    assert curve.mean_risk == pytest.approx(np.mean([wrong[: k + 1].mean() for k in range(200)]))
+    assert selective_accuracy(np.eye(2), np.array([0, 1])).mean_risk == 0
+    assert selective_accuracy(np.eye(2), np.array([1, 0])).mean_risk == 1
+
+
+def test_the_selective_curve_of_no_samples_is_empty() -> None:
+    assert len(selective_accuracy(np.zeros((0, 2)), np.zeros(0, int)).answered) == 0
