@@ -21,8 +21,9 @@ from sklearn.utils.validation import column_or_1d
 
 from limbeck.devices import check_device
 from limbeck.errors import InputError
-from limbeck.multiview import persistence
+from limbeck.multiview import conformal, persistence
 from limbeck.multiview.evaluation import ViewContribution, cross_entropy_nats, probabilities
+from limbeck.multiview.held_out import HeldOut, measure_held_out
 from limbeck.multiview.information import InformationCallback
 from limbeck.multiview.network import Predictions, ViewShape
 from limbeck.multiview.progress import epoch_progress
@@ -261,9 +262,13 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         self._remember_columns(X, samples.views)
         self.information_ = [] if callback is None else callback.curves[0].rows
         held_out = samples.fold.validation
-        self.view_contributions_ = (
-            self._view_contributions(select(samples.views, held_out), samples.labels[held_out]) if len(held_out) else []
-        )
+        self.view_contributions_ = []
+        self._held_out = None
+        if len(held_out):
+            views, labels = select(samples.views, held_out), samples.labels[held_out]
+            self.view_contributions_ = self._view_contributions(views, labels)
+            present = views.present[self._used()]
+            self._held_out = measure_held_out(self.network_, self._predict(views), present, labels)
         if trained.interrupted:
             warnings.warn(
                 f"training was interrupted after {len(trained.history)} of {recipe.epochs} epochs; "
@@ -281,6 +286,108 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         """The most probable class of each sample."""
         probability = self.predict_proba(X)
         return np.asarray(np.take(self.classes_, probability.argmax(axis=1)))
+
+    def predict_set(
+        self,
+        X: Any,
+        coverage: float = 0.9,
+        *,
+        score: conformal.Score = "lac",
+        class_conditional: bool = False,
+        allow_empty: bool = True,
+        randomised: bool = True,
+        random_state: conformal.RandomState = None,
+        calibration: tuple[Any, ArrayLike] | None = None,
+    ) -> NDArray[np.bool_]:
+        """Sets of classes that hold the label with probability `coverage`, also where views are missing.
+
+        Split conformal prediction (`limbeck.multiview.conformal.conformal_sets`, which states the guarantee): a class
+        is in the set where its score is not above a quantile of the scores of held-out samples at their labels.
+        Samples with some views missing are compared with held-out samples that have the same views, with their other
+        views hidden; one that lacks a view of these itself is not used for them. So the coverage holds for each pattern
+        of missing views, where what is missing depends neither on the views nor on the label: missing completely at
+        random, or by design. (Missing data augmentation, exact form: Zaffran, Dieuleveut, Josse and Romano 2023.)
+
+        The held-out samples are those by which `fit` also chose the epoch and fitted the temperatures, so that the
+        coverage falls a little short of the stated one where they are few; `docs/multiview.md` has measurements. With
+        `calibration`, samples that `fit` never saw, it is exact.
+
+        Args:
+            X: views, see the class.
+            coverage: in [0, 1].
+            score: "lac", the smallest sets in the mean, or "aps", larger where a sample is harder.
+            class_conditional: the coverage holds in each class; needs held-out samples of each, at 0.9 nine.
+            allow_empty: whether a set may be empty: no class conforms. False puts the class of `predict` there, and
+                coverage can only rise.
+            randomised: "aps" draws a random number a sample, which makes the coverage that which is stated; without it
+                sets are larger.
+            random_state: of that draw: a seed, a generator, or None for a fresh seed. A seed repeats its numbers in
+                every call: where samples come one by one, pass a generator.
+            calibration: (X, y) to calibrate on, not used in `fit` in any way, instead of its held-out samples.
+
+        Returns:
+            (samples, classes), columns ordered as `classes_`.
+
+        Raises:
+            InputError: nothing was held out of training and no `calibration` given, or an argument is out of range.
+
+        Warns:
+            UserWarning: there are too few held-out samples with these views, so that every class is in the set.
+
+        Example:
+            >>> import numpy as np
+            >>> rng = np.random.default_rng(0)
+            >>> y = rng.integers(0, 3, 400)
+            >>> left, right = np.eye(3)[y] + 0.4 * rng.normal(size=(2, 400, 3))
+            >>> model = MultiViewClassifier(epochs=5, encoder=(16, 8), validation_fraction=0.5)
+            >>> sets = model.fit([left[:300], right[:300]], y[:300]).predict_set([left[300:], None], coverage=0.9)
+            >>> sets.shape, bool(0.8 < sets[np.arange(100), y[300:]].mean())
+            ((100, 3), True)
+            >>> unsure = sets.sum(axis=1) != 1  # leave these to somebody else
+        """
+        views = self._read(X)
+        given = None if calibration is None else self._read_labelled(calibration, "calibration")
+        present = views.present[self._used()]
+        probability = probabilities(self._joint_logits(views), self._temperatures(present))
+        sets = np.zeros(probability.shape, bool)
+        generator = conformal.as_generator(random_state)
+        patterns, pattern_of = np.unique(present, axis=1, return_inverse=True)
+        for position, pattern in enumerate(patterns.T):
+            if given is None:
+                held_out, labels = self._held_out_probabilities(pattern)
+            else:
+                held_out, labels = self._probabilities_by(pattern, *given)
+            rows = pattern_of == position
+            sets[rows] = conformal.conformal_sets(
+                held_out,
+                labels,
+                probability[rows],
+                coverage,
+                score=score,
+                class_conditional=class_conditional,
+                allow_empty=allow_empty,
+                randomised=randomised,
+                random_state=generator,
+            )
+            self._warn_of_full_sets(pattern, labels, coverage, class_conditional)
+        return sets
+
+    def abstain(self, X: Any, coverage: float = 0.9, **options: Any) -> NDArray[np.bool_]:
+        """Which samples should not be answered: their set is not one class, but several or none.
+
+        `predict_set(X, coverage, **options).sum(axis=1) != 1`. Of all samples, at most the share 1 - `coverage` is then
+        answered and wrong, under the conditions of `predict_set`; of the answered ones it may be more. The one class
+        of a set is that of `predict`, unless `class_conditional`.
+
+        Args:
+            X: views, see the class.
+            coverage: of the sets, in [0, 1].
+            options: of `predict_set`.
+
+        Returns:
+            (samples,) booleans.
+        """
+        return np.asarray(self.predict_set(X, coverage, **options).sum(axis=1) != 1)
 
     def transform(self, X: Any) -> NDArray[np.float32]:
         """Representations of all views side by side, (samples, views * representation).
@@ -349,6 +456,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             InputError: the file is not there, damaged, or not such a model.
         """
         return persistence.load(cls, path, device=device)
+
+    _held_out: HeldOut | None = None  # a model of an earlier version has none
 
     # -- scikit-learn's own protocol ---------------------------------------------------------------------------------
 
@@ -496,6 +605,61 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         """The temperature of each sample, (samples, 1), by the used views (views, samples) that it has."""
         largest = np.where(present, 0.0, np.array(self.leave_one_out_temperature_)[:, np.newaxis]).max(axis=0)
         return np.where(present.all(axis=0), self.temperature_, largest)[:, np.newaxis]
+
+    def _held_out_probabilities(self, pattern: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Of the held-out samples with all used views of `pattern` (views,): probabilities by these, and labels."""
+        if self._held_out is None:
+            raise InputError(
+                "predict_set needs samples that were held out of training, and there are none: "
+                "fit with validation_fraction above 0 or with validation=(X, y), or give calibration=(X, y)"
+            )
+        logits, labels = self._held_out.logits(pattern)
+        return probabilities(logits, self._temperatures(pattern[:, np.newaxis])), labels
+
+    def _probabilities_by(
+        self, pattern: NDArray[np.bool_], views: Views, labels: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """The same of other samples."""
+        used = self._used()
+        rows = np.flatnonzero(views.present[used][pattern].all(axis=0))
+        if not len(rows):
+            return np.zeros((0, len(self.classes_))), labels[rows]
+        shown = np.zeros(len(views.names), bool)
+        shown[used] = pattern
+        some = select(views, rows)
+        hidden = [
+            matrix if show else _as_fitted(None, len(rows), shape)
+            for matrix, show, shape in zip(some.matrices, shown, self.view_shapes_, strict=True)
+        ]
+        logits = self._joint_logits(Views(views.names, tuple(hidden), some.present & shown[:, np.newaxis]))
+        return probabilities(logits, self._temperatures(pattern[:, np.newaxis])), labels[rows]
+
+    def _read_labelled(self, given: Any, name: str) -> tuple[Views, NDArray[np.int64]]:
+        """Views and encoded labels of a pair (X, y)."""
+        if not (isinstance(given, (tuple, list)) and len(given) == 2):
+            raise InputError(f"{name} must be a pair (X, y)")
+        views = self._read(given[0])
+        return views, _encode(given[1], self.classes_, views.samples)
+
+    def _warn_of_full_sets(
+        self, pattern: NDArray[np.bool_], labels: NDArray[np.int64], coverage: float, class_conditional: bool
+    ) -> None:
+        """Say so where classes are in every set for want of held-out samples."""
+        needed = conformal.needed_samples(coverage)
+        count = len(labels)
+        whose = "every class"
+        if class_conditional:
+            counts = np.bincount(labels, minlength=len(self.classes_))
+            count = int(counts.min())
+            whose = f"class {self.classes_[counts.argmin()]!r}"
+        if needed is None or count >= needed:
+            return
+        names = [self.view_names_[position] for position, has in zip(self._used(), pattern, strict=True) if has]
+        warnings.warn(
+            f"{whose} is in every set of samples with the views {', '.join(names)}: a coverage of {coverage} takes "
+            f"{needed} held-out samples{' of each class' if class_conditional else ''}, and there are {count}",
+            stacklevel=3,
+        )
 
     def _view_contributions(self, views: Views, labels: NDArray[np.int64]) -> list[ViewContribution]:
         batches = list(self._predict(views))

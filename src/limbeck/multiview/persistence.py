@@ -12,6 +12,7 @@ import torch
 from limbeck.devices import check_device
 from limbeck.errors import InputError
 from limbeck.multiview.evaluation import ViewContribution
+from limbeck.multiview.held_out import take_held_out
 from limbeck.multiview.network import MultiViewNetwork, ViewShape
 from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.training import Epoch
@@ -43,7 +44,8 @@ def save(model: MultiViewClassifier, path: str | os.PathLike[str]) -> None:
         "history": [_without_nan(dataclasses.asdict(epoch)) for epoch in model.history_],
         "account": [dataclasses.asdict(row) for row in model.view_contributions_],
     }
-    write_tensors(path, model.network_.state_dict(), description, format=FORMAT)
+    held_out = {} if model._held_out is None else model._held_out.to_tensors()
+    write_tensors(path, model.network_.state_dict() | held_out, description, format=FORMAT)
 
 
 def load(cls: type[Classifier], path: str | os.PathLike[str], *, device: str) -> Classifier:
@@ -94,7 +96,8 @@ def _restore(
     model.view_shapes_ = [ViewShape(**view) for view in description["views"]]
     used = [shape for shape in model.view_shapes_ if shape.features]
     model.network_ = MultiViewNetwork(used, len(model.classes_), recipe, device=torch.device(device))
-    model.network_.load_state_dict(tensors)
+    model._held_out, weights = take_held_out(tensors)
+    model.network_.load_state_dict(weights)
     model.network_.eval()
     model.n_features_in_ = description["n_features_in"]
     if description["feature_names_in"]:
