@@ -311,6 +311,38 @@ def test_with_equal_scores_coverage_is_at_least_what_is_stated() -> None:
     assert stats.binomtest(covered["aps"], 2000, 0.75, alternative="less").pvalue > 0.001
 
 
+def test_with_the_true_law_randomised_aps_covers_sure_and_unsure_samples_alike() -> None:
+    rng = np.random.default_rng(13)
+    law = rng.dirichlet(np.full(5, 0.08), size=40000)
+    labels = _draw(rng, law)
+    sure = law[20000:].max(axis=1)
+    strata = [sure < 0.6, (sure >= 0.6) & (sure < 0.8), (sure >= 0.8) & (sure < 0.95), sure >= 0.95]
+    shares = {}
+    for name, options in {"lac": {}, "aps": {"score": "aps", "random_state": 0}}.items():
+        sets = conformal_sets(law[:20000], labels[:20000], law[20000:], 0.9, **options)  # type: ignore[arg-type]
+        shares[name] = np.array([_covered(sets, labels[20000:])[stratum].mean() for stratum in strata])
+    assert np.abs(shares["aps"] - 0.9).max() < 0.02
+    assert np.abs(shares["lac"] - 0.9).max() > 0.08
+
+
+def test_without_the_randomisation_aps_covers_as_much_in_larger_sets_and_leaves_out_the_surest() -> None:
+    rng = np.random.default_rng(14)
+    law = rng.dirichlet(np.full(5, 0.08), size=20000)
+    labels = _draw(rng, law)
+    sizes = []
+    for randomised in (True, False):
+        sets = conformal_sets(
+            law[:10000], labels[:10000], law[10000:], 0.9, score="aps", randomised=randomised, random_state=0
+        )
+        assert abs(_covered(sets, labels[10000:]).mean() - 0.9) < 0.015
+        sizes.append(sets.sum(axis=1).mean())
+    assert sizes[1] > 1.2 * sizes[0]
+    sure = law[10000:].max(axis=1)
+    empty = ~sets.any(axis=1)
+    assert empty.any()
+    assert sure[empty].min() > sure[~empty].max() - 0.01
+
+
 def test_classes_are_covered_each_on_request_and_not_otherwise() -> None:
     """A model that never thinks of class 1 fails it in the marginal sets, which cover 0.9 all the same."""
     rng = np.random.default_rng(11)

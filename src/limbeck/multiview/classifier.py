@@ -315,12 +315,13 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         Args:
             X: views, see the class.
             coverage: in [0, 1].
-            score: "lac", the smallest sets in the mean, or "aps", larger where a sample is harder.
+            score: "lac", the smallest sets in the mean, or "aps", larger ones, that cover easy and hard samples alike
+                where the probabilities are right.
             class_conditional: the coverage holds in each class; needs held-out samples of each, at 0.9 nine.
             allow_empty: whether a set may be empty: no class conforms. False puts the class of `predict` there, and
                 coverage can only rise.
-            randomised: "aps" draws a random number a sample, which makes the coverage that which is stated; without it
-                sets are larger.
+            randomised: "aps" draws a random number a sample; without it sets are larger, and the surest samples are
+                the first to get empty ones.
             random_state: of that draw: a seed, a generator, or None for a fresh seed. A seed repeats its numbers in
                 every call: where samples come one by one, pass a generator.
             calibration: (X, y) to calibrate on, not used in `fit` in any way, instead of its held-out samples.

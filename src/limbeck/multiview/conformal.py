@@ -56,10 +56,12 @@ def conformal_sets(
         labels: (n,) their labels, from 0.
         test: (samples, classes) probabilities of test samples, by the same model.
         coverage: c, in [0, 1]: 0 gives empty sets and 1 all classes. Read as the decimal that it prints as.
-        score: "lac" has the smallest sets in the mean; "aps" has larger ones for samples that are harder.
+        score: "lac" has the smallest sets in the mean; "aps" larger ones, that cover easy and hard samples alike where
+            the probabilities are right.
         class_conditional: compare each class with the held-out samples of that class only (Mondrian).
         allow_empty: False: where no class is in a set, its most probable one is put there; coverage can only rise.
-        randomised: of "aps", see `nonconformity`.
+        randomised: of "aps", see `nonconformity`. Without it the guarantee is the same, sets are larger, and the surest
+            samples are the first to get empty ones.
         random_state: of the randomisation: a seed, a generator to draw from, or None for a fresh seed. A fixed seed
             draws the same numbers in every call: for samples that come one by one, pass a generator.
 
