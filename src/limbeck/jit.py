@@ -23,6 +23,11 @@ def jit_sum(function: Function) -> Function:
     return _compiled(function, fastmath={"reassoc", "contract"})
 
 
+def jit_elementwise(function: Function) -> Function:
+    """`jit` of loops over elements that divide: by zero as NumPy does, with no error to look out for."""
+    return _compiled(function, error_model="numpy")
+
+
 def _compiled(function: Function, **options: Any) -> Function:
     try:
         return cast(Function, njit(nogil=True, cache=True, **options)(function))

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 import torch
 
 from limbeck.errors import InputError
+from limbeck.multiview import training
 from limbeck.multiview.evaluation import cross_entropy_nats, probabilities
 from limbeck.multiview.network import MultiViewNetwork, ViewShape
 from limbeck.multiview.recipe import Recipe
@@ -248,6 +249,47 @@ def test_sparse_equals_dense_without_scaling() -> None:
     (one,), (two,) = (_train((views, labels), [_fold(range(80), range(80, 110))], recipe) for views in (sparse, dense))
     assert one.network.scalers[0].mean.shape == (1, 1)
     np.testing.assert_allclose(_probability(one, sparse), _probability(two, dense), atol=1e-3)
+
+
+def _sparse_loop(problem: tuple[Views, np.ndarray], folds: list[Fold], recipe: Recipe) -> training._Loop:
+    """A run in float64, where rounding cannot hide a difference."""
+    views, labels = problem
+    network = MultiViewNetwork(training.view_shapes(views), CLASSES, recipe, seeds=range(len(folds))).double()
+    data = TensorViews(views, torch.device("cpu"))
+    loop = training._Loop(network, data, torch.from_numpy(labels), folds, recipe, range(len(folds)), None)
+    loop.run(None, None)
+    return loop
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"weight_decay": 0.3}, {"betas": (0.9, 0.999), "normalization": "none"}], ids=str
+)
+def test_sparse_views_train_as_if_every_step_moved_every_weight(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    """Whole runs of three models, of which one stops early, beside torch's AdamW of all weights on dense gradients.
+
+    Of the second view most columns are rare, one is empty, and some samples have no entry.
+    """
+    rng = np.random.default_rng(0)
+    (first, _), labels = _problem(sparse=True)[0].matrices, _problem()[1]
+    rare = np.where(rng.random((SAMPLES, 60)) < np.geomspace(0.3, 0.01, 60), rng.exponential(size=(SAMPLES, 60)), 0)
+    rare[:, 7] = rare[::9] = 0
+    problem = read_views([first, sp.csr_array(rare)]), labels
+    recipe = replace(TINY, epochs=4, patience=1, milestones=(1,), **changes)
+    accuracies = [[0.9, 0.1, 0.1], [0.8, 0.2, 0.2], [0.7, 0.3, 0.3], [0.4, 0.4]]
+    _falling_accuracy(monkeypatch, accuracies)
+    ours = _sparse_loop(problem, EQUAL_FOLDS, recipe)
+    assert ours.rows is not None
+    assert [len(history) for history in ours.histories] == [3, 4, 4]
+    monkeypatch.setattr(training, "_row_optimizer", lambda *_: None)
+    _falling_accuracy(monkeypatch, accuracies)
+    dense = _sparse_loop(problem, EQUAL_FOLDS, recipe)
+    for model in range(3):
+        for one, two in zip(ours.state(model).values(), dense.state(model).values(), strict=True):
+            torch.testing.assert_close(one, two, rtol=1e-6, atol=1e-8)
+    losses = [[epoch.loss for history in loop.histories for epoch in history] for loop in (ours, dense)]
+    np.testing.assert_allclose(*losses, rtol=1e-9)
 
 
 def test_scaling_a_sparse_view_keeps_its_values_apart() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,12 +20,15 @@ from limbeck.multiview.network import MultiViewNetwork, Predictions, ViewScaler,
 from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.tensors import TensorViews
 from limbeck.multiview.views import Matrix, Views
-from limbeck.nn import StackedLinear
+from limbeck.nn import StackedLinear, StackedSparseLinear
 from limbeck.objectives import cross_entropy
 from limbeck.training.guard import check_terms
 from limbeck.training.selection import improves
 from limbeck.training.settings import learning_rate
 from limbeck.training.steps import make_optimizer
+
+if TYPE_CHECKING:
+    from limbeck.nn.row_adam import RowAdamW
 
 # Rows a forward pass without gradients takes at once, so that memory does not grow with the number of samples.
 PREDICTION_BATCH = 1024
@@ -286,9 +289,11 @@ class _Loop:
         self.validation = [torch.from_numpy(fold.validation).to(device) for fold in folds]
         self.shuffles = [torch.Generator().manual_seed(seed) for seed in seeds]
         self.weight = None if sample_weight is None else torch.from_numpy(sample_weight).to(device)
+        # Weights of sparse views have one of their own, which is told all that the other is.
+        self.rows = _row_optimizer(network, recipe, device)
         self.optimizer = make_optimizer(
             "adamw",
-            _parameter_groups(network, recipe.weight_decay),
+            _parameter_groups(network, recipe.weight_decay, apart=self.rows is not None),
             device,
             learning_rate=recipe.learning_rate,
             betas=recipe.betas,
@@ -305,11 +310,20 @@ class _Loop:
         self.stopped = [False] * models
 
     def run(self, progress: EpochProgress | None, callback: Callback | None) -> None:
+        try:
+            self._run(progress, callback)
+        finally:
+            if self.rows is not None:
+                self.rows.release()
+
+    def _run(self, progress: EpochProgress | None, callback: Callback | None) -> None:
         self._show(callback, 0)
         for epoch in range(self.recipe.epochs):
             rate = learning_rate(self.recipe, epoch * self.steps_per_epoch, self.steps_per_epoch)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
+            if self.rows is not None:
+                self.rows.learning_rate = rate
             loss, ranked = self._train_epoch()
             accuracy = self._validation_accuracies()
             entries = [Epoch(*values, rate) for values in zip(loss, ranked, accuracy, strict=True)]
@@ -338,6 +352,8 @@ class _Loop:
     def _retire_all_but(self, slots: list[int]) -> None:
         """Take the models that have stopped out of the network, so that they cost nothing any more."""
         self.network.keep_models(slots)
+        if self.rows is not None:
+            self.rows.keep_models(slots)
         for parameter, state in self.optimizer.state.items():
             for name, value in state.items():
                 if value.ndim == parameter.ndim:  # a running moment, not the count of steps
@@ -362,8 +378,12 @@ class _Loop:
             self.optimizer.zero_grad()
             loss.total.sum().backward()
             self.optimizer.step()
+            if self.rows is not None:
+                self.rows.step()
             losses.append(loss.total.detach())
             shares.append(loss.ranked)
+        if self.rows is not None:
+            self.rows.settle()
         loss_of_steps = torch.stack(losses)
         self._check(loss_of_steps)
         return loss_of_steps.mean(dim=0).tolist(), torch.stack(shares).mean(dim=0).tolist()
@@ -431,11 +451,23 @@ def _pad(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     return padded, torch.arange(padded.shape[1], device=padded.device) < lengths.unsqueeze(1)
 
 
-def _parameter_groups(network: MultiViewNetwork, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight matrices decay; biases and the scales of normalisation do not."""
-    decayed = [m.weight for m in network.modules() if isinstance(m, StackedLinear)]
-    chosen = {id(parameter) for parameter in decayed}
-    others = [parameter for parameter in network.parameters() if id(parameter) not in chosen]
+def _row_optimizer(network: MultiViewNetwork, recipe: Recipe, device: torch.device) -> RowAdamW | None:
+    """What trains the weights of sparse views on a CPU; elsewhere a pass over all of them costs next to nothing."""
+    layers = [layer for layer in network.inputs if isinstance(layer, StackedSparseLinear)]
+    if not layers or device.type != "cpu":
+        return None
+    from limbeck.nn.row_adam import RowAdamW  # noqa: PLC0415 (dense views should not wait for its compiler)
+
+    return RowAdamW(layers, betas=recipe.betas, weight_decay=recipe.weight_decay)
+
+
+def _parameter_groups(network: MultiViewNetwork, weight_decay: float, *, apart: bool) -> list[dict[str, Any]]:
+    """Weight matrices decay; biases and the scales of normalisation do not. Those of sparse views may be apart."""
+    weights = {
+        id(m.weight): isinstance(m, StackedSparseLinear) for m in network.modules() if isinstance(m, StackedLinear)
+    }
+    decayed = [p for p in network.parameters() if id(p) in weights and not (apart and weights[id(p)])]
+    others = [p for p in network.parameters() if id(p) not in weights]
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 

@@ -8,7 +8,7 @@ models costs one batched product a layer where s models would cost s small ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -141,19 +141,30 @@ class StackedSparseLinear(StackedLinear):
     """A `StackedLinear` for sparse rows: costs what the stored entries cost, and nothing is made dense.
 
     Shapes: input rows of all models one after the other, (models * batch) rows; output (models, batch, out_features).
+
+    Attributes:
+        product: what computes rows @ weight, (models * batch, out_features), where a `RowAdamW` trains the weights;
+            else None.
     """
+
+    product: Callable[[SparseRows], Tensor] | None = None
 
     def forward_rows(self, rows: SparseRows) -> Tensor:
         (models,) = self.stack
         batch = len(rows.starts) // models
+        outputs = self._bags(rows, batch) if self.product is None else self.product(rows)
+        outputs = outputs.unflatten(0, (models, batch))
+        return outputs if self.bias is None else outputs + self.bias.unsqueeze(-2)
+
+    def _bags(self, rows: SparseRows, batch: int) -> Tensor:
         # All models in one call: model m's weights are the m-th block of one tall matrix.
         ends = torch.cat([rows.starts[1:], rows.starts.new_tensor([len(rows.columns)])])
-        model = torch.arange(models, device=rows.starts.device).repeat_interleave(batch)
+        model = torch.arange(*self.stack, device=rows.starts.device).repeat_interleave(batch)
         columns = rows.columns + (model * self.in_features).repeat_interleave(ends - rows.starts)
         outputs: Tensor = F.embedding_bag(
             columns, self.weight.flatten(0, 1), rows.starts, mode="sum", per_sample_weights=rows.values
-        ).unflatten(0, (models, batch))
-        return outputs if self.bias is None else outputs + self.bias.unsqueeze(-2)
+        )
+        return outputs
 
 
 class StackedDropout(nn.Module):
