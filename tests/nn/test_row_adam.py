@@ -289,3 +289,33 @@ def test_entries_that_want_a_gradient_are_refused() -> None:
 def test_weights_of_another_kind_are_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="layers must be on the CPU, float32 or float64"):
         RowAdamW([_layer(15).to(**change)], betas=(0.5, 0.9))
+
+
+@pytest.mark.parametrize("name", ["_settle_and_multiply", "_step", "_settle"])
+def test_ctrl_c_leaves_no_row_half_way(name: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is felt when a compiled loop returns; what the loop has done is not done again."""
+    layer, other = _layer(16), _layer(16)
+    optimizers = [RowAdamW([one], betas=(0.5, 0.9), weight_decay=0.1) for one in (layer, other)]
+    for step in range(20):
+        for one, optimizer in zip((layer, other), optimizers, strict=True):
+            _step(one, optimizer, step, (16,))
+    compiled = getattr(row_adam, name)
+
+    def interrupted(*arguments: object) -> None:
+        compiled(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(row_adam, name, interrupted)
+
+    def go_on() -> None:
+        _step(layer, optimizers[0], 20, (16,))
+        optimizers[0].settle()
+
+    with pytest.raises(KeyboardInterrupt):
+        go_on()
+    monkeypatch.setattr(row_adam, name, compiled)
+    if name != "_settle_and_multiply":
+        _step(other, optimizers[1], 20, (16,))
+    for optimizer in optimizers:
+        optimizer.settle()
+    assert torch.equal(layer.weight, other.weight)

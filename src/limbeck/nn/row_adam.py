@@ -16,9 +16,10 @@ the rounding of the largest (unless the learning rate rises a millionfold in bet
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -201,11 +202,9 @@ class _Layer:
         """Bring the columns of the entries up to date, and multiply."""
         outputs = torch.zeros(rows, self._layer.out_features, dtype=self._layer.weight.dtype)
         table, last, rule, array = self._table(), self._last.reshape(-1), self._optimizer.rule, outputs.numpy()
-        self._share_outputs(
-            len(entries.columns),
-            lambda low, high: _settle_and_multiply(table, last, rule, entries, array, low, high),
+        self._come_to_now(
+            entries.columns, lambda low, high: _settle_and_multiply(table, last, rule, entries, array, low, high)
         )
-        last[entries.columns] = rule.now
         return outputs
 
     def step(self) -> None:
@@ -215,15 +214,13 @@ class _Layer:
         entries, array = self.gradient[0], self.gradient[1].contiguous().numpy()
         table, rule = self._table(), self._optimizer.rule
         self.gradient = None
-        self._share_outputs(len(entries.columns), lambda low, high: _step(table, rule, entries, array, low, high))
-        self._last.reshape(-1)[entries.columns] = rule.now
+        self._come_to_now(entries.columns, lambda low, high: _step(table, rule, entries, array, low, high))
 
     def settle(self) -> None:
         """Bring all columns up to date."""
         table, last, rule = self._table(), self._last.reshape(-1), self._optimizer.rule
         late = np.flatnonzero((last < rule.now) & ((last > 0) | rule.decays))
-        self._share_outputs(len(late), lambda low, high: _settle(table, last, rule, late, low, high))
-        last[late] = rule.now
+        self._come_to_now(late, lambda low, high: _settle(table, last, rule, late, low, high))
 
     def release(self) -> None:
         self._layer.product = None
@@ -235,15 +232,26 @@ class _Layer:
         weight, mean, square = self._layer.weight.detach(), self._mean, self._square
         return _Table(weight.flatten(0, 1).numpy(), mean.flatten(0, 1).numpy(), square.flatten(0, 1).numpy())
 
-    def _share_outputs(self, columns: int, work: Callable[[int, int], None]) -> None:
-        """Call `work(low, high)` in several threads, each with outputs of its own, on which the result hangs not."""
+    def _come_to_now(self, columns: Integers, work: Callable[[int, int], None]) -> None:
+        """Call `work(low, high)`, which brings the columns to this step, in threads with outputs of their own.
+
+        The result does not depend on how many there are.
+        """
         width = self._layer.out_features
-        threads = min(torch.get_num_threads(), 1 + columns * width // _WORTH_A_THREAD, width)
+        threads = min(torch.get_num_threads(), 1 + len(columns) * width // _WORTH_A_THREAD, width)
         bounds = np.linspace(0, width, threads + 1).astype(int).tolist()
-        if threads == 1:
-            work(0, width)
-        else:
-            list(self._optimizer.pool.map(work, bounds[:-1], bounds[1:]))
+        # Ctrl-C is felt when a compiled loop has returned, or while others still run: what is under way is finished.
+        started: list[Future[None]] = []
+        try:
+            if threads == 1:
+                work(0, width)
+            else:
+                started += [self._optimizer.pool.submit(work, *part) for part in itertools.pairwise(bounds)]
+                for part in started:
+                    part.result()
+        finally:
+            wait(started)
+            self._last.reshape(-1)[columns] = self._optimizer.steps
 
 
 class _Product(torch.autograd.Function):
