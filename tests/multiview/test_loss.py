@@ -198,7 +198,7 @@ def test_padding_with_absent_samples_of_no_weight_changes_nothing() -> None:
     longer = {
         name: torch.cat([part, torch.full_like(part[..., :2, :], 9.0)], dim=-2)
         for name, part in vars(p).items()
-        if name != "distribution"
+        if isinstance(part, Tensor)
     }
     padded = Predictions(**longer, distribution=None)
     there = torch.ones(MODELS, VIEWS, BATCH + 2, dtype=torch.bool)

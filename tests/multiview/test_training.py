@@ -88,6 +88,8 @@ OTHER_STEPS = [_fold(OTHERS[:size], OTHERS[90:]) for size in (48, 20, 80)]
         {"objective": "none", "bottleneck": False},
         {"normalization": "none", "bottleneck_hidden": (6,)},
         {"joint_head": "pairwise", "interaction_rank": 3},
+        {"view_dropout": 0.4},
+        {"view_dropout": 0.5, "view_dropout_sampling": "one"},
     ],
 )
 @pytest.mark.parametrize("folds", [EQUAL_FOLDS, SAME_STEPS, OTHER_STEPS], ids=["equal", "same-steps", "other-steps"])
@@ -117,9 +119,23 @@ def test_models_of_a_stack_with_other_seeds_differ() -> None:
     assert not _same_state(first, second)
 
 
+@pytest.mark.parametrize("sampling", ["independent", "one"])
+def test_views_are_hidden_from_a_model_whatever_models_are_beside_it(sampling: Any) -> None:
+    recipe = replace(GENTLE, view_dropout=0.5, view_dropout_sampling=sampling)
+    problem = _problem(missing=True)
+    together = _train(problem, SAME_STEPS, recipe)
+    (alone,) = _train(problem, SAME_STEPS[1:2], recipe, seeds=[1])
+    (without,) = _train(problem, SAME_STEPS[1:2], GENTLE, seeds=[1])
+    stacked, own, other = ([epoch.loss for epoch in model.history] for model in (together[1], alone, without))
+    np.testing.assert_allclose(stacked, own, rtol=1e-5)
+    assert np.abs(np.subtract(own, other)).max() > 1e-2
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.5])
 @pytest.mark.parametrize("kind", [{}, {"missing": True}, {"sparse": True}])
-def test_same_seed_same_weights_bit_for_bit(kind: dict[str, bool]) -> None:
-    first, second = (_train(_problem(**kind), SAME_STEPS) for _ in range(2))
+def test_same_seed_same_weights_bit_for_bit(kind: dict[str, bool], rate: float) -> None:
+    recipe = replace(TINY, view_dropout=rate)
+    first, second = (_train(_problem(**kind), SAME_STEPS, recipe) for _ in range(2))
     for one, two in zip(first, second, strict=True):
         assert _same_state(one, two)
         assert one.temperature == two.temperature

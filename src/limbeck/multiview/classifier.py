@@ -70,7 +70,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
 
     Args:
         view_columns: for one matrix: widths of consecutive groups of columns, or a dict from view name to columns.
-        objective: "mv2d", "released-2021", "cib" or "none"; see `Recipe` for this and the next twenty-six.
+        objective: "mv2d", "released-2021", "cib" or "none"; see `Recipe` for this and the next twenty-eight.
         bottleneck: whether encoders are followed by an information bottleneck.
         encoder: widths of each encoder's layers.
         bottleneck_hidden: widths of the bottleneck's hidden layers.
@@ -80,6 +80,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         interaction_rank: rank of that interaction.
         normalization: "batch" or "none".
         dropout: rate in the encoders.
+        view_dropout: probability of hiding views from the joint prediction in training.
+        view_dropout_sampling: "independent": each view with that probability; "one": exactly one.
         label_smoothing: in [0, 1).
         classification_weight: weight of the cross-entropies.
         ranking_weight: weight of the ranked list loss.
@@ -148,6 +150,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         interaction_rank: int = Recipe.interaction_rank,
         normalization: Literal["batch", "none"] = Recipe.normalization,
         dropout: float = Recipe.dropout,
+        view_dropout: float = Recipe.view_dropout,
+        view_dropout_sampling: Literal["independent", "one"] = Recipe.view_dropout_sampling,
         label_smoothing: float = Recipe.label_smoothing,
         classification_weight: float = Recipe.classification_weight,
         ranking_weight: float = Recipe.ranking_weight,
@@ -186,6 +190,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         self.interaction_rank = interaction_rank
         self.normalization = normalization
         self.dropout = dropout
+        self.view_dropout = view_dropout
+        self.view_dropout_sampling = view_dropout_sampling
         self.label_smoothing = label_smoothing
         self.classification_weight = classification_weight
         self.ranking_weight = ranking_weight

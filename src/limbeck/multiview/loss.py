@@ -42,6 +42,8 @@ def training_loss(
     predictions, :math:`v_i, z_i` the observations and representations, and :math:`w_c, w_r, w_d` the
     `classification_weight`, `ranking_weight` and `distillation_weight` of the recipe. For "cib" the last term is the
     Gaussian KL to the prior times `compression_weight`; without a bottleneck the terms in :math:`z_i` alone are absent.
+    With view dropout :math:`CE(y, P_{z_{1..n}})` is of the views that it leaves; MV2D's terms are of all that are
+    there.
 
     Args:
         predictions: of a batch.
@@ -69,7 +71,9 @@ def training_loss(
         return over_views(classify(known(logits), per_view))
 
     per_view = labels.unsqueeze(1)
-    loss = classify(predictions.joint_logits, labels) + classify_views(predictions.observation_logits)
+    dropped = predictions.dropped_joint_logits
+    joint_logits = predictions.joint_logits if dropped is None else dropped
+    loss = classify(joint_logits, labels) + classify_views(predictions.observation_logits)
     if recipe.bottleneck:
         loss = loss + classify_views(predictions.representation_logits)
     loss = recipe.classification_weight * loss

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.tensors import Batch
+from limbeck.multiview.view_dropout import ViewDropout
 from limbeck.nn import (
     AdditiveHead,
     Bottleneck,
@@ -43,6 +44,9 @@ class Predictions:
         joint_logits: (models, batch, classes), from the representations of all present views.
         leave_one_out_logits: (models, views, batch, classes), from all present views but one.
         distribution: the Gaussian that z is drawn from, None where there is no bottleneck.
+        view_terms: (models, views, batch, classes), what each view adds to the joint logits; 0 for absent views.
+        dropped_joint_logits: (models, batch, classes), from the views that view dropout leaves; None where it is not at
+            work.
     """
 
     observations: Tensor
@@ -52,6 +56,8 @@ class Predictions:
     joint_logits: Tensor
     leave_one_out_logits: Tensor
     distribution: Gaussian | None
+    view_terms: Tensor | None = None
+    dropped_joint_logits: Tensor | None = None
 
 
 class ViewScaler(nn.Module):
@@ -146,6 +152,7 @@ class MultiViewNetwork(nn.Module):
             if recipe.joint_head == "pairwise"
             else AdditiveHead(width, classes, len(shapes), stack=(models,))
         )
+        self.view_dropout = ViewDropout(recipe.view_dropout, recipe.view_dropout_sampling)
         self._seed(seeds, device or torch.device("cpu"))
 
     def _seed(self, seeds: Sequence[int], device: torch.device) -> None:
@@ -156,7 +163,7 @@ class MultiViewNetwork(nn.Module):
         self.to(device)
         draws = [torch.Generator(device).manual_seed(seed) for seed in seeds]
         for module in self.modules():
-            if isinstance(module, (StackedDropout, Bottleneck)):
+            if isinstance(module, (StackedDropout, Bottleneck, ViewDropout)):
                 module.generators = draws
 
     def _first_layer(self, batch: Batch) -> Tensor:
@@ -187,7 +194,12 @@ class MultiViewNetwork(nn.Module):
             distribution = self.bottleneck.distribution(hidden)
             representations = self.bottleneck.sample(distribution)
             representation_logits = self.representation_head(representations)
-        prediction = self.joint_head(representations, batch.present)
+        terms = self.joint_head.terms(representations, batch.present)
+        prediction = self.joint_head.combine(terms, batch.present)
+        dropped = None
+        if self.view_dropout.active:
+            present = terms.new_ones(terms.shape[:-1], dtype=torch.bool) if batch.present is None else batch.present
+            dropped = self.joint_head.joint(torch.where(self.view_dropout(present).unsqueeze(-1), terms, 0.0))
         return Predictions(
             observations=hidden,
             representations=representations,
@@ -196,6 +208,8 @@ class MultiViewNetwork(nn.Module):
             joint_logits=prediction.joint,
             leave_one_out_logits=prediction.leave_one_out,
             distribution=distribution,
+            view_terms=terms,
+            dropped_joint_logits=dropped,
         )
 
     def model_state(self, model: int) -> dict[str, Tensor]:
@@ -209,7 +223,7 @@ class MultiViewNetwork(nn.Module):
             for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
                 tensor.data = tensor.data[models].contiguous()
                 tensor.grad = None
-            if isinstance(module, (StackedDropout, Bottleneck)) and module.generators is not None:
+            if isinstance(module, (StackedDropout, Bottleneck, ViewDropout)) and module.generators is not None:
                 module.generators = [module.generators[model] for model in models]
             if isinstance(module, StackedLinear):
                 module.stack = (len(models), *module.stack[1:])

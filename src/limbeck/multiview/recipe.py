@@ -10,7 +10,17 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 
 from limbeck.errors import InputError
-from limbeck.settings import Items, NonNegativeFloat, PositiveFloat, PositiveInt, Range, Share, check_settings
+from limbeck.multiview.view_dropout import Sampling
+from limbeck.settings import (
+    Items,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    Probability,
+    Range,
+    Share,
+    check_settings,
+)
 
 Objective = Literal["mv2d", "released-2021", "cib", "none"]
 
@@ -37,6 +47,10 @@ class Recipe:
         interaction_rank: of that interaction ("pairwise" only).
         normalization: "batch" puts batch normalisation before every ReLU of the encoder, "none" nothing.
         dropout: rate after every layer of the encoder.
+        view_dropout: in training, the probability of hiding views from the joint prediction whose cross-entropy is
+            minimised, see `limbeck.multiview.view_dropout.ViewDropout`; other terms of the loss see all views.
+        view_dropout_sampling: "independent" hides each view with that probability, but never all of a sample; "one"
+            hides exactly one with that probability.
         label_smoothing: mass moved from the true class to all classes.
         classification_weight: weight of the cross-entropy: mean over views from v, the same from z, and the joint one.
         ranking_weight: weight of the ranked list loss on v and z, mean over views.
@@ -75,6 +89,8 @@ class Recipe:
     interaction_rank: PositiveInt = 32
     normalization: Literal["batch", "none"] = "batch"
     dropout: Share = 0.5
+    view_dropout: Probability = 0.0
+    view_dropout_sampling: Sampling = "independent"
     label_smoothing: Share = 0.1
     classification_weight: NonNegativeFloat = 1.0
     ranking_weight: NonNegativeFloat = 1.0
