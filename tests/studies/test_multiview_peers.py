@@ -517,6 +517,55 @@ def test_what_is_clear_of_zero_is_said_with_its_direction() -> None:
     assert result.values(CHOSEN, ALL) == list(given["logistic"])
 
 
+def test_accuracy_against_the_share_missing_is_a_curve(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    falls = {"limbeck": 0.05, "logistic": 0.3, "late-fusion": 0.2}
+
+    def at(row: str, share: float) -> Figures:
+        return _figures(0.95 - falls[row] * share + 0.01 * float(rng.normal()))
+
+    trials = {}
+    for row in falls:
+        asked = [{ALL: at(row, 0), "test 0.25": at(row, 0.25), "test 0.5": at(row, 0.5)} for _ in range(3)]
+        trials[row, "complete"] = tuple(Trial(one) for one in asked)
+        for share in (0.25, 0.5):
+            trials[row, f"share-{share:g}"] = tuple(Trial({f"both {share:g}": at(row, share)}) for _ in range(3))
+    settings = MultiviewPeersSettings(
+        missing=("test", "both"), shares=(0.25, 0.5), peers=("limbeck", "logistic", "late-fusion")
+    )
+    sizes = {"samples": 100, "classes": 3, "training": 70, "validation": 20, "test": 10}
+    result = MultiviewPeersResult(settings, "made", sizes, ("a", "b"), 1 / 7, 3, {}, trials)
+    assert result.curves() == {
+        "of test samples lack a view": ((0.0, ALL), (0.25, "test 0.25"), (0.5, "test 0.5")),
+        "of all samples lack a view": ((0.0, ALL), (0.25, "both 0.25"), (0.5, "both 0.5")),
+    }
+    files = write_report(result, tmp_path)
+    assert files[-1].name == "multiview-peers-shares.png"
+    assert files[-1].read_bytes().startswith(b"\x89PNG")
+    held = {
+        (one["row"], one["share"], one["of"]): one["accuracy"] for one in json.loads(files[0].read_text())["curves"]
+    }
+    assert len(held) == 4 * 3 * 2
+    text = files[1].read_text()
+    for row in falls:
+        for kind, words in (("test", "of test samples lack a view"), ("both", "of all samples lack a view")):
+            values = result.values(row, f"{kind} 0.5")
+            half = 4.302652729911275 * np.std(values, ddof=1) * np.sqrt(1 / 3 + 1 / 7)  # Student, 2 degrees of freedom
+            mean = np.mean(values)
+            found = held[row, 0.5, words]
+            assert list(found.values()) == pytest.approx([mean, mean - half, mean + half])
+            assert f"{100 * mean:.2f} [{100 * (mean - half):.2f}, {100 * (mean + half):.2f}]" in text
+    # One share above 0 is no curve.
+    single = replace(result, settings=replace(settings, shares=(0.0, 0.5)))
+    assert single.curves() == {}
+    assert [file.name for file in write_report(single, tmp_path / "single")][-1] == "multiview-peers.png"
+    one_fold = replace(result, folds=1)
+    line = next(line for line in format_report(one_fold).split("by how many")[1].splitlines() if "logistic" in line)
+    points = (ALL, "test 0.25", "test 0.5")  # without an interval
+    assert line.split() == ["logistic", *(f"{100 * one_fold.values('logistic', one)[0]:.2f}" for one in points)]
+    write_report(one_fold, tmp_path / "one")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

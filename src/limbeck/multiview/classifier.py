@@ -22,6 +22,7 @@ from sklearn.utils.validation import column_or_1d
 from limbeck.devices import check_device
 from limbeck.errors import InputError
 from limbeck.multiview import conformal, persistence
+from limbeck.multiview.acquisition import expected_gain
 from limbeck.multiview.evaluation import ViewContribution, cross_entropy_nats, probabilities
 from limbeck.multiview.held_out import HeldOut, measure_held_out
 from limbeck.multiview.information import InformationCallback
@@ -29,7 +30,7 @@ from limbeck.multiview.network import Predictions, ViewShape
 from limbeck.multiview.progress import epoch_progress
 from limbeck.multiview.recipe import Objective, Recipe
 from limbeck.multiview.tensors import TensorViews
-from limbeck.multiview.training import Fold, Trained, gather, predict, train, view_shapes
+from limbeck.multiview.training import Fold, Trained, fit_temperature, gather, predict, train, view_shapes
 from limbeck.multiview.views import Matrix, ViewColumns, Views, concatenate, is_matrix, matrix_width, read_views, select
 
 
@@ -119,8 +120,9 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         history_: one entry per epoch: loss, validation accuracy, learning rate.
         best_epoch_: whose weights are used.
         temperature_: divides the logits of samples that have all views.
-        leave_one_out_temperature_: one a view: divides the logits of samples that lack that view; of a sample that
-            lacks several, the largest of theirs does.
+        leave_one_out_temperature_: one a view: divides the logits of samples that lack that view. For samples that
+            lack several, one is fitted when it is needed, on the logits that held-out samples have by the same views;
+            where there are none, it is the largest of theirs.
         information_: measurements while fitting, see `information_epochs` of `fit`; not saved with the model.
         view_contributions_: what each view is worth on the validation split; empty without one.
         recipe_: the resolved recipe.
@@ -272,9 +274,9 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         self._held_out = None
         if len(held_out):
             views, labels = select(samples.views, held_out), samples.labels[held_out]
-            self.view_contributions_ = self._view_contributions(views, labels)
             present = views.present[self._used()]
             self._held_out = measure_held_out(self.network_, self._predict(views), present, labels)
+            self.view_contributions_ = self._view_contributions(views, labels)
         if trained.interrupted:
             warnings.warn(
                 f"training was interrupted after {len(trained.history)} of {recipe.epochs} epochs; "
@@ -447,6 +449,60 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         views = self._read(X)
         return self._view_contributions(views, _encode(y, self.classes_, views.samples))
 
+    def expected_gain(self, X: Any) -> NDArray[np.float64]:
+        """What each view that a sample lacks can be expected to tell of its class: which view to acquire next.
+
+        I(y; z_i | views at hand) = E[H(p(y | at hand)) - H(p(y | at hand and i))], estimated from the terms that the
+        held-out samples of `fit` add to the joint prediction, weighted by how probable their class is for this sample:
+        `limbeck.multiview.acquisition.expected_gain` states the formula and its premise, views independent given the
+        class.
+
+        Args:
+            X: views, see the class; each sample has one at least.
+
+        Returns:
+            (samples, views) nats, columns ordered as `view_names_`; below 0 where the view is expected to mislead. NaN
+            where the sample has the view, and for views of which no held-out sample knows anything.
+
+        Raises:
+            InputError: nothing was held out of training.
+
+        Example:
+            >>> import numpy as np
+            >>> rng = np.random.default_rng(0)
+            >>> y = rng.integers(0, 2, 300)
+            >>> weak, strong = (factor * y[:, None] + rng.normal(size=(300, 2)) for factor in (1, 3))
+            >>> X = {"weak": weak, "strong": strong, "noise": rng.normal(size=(300, 2))}
+            >>> model = MultiViewClassifier(epochs=10, encoder=(16, 8), validation_fraction=0.3).fit(X, y)
+            >>> gain = model.expected_gain({"weak": weak[:50]})
+            >>> bool(np.isnan(gain[:, 0]).all()), model.view_names_[1 + gain[:, 1:].mean(axis=0).argmax()]
+            (True, 'strong')
+        """
+        views = self._read(X)
+        if self._held_out is None:
+            raise InputError(
+                "expected_gain needs samples that were held out of training, and there are none: "
+                "fit with validation_fraction above 0 or with validation=(X, y)"
+            )
+        used, logits = self._used(), self._joint_logits(views)
+        gains = np.full((views.samples, len(views.names)), np.nan)
+        patterns, pattern_of = np.unique(views.present[used], axis=1, return_inverse=True)
+        for number, pattern in enumerate(patterns.T):
+            rows = np.flatnonzero(pattern_of.ravel() == number)
+            for view in np.flatnonzero(~pattern):
+                after = pattern.copy()
+                after[view] = True
+                now, then = self._temperatures(np.stack([pattern, after], axis=1)).ravel()
+                known = self._held_out.present[view]
+                gains[rows, used[view]] = expected_gain(
+                    logits[rows],
+                    self._held_out.terms[view][known],
+                    self._held_out.labels[known],
+                    temperature=float(now),
+                    temperature_after=float(then),
+                )
+        return gains
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one safetensors file: the weights, and everything else as JSON in its header.
 
@@ -476,6 +532,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+    _held_out: HeldOut | None = None  # a model of an earlier version has none
 
     # -- inner workings ----------------------------------------------------------------------------------------------
 
@@ -611,7 +669,16 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
     def _temperatures(self, present: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The temperature of each sample, (samples, 1), by the used views (views, samples) that it has."""
         largest = np.where(present, 0.0, np.array(self.leave_one_out_temperature_)[:, np.newaxis]).max(axis=0)
-        return np.where(present.all(axis=0), self.temperature_, largest)[:, np.newaxis]
+        temperatures = np.where(present.all(axis=0), self.temperature_, largest)
+        if self.calibrate and self._held_out is not None:
+            several = np.flatnonzero((~present).sum(axis=0) > 1)
+            patterns, pattern_of = np.unique(present[:, several], axis=1, return_inverse=True)
+            for number, pattern in enumerate(patterns.T):
+                logits, labels = self._held_out.logits(pattern)
+                if len(labels):
+                    rows = several[pattern_of.ravel() == number]
+                    temperatures[rows] = fit_temperature(logits.astype(np.float32), labels)
+        return temperatures[:, np.newaxis]
 
     def _held_out_probabilities(self, pattern: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Of the held-out samples with all used views of `pattern` (views,): probabilities by these, and labels."""

@@ -44,7 +44,6 @@ class Predictions:
         joint_logits: (models, batch, classes), from the representations of all present views.
         leave_one_out_logits: (models, views, batch, classes), from all present views but one.
         distribution: the Gaussian that z is drawn from, None where there is no bottleneck.
-        view_terms: (models, views, batch, classes), what each view adds to the joint logits; 0 for absent views.
         dropped_joint_logits: (models, batch, classes), from the views that view dropout leaves; None where it is not at
             work.
     """
@@ -56,7 +55,6 @@ class Predictions:
     joint_logits: Tensor
     leave_one_out_logits: Tensor
     distribution: Gaussian | None
-    view_terms: Tensor | None = None
     dropped_joint_logits: Tensor | None = None
 
 
@@ -208,7 +206,6 @@ class MultiViewNetwork(nn.Module):
             joint_logits=prediction.joint,
             leave_one_out_logits=prediction.leave_one_out,
             distribution=distribution,
-            view_terms=terms,
             dropped_joint_logits=dropped,
         )
 

@@ -15,7 +15,7 @@ from limbeck.studies.multiview_peers.features import as_given
 from limbeck.studies.multiview_peers.peers import Floats, Labels
 from limbeck.studies.multiview_peers.tuning import Learned
 
-OwnName = Literal["limbeck", "limbeck-refitted", "limbeck-plain"]
+OwnName = Literal["limbeck", "limbeck-refitted", "limbeck-plain", "limbeck-view-dropout"]
 
 # What makes the classifier learn from validation rows too, once it offers that.
 _REFIT: dict[str, Any] = {"refit": True}
@@ -46,6 +46,11 @@ OWN: dict[str, OwnRow] = {
     "limbeck": OwnRow("MultiViewClassifier as it comes; validation rows stop and calibrate it", {}, {}),
     "limbeck-refitted": OwnRow("the same, refitted on validation rows too", {}, _REFIT),
     "limbeck-plain": OwnRow('the same as limbeck with objective="none"', {"objective": "none"}, {}),
+    "limbeck-view-dropout": OwnRow(
+        "limbeck-plain with view dropout: nine samples in ten hide one of their views from the joint prediction",
+        {"objective": "none", "view_dropout": 0.9, "view_dropout_sampling": "one"},
+        {},
+    ),
 }
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 from matplotlib.figure import Figure
 
 from limbeck.files import write_json, write_text
 from limbeck.reporting.formatting import format_difference, format_estimate
 from limbeck.reporting.plots import ACCENT, PLAIN, save_plot
-from limbeck.reporting.statistics import Difference, Estimate, difference_as_json
+from limbeck.reporting.statistics import Difference, Estimate, difference_as_json, paired_difference
 from limbeck.reporting.tables import format_table
 from limbeck.studies.multiview_peers.conditions import ALL
 from limbeck.studies.multiview_peers.limbeck_rows import OWN
@@ -41,7 +43,10 @@ _MEANING = {
 
 
 def write_report(result: MultiviewPeersResult, folder: Path) -> list[Path]:
-    """Write `multiview-peers.json`, `multiview-peers.txt` and, where limbeck has a peer, `multiview-peers.png`.
+    """Write `multiview-peers.json` and `multiview-peers.txt`, and what there is to draw.
+
+    `multiview-peers.png` is drawn where limbeck has a peer, `multiview-peers-shares.png` where random views are missing
+    for several shares of the samples.
 
     Returns:
         The files, in that order.
@@ -55,16 +60,20 @@ def write_report(result: MultiviewPeersResult, folder: Path) -> list[Path]:
     if any(result.against(row, ALL) is not None for row in result.rows()):
         files.append(folder / "multiview-peers.png")
         save_plot(_forest(result), files[-1])
+    if result.curves():
+        files.append(folder / "multiview-peers-shares.png")
+        save_plot(_shares(result), files[-1])
     return files
 
 
 def format_report(result: MultiviewPeersResult, *, width: int = 230) -> str:
-    """A table with all views, one a figure with views missing, each view missing, what is clear of zero, and notes."""
+    """Tables of all views, each figure with views missing, each view, and curves; what is clear of zero; notes."""
     text = [_all_views(result, width)]
     if len(result.groups()) > 1:
         text += [_missing(result, figure, width) for figure in _FIGURES]
     if any(condition.startswith("no ") for group in result.groups().values() for condition in group):
         text.append(_each_view(result, width))
+    text += [_curve(result, words, width) for words in result.curves()]
     return "".join(text) + "\n".join([*clear_of_zero(result), "", *_notes(result)]) + "\n"
 
 
@@ -144,6 +153,29 @@ def _each_view(result: MultiviewPeersResult, width: int) -> str:
     return _table(headings, lines, "accuracy, %, with one view missing at test / refitted without it", width)
 
 
+def _curve(result: MultiviewPeersResult, words: str, width: int) -> str:
+    points = result.curves()[words]
+    lines = []
+    for row in result.rows():
+        cells = [row]
+        for _, condition in points:
+            values = result.values(row, condition)
+            cells.append(_with_interval(_interval(result, values)) if values else "")
+        lines.append(cells)
+    headings = ["row", *(f"{share:.0%}" for share, _ in points)]
+    return _table(headings, lines, f"accuracy, %, [95 %], by how many {words}", width)
+
+
+def _with_interval(accuracy: Difference) -> str:
+    mean, low, high = (f"{100 * value:.2f}" for value in (accuracy.mean, accuracy.low, accuracy.high))
+    return f"{mean} [{low}, {high}]" if math.isfinite(accuracy.low) else mean
+
+
+def _interval(result: MultiviewPeersResult, values: list[float]) -> Difference:
+    """The mean over folds and its corrected resampled t interval: the difference from nothing."""
+    return paired_difference(values, [0.0] * len(values), test_to_train=result.test_to_train)
+
+
 def _table(headings: list[str], lines: list[list[str]], title: str, width: int) -> str:
     return format_table(headings, lines, title=title, left=headings[:1], no_wrap=headings[:1], width=width)
 
@@ -209,6 +241,13 @@ def as_json(result: MultiviewPeersResult) -> dict[str, Any]:
             for row in result.rows()
             if (difference := result.against(row, conditions, figure)) is not None
         ],
+        "curves": [
+            {"row": row, "share": share, "of": words, "accuracy": difference_as_json(_interval(result, values))}
+            for words, points in result.curves().items()
+            for share, condition in points
+            for row in result.rows()
+            if (values := result.values(row, condition))
+        ],
         "clear_of_zero": clear_of_zero(result),
     }
 
@@ -244,4 +283,46 @@ def _forest(result: MultiviewPeersResult) -> Figure:
     figure.axes[0].set_yticks(range(len(rows)), rows)
     figure.axes[0].invert_yaxis()
     figure.suptitle(f"{result.name}: limbeck less each row, 95 % intervals; in red those clear of zero", fontsize=9)
+    return figure
+
+
+def _shares(result: MultiviewPeersResult) -> Figure:
+    """Accuracy against the share of samples that lack a view, a panel a kind, a line a row, with its intervals."""
+    curves, rows = result.curves(), result.rows()
+    figure = Figure(figsize=(5.6 * len(curves) + 2.2, 4.6), layout="constrained")
+    panels = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
+    others = [row for row in rows if row != REFERENCE]
+    for axes, (words, points) in zip(panels, curves.items(), strict=True):
+        spacing = min(after[0] - before[0] for before, after in itertools.pairwise(points))
+        for number, row in enumerate(rows):
+            values = [result.values(row, condition) for _, condition in points]
+            if not all(values):
+                continue
+            found = [_interval(result, of_folds) for of_folds in values]
+            # Side by side, so that one interval does not hide another.
+            shift = 0.5 * spacing * (number / max(len(rows) - 1, 1) - 0.5)
+            mine = row == REFERENCE
+            finite = all(math.isfinite(one.low) for one in found)
+            axes.errorbar(
+                [100 * (share + shift) for share, _ in points],
+                [100 * one.mean for one in found],
+                yerr=[[100 * (one.mean - one.low) for one in found], [100 * (one.high - one.mean) for one in found]]
+                if finite
+                else None,
+                color=ACCENT if mine else matplotlib.colormaps["tab20"](others.index(row) % 20),
+                linewidth=2.2 if mine else 1.0,
+                elinewidth=1.4 if mine else 0.7,
+                marker="osv^D"[number % 5],
+                markersize=5 if mine else 3.5,
+                capsize=2,
+                zorder=3 if mine else 2,
+                label=row,
+            )
+        axes.set_xticks([100 * share for share, _ in points])
+        axes.set_xlabel(f"% {words}")
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("accuracy, %")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8, frameon=False)
+    figure.suptitle(f"{result.name}: accuracy with random views missing, 95 % intervals over folds", fontsize=9)
     return figure

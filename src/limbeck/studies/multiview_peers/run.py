@@ -46,6 +46,7 @@ DRAWN = "sparse-counts"
 REFERENCE = "limbeck"
 TRUTH = "best-possible"
 CHOSEN = "chosen-on-validation"
+_LACKING: dict[Missing, str] = {"test": "of test samples lack a view", "both": "of all samples lack a view"}
 logger = logging.getLogger(__name__)
 
 
@@ -180,7 +181,7 @@ class MultiviewPeersResult:
             groups["one view missing at test"] = tuple(f"no {name}" for name in names)
         if "refitted" in settings.missing:
             groups["one view missing, peers refitted without it"] = tuple(f"refitted without {name}" for name in names)
-        for kind, words in (("test", "of test samples lack a view"), ("both", "of all samples lack a view")):
+        for kind, words in _LACKING.items():
             if kind in settings.missing:
                 groups |= {f"{share:.0%} {words}": (_random(kind, share),) for share in settings.shares}
         return groups
@@ -196,6 +197,15 @@ class MultiviewPeersResult:
         if not columns or not all(columns):
             return []
         return [float(np.mean(of_fold)) for of_fold in zip(*columns, strict=True)]
+
+    def curves(self) -> dict[str, tuple[tuple[float, str], ...]]:
+        """Of each kind of random missing views, (share, condition) from none on; only kinds with two shares above 0."""
+        shares = (0.0, *(share for share in self.settings.shares if share))
+        return {
+            words: tuple((share, _random(kind, share)) for share in shares)
+            for kind, words in _LACKING.items()
+            if kind in self.settings.missing and len(shares) > 2
+        }
 
     def against(self, row: str, conditions: str | Sequence[str], figure: FigureName = "accuracy") -> Difference | None:
         """limbeck less a row, paired by fold; None for limbeck itself, and where either was not measured."""
