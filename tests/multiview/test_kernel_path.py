@@ -143,7 +143,8 @@ def test_sparse_and_dense_views_together_and_a_class_of_one_row() -> None:
     views = read_views([scipy.sparse.csr_array(counts.astype(np.float32)), generator.normal(size=(41, 4))])
     rows = np.arange(41)
     path, held = fit_kernel_path(views, labels, rows, [rows[::2], rows[1::2]], classes=3)
-    assert np.isfinite(path.scores(views)).all() and np.isfinite(held.scores).all()
+    assert np.isfinite(path.scores(views)).all()
+    assert np.isfinite(held.scores).all()
     assert (path.scores(views).argmax(axis=1) == labels).mean() > 0.8
 
 
@@ -153,7 +154,8 @@ def test_one_view_no_parts_and_rows_without_weight() -> None:
     weight = np.ones(40)
     weight[30:] = 0
     path, held = fit_kernel_path(single, labels, np.arange(40), [], classes=CLASSES, weights=weight)
-    assert path.solutions.shape == (1, 30, CLASSES) and held.scores.shape == (1, 0, CLASSES)
+    assert path.solutions.shape == (1, 30, CLASSES)
+    assert held.scores.shape == (1, 0, CLASSES)
     same, _ = fit_kernel_path(single, labels, np.arange(30), [], classes=CLASSES)
     np.testing.assert_array_equal(path.scores(single), same.scores(single))
 
@@ -164,7 +166,8 @@ def test_duplicates_are_no_trouble() -> None:
     path, held = fit_kernel_path(
         select(views, twice), labels[twice], np.arange(60), [np.arange(30), np.arange(30, 60)], classes=CLASSES
     )
-    assert np.isfinite(path.scores(views)).all() and np.isfinite(held.scores).all()
+    assert np.isfinite(path.scores(views)).all()
+    assert np.isfinite(held.scores).all()
 
 
 def test_the_same_seed_gives_the_same_path() -> None:

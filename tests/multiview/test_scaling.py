@@ -71,7 +71,8 @@ def test_tf_idf_by_its_formula(counts: scipy.sparse.csr_array) -> None:
     values *= np.log((1 + len(values)) / (1 + (values > 0).sum(axis=0))) + 1
     length = np.linalg.norm(values, axis=1, keepdims=True)
     expected = values / np.where(length > 0, length, 1)
-    assert scipy.sparse.issparse(scaled) and scaled.dtype == np.float32
+    assert scipy.sparse.issparse(scaled)
+    assert scaled.dtype == np.float32
     np.testing.assert_allclose(scaled.toarray(), expected, atol=1e-6)
     assert counts.max() > 1  # the view itself is left as it was
 

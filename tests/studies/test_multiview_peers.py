@@ -13,13 +13,13 @@ import scipy.sparse as sp
 from limbeck.errors import InputError
 from limbeck.multiview.data import assemble, load, save, stratified_folds
 from limbeck.multiview.digits import digits
+from limbeck.multiview.kernels import mean_kernel, median_distance, squared_distances
 from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.views import Views, read_views, select
 from limbeck.reporting.statistics import paired_difference
 from limbeck.studies.multiview_peers.conditions import lacking, learning_rows, stratified_sample
 from limbeck.studies.multiview_peers.counts import CountSettings, draw_counts, view_name
 from limbeck.studies.multiview_peers.features import Scaling, as_given, hidden, without
-from limbeck.multiview.kernels import mean_kernel, median_distance, squared_distances
 from limbeck.studies.multiview_peers.limbeck_rows import OWN
 from limbeck.studies.multiview_peers.peers import PEERS, POINTS, Peer
 from limbeck.studies.multiview_peers.report import as_json, clear_of_zero, format_report, write_report

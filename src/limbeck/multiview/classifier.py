@@ -520,8 +520,6 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         """
         return persistence.load(cls, path, device=device)
 
-    _held_out: HeldOut | None = None  # a model of an earlier version has none
-
     # -- scikit-learn's own protocol ---------------------------------------------------------------------------------
 
     def __sklearn_is_fitted__(self) -> bool:

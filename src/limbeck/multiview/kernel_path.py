@@ -302,9 +302,7 @@ class _Task:
         kind = _Dual if len(self.landmarks) == len(self.rows) else _Primal
         return kind(self, numerator, present, of_landmarks)
 
-    def _of_view(
-        self, view: int, scaling: ViewScaling, bandwidth: float, landmarks: Scaled
-    ) -> NDArray[np.float32]:
+    def _of_view(self, view: int, scaling: ViewScaling, bandwidth: float, landmarks: Scaled) -> NDArray[np.float32]:
         """exp(-d² / 2h²) between all rows and the landmarks, 0 where either lacks the view."""
         matrix = _of(self.views.matrices[view])
         there = self.views.present[view]
@@ -313,11 +311,10 @@ class _Task:
             rows = self.everything[start : start + BLOCK]
             squared = squared_distances(scaling(matrix[rows]), landmarks)
             kernel[start : start + BLOCK] = np.exp(squared / (-2 * bandwidth**2)) * there[rows][:, np.newaxis]
-        return kernel * there[self.landmarks]
+        kernel *= there[self.landmarks]
+        return kernel
 
-    def _terms(
-        self, own: NDArray[np.float32], of_landmarks: Mask, by_part: Sequence[Floats]
-    ) -> NDArray[np.float32]:
+    def _terms(self, own: NDArray[np.float32], of_landmarks: Mask, by_part: Sequence[Floats]) -> NDArray[np.float32]:
         """One view's part of the scores of held-out rows, by the solutions without them."""
         size = np.sqrt(np.maximum(of_landmarks.sum(axis=0), 1))
         places = [np.searchsorted(self.everything, part) for part in self.parts]
@@ -355,13 +352,11 @@ class _System:
     def solved(self, ridge: float) -> _Solved:
         """Solutions on the landmarks, and the scores of every part by the other rows."""
         solution, by_part = self._solutions(ridge, self.places)
-        return _Solved(
-            solution.astype(np.float32), self._scores(self.places, by_part).astype(np.float32), by_part
-        )
+        return _Solved(solution.astype(np.float32), self._scores(self.places, by_part).astype(np.float32), by_part)
 
     def _scores(self, places: Sequence[NDArray[np.int64]], by_part: Sequence[Floats]) -> Floats:
         blocks = [self.kernel[place] @ solution for place, solution in zip(places, by_part, strict=True)]
-        return self.task.shares + np.concatenate([*blocks, np.empty((0, self.task.classes))])
+        return np.asarray(self.task.shares + np.concatenate([*blocks, np.empty((0, self.task.classes))]))
 
     def refined(self, ridge: float) -> float:
         """The ridge by the cross-entropy of the parts, where there were more rows than it was chosen by."""
@@ -444,9 +439,7 @@ def _spread(values: Floats, used: Mask) -> Floats:
     return result
 
 
-def _some(
-    rows: NDArray[np.int64], labels: Labels, count: int, generator: np.random.Generator
-) -> NDArray[np.int64]:
+def _some(rows: NDArray[np.int64], labels: Labels, count: int, generator: np.random.Generator) -> NDArray[np.int64]:
     """At most `count` of the rows, of every class about its share and at least one, in order of chance."""
     shuffled = generator.permutation(rows)
     if len(rows) <= count:

@@ -153,8 +153,8 @@ class StackedSparseLinear(StackedLinear):
         (models,) = self.stack
         batch = len(rows.starts) // models
         outputs = self._bags(rows, batch) if self.product is None else self.product(rows)
-        outputs = outputs.unflatten(0, (models, batch))
-        return outputs if self.bias is None else outputs + self.bias.unsqueeze(-2)
+        stacked: Tensor = outputs.unflatten(0, (models, batch))
+        return stacked if self.bias is None else stacked + self.bias.unsqueeze(-2)
 
     def _bags(self, rows: SparseRows, batch: int) -> Tensor:
         # All models in one call: model m's weights are the m-th block of one tall matrix.

@@ -18,10 +18,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import SVC, LinearSVC
 
+from limbeck.multiview.kernels import mean_kernel, median_distance, squared_distances
 from limbeck.multiview.views import Views
 from limbeck.studies.baselines import as_columns
 from limbeck.studies.multiview_peers.features import Scaled, Scaling
-from limbeck.multiview.kernels import mean_kernel, median_distance, squared_distances
 
 TunedName = Literal[
     "logistic", "linear-svm", "rbf-svm", "mean-kernels", "late-fusion", "stacking", "extra-trees", "lightgbm"
