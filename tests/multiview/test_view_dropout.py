@@ -180,13 +180,14 @@ def test_the_joint_prediction_is_of_views_that_are_there_and_of_one_at_least(
 ) -> None:
     network, batch = _network(replace(RECIPE, view_dropout=1.0, view_dropout_sampling=sampling)), _batch(matrices)
     out = network.train()(batch)
+    terms = network.joint_head.terms(out.representations, batch.present)
     present = torch.ones(2, 3, 9, dtype=torch.bool) if batch.present is None else batch.present
     for model in range(2):
         for sample in range(9):
             here = present[model, :, sample].nonzero().flatten().tolist()
             left = {"independent": 1, "one": max(len(here) - 1, 1)}[sampling]
             sums = [
-                network.joint_head.bias[model] + out.view_terms[model, list(kept), sample].sum(dim=0)
+                network.joint_head.bias[model] + terms[model, list(kept), sample].sum(dim=0)
                 for kept in itertools.combinations(here, left)
             ]
             found = out.dropped_joint_logits[model, sample]

@@ -24,13 +24,24 @@ from limbeck.errors import InputError
 from limbeck.multiview import conformal, persistence
 from limbeck.multiview.acquisition import expected_gain
 from limbeck.multiview.evaluation import ViewContribution, cross_entropy_nats, probabilities
-from limbeck.multiview.held_out import HeldOut, measure_held_out
+from limbeck.multiview.held_out import HeldOut, assemble_held_out, measure_terms
 from limbeck.multiview.information import InformationCallback
-from limbeck.multiview.network import Predictions, ViewShape
+from limbeck.multiview.kernel_path import HeldOutScores, fit_kernel_path
+from limbeck.multiview.mixing import Mix, fit_mix
+from limbeck.multiview.network import MultiViewNetwork, Predictions, ViewShape
 from limbeck.multiview.progress import epoch_progress
 from limbeck.multiview.recipe import Objective, Recipe
 from limbeck.multiview.tensors import TensorViews
-from limbeck.multiview.training import Fold, Trained, fit_temperature, gather, predict, train, view_shapes
+from limbeck.multiview.training import (
+    Fold,
+    Trained,
+    fit_temperature,
+    gather,
+    gather_mean,
+    predict,
+    train,
+    view_shapes,
+)
 from limbeck.multiview.views import Matrix, ViewColumns, Views, concatenate, is_matrix, matrix_width, read_views, select
 
 
@@ -103,9 +114,17 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         patience: epochs without a new best validation accuracy before training stops; None: never.
         scaling: "standard" or "none".
         clip: bound of scaled features, in standard deviations.
-        validation_fraction: share of each class held out of training for early stopping and calibration, in [0, 1). 0:
-            train for all epochs, no calibration. Ignored where `fit` is given a validation set.
-        calibrate: scale the logits by one temperature, fitted on the validation split.
+        inner_folds: where nothing else is held out, so many networks learn, each from all but one of so many parts of
+            the samples, and answer together. Each part is what calibrates: it was not seen by the network that is
+            asked about it, nor by the kernel path's solution. No epoch is chosen: a network learns until `patience`
+            epochs after the first milestone.
+        validation_fraction: a number in [0, 1): one network alone learns from the other samples, and this share of each
+            class stops it and calibrates. 0: train for all epochs, no calibration. None: inner folds. Ignored where
+            `fit` is given a validation set, which then does the same.
+        kernel_path: add the scores of `limbeck.multiview.kernel_path.KernelPath`, ridge regression on the mean of one
+            Gaussian kernel a view, to the networks' logits, with a weight that held-out samples settle. Without any
+            there is none.
+        calibrate: scale the logits by one temperature, fitted on held-out samples. The kernel path needs it.
         class_weight: None, "balanced" or a dict from class to weight.
         random_state: seed; the same seed on the same machine gives the same model. None: a fresh one every time.
         device: where to compute, e.g. "cpu" or "cuda".
@@ -115,16 +134,19 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         classes_: the labels, sorted.
         view_names_: names of the views, in order.
         view_shapes_: features of each view and whether it is sparse; 0 features for a view that nobody had.
-        network_: the trained `MultiViewNetwork`.
+        network_: the trained `MultiViewNetwork`: one model, or one for each inner fold.
         n_features_in_: columns of X where X is one matrix, else the features of all views together.
-        history_: one entry per epoch: loss, validation accuracy, learning rate.
-        best_epoch_: whose weights are used.
-        temperature_: divides the logits of samples that have all views.
+        history_: one entry per epoch of the first network: loss, accuracy on samples held out of it, learning rate.
+        best_epoch_: whose weights it has.
+        temperature_: divides the networks' logits of samples that have all views.
         leave_one_out_temperature_: one a view: divides the logits of samples that lack that view. For samples that
-            lack several, one is fitted when it is needed, on the logits that held-out samples have by the same views;
-            where there are none, it is the largest of theirs.
+            lack several, one is fitted when it is needed, on what is said of held-out samples by the same views; where
+            there are none, it is the largest of theirs.
+        kernel_path_: the kernel path; None without one.
+        kernel_weight_: times its scores are added to the divided logits.
+        leave_one_out_kernel_weight_: likewise, as the temperatures.
         information_: measurements while fitting, see `information_epochs` of `fit`; not saved with the model.
-        view_contributions_: what each view is worth on the validation split; empty without one.
+        view_contributions_: what each view is worth on held-out samples; empty without any.
         recipe_: the resolved recipe.
 
     Example:
@@ -174,7 +196,9 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         patience: int | None = Recipe.patience,
         scaling: Literal["standard", "none"] = Recipe.scaling,
         clip: float = Recipe.clip,
-        validation_fraction: float = 0.1,
+        inner_folds: int = 5,
+        validation_fraction: float | None = None,
+        kernel_path: bool = True,
         calibrate: bool = True,
         class_weight: Literal["balanced"] | dict[Any, float] | None = None,
         random_state: int | None = 0,
@@ -214,7 +238,9 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         self.patience = patience
         self.scaling = scaling
         self.clip = clip
+        self.inner_folds = inner_folds
         self.validation_fraction = validation_fraction
+        self.kernel_path = kernel_path
         self.calibrate = calibrate
         self.class_weight = class_weight
         self.random_state = random_state
@@ -252,31 +278,29 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         recipe, seed, device = self._recipe(), self._seed(), check_device(self.device)
         samples = self._samples(X, y, validation, sample_weight, seed)
         callback = _watcher(samples, information_epochs)
-        _warn_of_constant_columns(samples.views, samples.fold.training)
+        _warn_of_constant_columns(samples.views, samples.rows)
+        if samples.inner and recipe.patience is not None:
+            last = min(recipe.milestones, default=0) + recipe.patience
+            recipe = dataclasses.replace(recipe, epochs=min(recipe.epochs, last))
         with epoch_progress(recipe.epochs, show=self.verbose) as progress:
-            (trained,) = train(
+            models = train(
                 samples.views,
                 samples.labels,
-                [samples.fold],
+                samples.folds,
                 recipe,
                 classes=len(samples.classes),
-                seeds=[seed],
+                seeds=[seed + number for number in range(len(samples.folds))],
                 sample_weight=samples.weights,
                 device=device,
+                select=not samples.inner,
                 progress=progress,
                 callback=callback,
             )
-        self._adopt(trained, samples.views, samples.classes, recipe)
+        self._adopt(models, samples.views, samples.classes, recipe)
         self._remember_columns(X, samples.views)
         self.information_ = [] if callback is None else callback.curves[0].rows
-        held_out = samples.fold.validation
-        self.view_contributions_ = []
-        self._held_out = None
-        if len(held_out):
-            views, labels = select(samples.views, held_out), samples.labels[held_out]
-            present = views.present[self._used()]
-            self._held_out = measure_held_out(self.network_, self._predict(views), present, labels)
-            self.view_contributions_ = self._view_contributions(views, labels)
+        self._learn_from_held_out(samples, seed)
+        trained = models[0]
         if trained.interrupted:
             warnings.warn(
                 f"training was interrupted after {len(trained.history)} of {recipe.epochs} epochs; "
@@ -288,7 +312,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Calibrated probabilities (samples, classes), columns ordered as `classes_`."""
         views = self._read(X)
-        return probabilities(self._joint_logits(views), self._temperatures(views.present[self._used()]))
+        return probabilities(self._logits(views))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable class of each sample."""
@@ -357,7 +381,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         views = self._read(X)
         given = None if calibration is None else self._read_labelled(calibration, "calibration")
         present = views.present[self._used()]
-        probability = probabilities(self._joint_logits(views), self._temperatures(present))
+        probability = probabilities(self._logits(views))
         sets = np.zeros(probability.shape, bool)
         generator = conformal.as_generator(random_state)
         patterns, pattern_of = np.unique(present, axis=1, return_inverse=True)
@@ -433,7 +457,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             InputError: a label was not there when fitting.
         """
         views = self._read(X)
-        right = self._joint_logits(views).argmax(axis=1) == _encode(y, self.classes_, views.samples)
+        right = self._logits(views).argmax(axis=1) == _encode(y, self.classes_, views.samples)
         return float(np.average(right, weights=None if sample_weight is None else np.asarray(sample_weight)))
 
     def view_contributions(self, X: Any, y: ArrayLike) -> list[ViewContribution]:
@@ -453,9 +477,9 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         """What each view that a sample lacks can be expected to tell of its class: which view to acquire next.
 
         I(y; z_i | views at hand) = E[H(p(y | at hand)) - H(p(y | at hand and i))], estimated from the terms that the
-        held-out samples of `fit` add to the joint prediction, weighted by how probable their class is for this sample:
-        `limbeck.multiview.acquisition.expected_gain` states the formula and its premise, views independent given the
-        class.
+        held-out samples of `fit` add to the networks' joint prediction, weighted by how probable their class is for
+        this sample: `limbeck.multiview.acquisition.expected_gain` states the formula and its premise, views independent
+        given the class. The kernel path is not asked.
 
         Args:
             X: views, see the class; each sample has one at least.
@@ -479,12 +503,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             (True, 'strong')
         """
         views = self._read(X)
-        if self._held_out is None:
-            raise InputError(
-                "expected_gain needs samples that were held out of training, and there are none: "
-                "fit with validation_fraction above 0 or with validation=(X, y)"
-            )
-        used, logits = self._used(), self._joint_logits(views)
+        held_out = self._need_held_out("expected_gain")
+        used, logits = self._used(), gather_mean(self._predict(views), "joint_logits")
         gains = np.full((views.samples, len(views.names)), np.nan)
         patterns, pattern_of = np.unique(views.present[used], axis=1, return_inverse=True)
         for number, pattern in enumerate(patterns.T):
@@ -492,14 +512,13 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             for view in np.flatnonzero(~pattern):
                 after = pattern.copy()
                 after[view] = True
-                now, then = self._temperatures(np.stack([pattern, after], axis=1)).ravel()
-                known = self._held_out.present[view]
+                known = held_out.present[view]
                 gains[rows, used[view]] = expected_gain(
                     logits[rows],
-                    self._held_out.terms[view][known],
-                    self._held_out.labels[known],
-                    temperature=float(now),
-                    temperature_after=float(then),
+                    held_out.terms[view][known],
+                    held_out.labels[known],
+                    temperature=self._network_temperature(pattern),
+                    temperature_after=self._network_temperature(after),
                 )
         return gains
 
@@ -548,18 +567,22 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         classes, labels = _classes(y)
         _check_lengths(views, labels, classes)
         weights = self._weights(labels, classes, sample_weight)
-        if validation is None:
-            fold = _hold_out(labels, self.validation_fraction, seed)
+        inner = validation is None and self.validation_fraction is None
+        if inner:
+            folds = inner_folds(labels, self.inner_folds, seed)
+        elif validation is None:
+            folds = [_hold_out(labels, self.validation_fraction or 0.0, seed)]
         else:
             if not (isinstance(validation, (tuple, list)) and len(validation) == 2):
                 raise InputError("validation must be a pair (X, y)")
             held_out = read_views(validation[0], columns=self.view_columns, names=views.names)
             held_labels = _encode(validation[1], classes, held_out.samples)
-            fold = Fold(np.arange(len(labels)), len(labels) + np.arange(held_out.samples))
+            folds = [Fold(np.arange(len(labels)), len(labels) + np.arange(held_out.samples))]
             views = concatenate(views, held_out)
             labels = np.concatenate([labels, held_labels])
             weights = None if weights is None else np.append(weights, np.ones(held_out.samples, np.float32))
-        return _Samples(_without_untrained(views, fold.training), labels, classes, weights, fold)
+        samples = _Samples(views, labels, classes, weights, folds, inner)
+        return dataclasses.replace(samples, views=_without_untrained(views, samples.rows))
 
     def _remember_columns(self, X: Any, views: Views) -> None:
         """How many columns X has, and their names, as scikit-learn wants to know them."""
@@ -569,20 +592,83 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             if hasattr(X, "columns"):
                 self.feature_names_in_ = np.asarray(X.columns, dtype=object)
 
-    def _adopt(self, trained: Trained, views: Views, classes: NDArray[Any], recipe: Recipe) -> None:
+    def _adopt(self, models: Sequence[Trained], views: Views, classes: NDArray[Any], recipe: Recipe) -> None:
         self.classes_ = classes
         self.recipe_ = recipe
-        self.network_ = trained.network
-        used = len(trained.leave_one_out_temperature)
-        self.temperature_ = trained.temperature if self.calibrate else 1.0
-        self.leave_one_out_temperature_ = trained.leave_one_out_temperature if self.calibrate else [1.0] * used
-        self.history_ = trained.history
-        self.best_epoch_ = trained.best_epoch
+        self.network_ = models[0].network
+        if len(models) > 1:
+            networks = [model.network for model in models]
+            self.network_ = MultiViewNetwork.side_by_side(networks, view_shapes(views), len(classes), recipe)
+        self.history_ = models[0].history
+        self.best_epoch_ = models[0].best_epoch
         self.view_names_ = views.names
         self.view_shapes_ = [
             ViewShape(0) if matrix is None else ViewShape(int(matrix.shape[1]), not isinstance(matrix, np.ndarray))
             for matrix in views.matrices
         ]
+
+    def _learn_from_held_out(self, samples: _Samples, seed: int) -> None:
+        """Fit the kernel path, and what calibrates and weighs it and the networks; keep what calibrates sets."""
+        used, rows = self._used(), samples.held_out
+        self.kernel_path_, self._held_out, self.view_contributions_ = None, None, []
+        self._take_mixes([Mix()] * (1 + len(used)))
+        if not len(rows):
+            return
+        scores: HeldOutScores | None = None
+        if self.kernel_path and self.calibrate:
+            self.kernel_path_, scores = fit_kernel_path(
+                _of_used(samples.views, used),
+                samples.labels,
+                samples.rows,
+                [fold.validation for fold in samples.folds],
+                classes=len(samples.classes),
+                weights=samples.weights,
+                seed=seed,
+            )
+        said = [
+            list(self._predict(select(samples.views, fold.validation))) if len(fold.validation) else []
+            for fold in samples.folds
+        ]
+
+        def of_its_network(name: str) -> NDArray[np.float32]:
+            return np.concatenate(
+                [gather(batches, name, model) for model, batches in enumerate(said) if batches], axis=-2
+            )
+
+        labels, present = samples.labels[rows], samples.views.present[used][:, rows]
+        joint, rest = of_its_network("joint_logits"), of_its_network("leave_one_out_logits")
+        logits = [joint, *rest] if len(used) > 1 else [joint, joint]
+        if self.calibrate:
+            self._take_mixes(
+                [
+                    _mix(own, None if scores is None else scores.scores[min(number, len(scores.scores) - 1)], labels)
+                    for number, own in enumerate(logits)
+                ]
+            )
+        if self.network_.joint_head.additive:
+            terms = [measure_terms(self.network_, batches, model) for model, batches in enumerate(said) if batches]
+            shares = None if self.kernel_path_ is None else self.kernel_path_.shares
+            self._held_out = assemble_held_out(terms, present, labels, scores, shares)
+        mixed = [
+            mix.logits(own, None if scores is None else scores.scores[min(number, len(scores.scores) - 1)])
+            for number, (mix, own) in enumerate(zip(self._mixes(), logits, strict=True))
+        ]
+        if len(used) == 1:  # without its only view the prior is what is left
+            mixed[1] = rest[0] / self.temperature_
+        self.view_contributions_ = self._contributions(
+            mixed[0], np.stack(mixed[1:]), of_its_network("representation_logits"), present, labels
+        )
+
+    def _take_mixes(self, mixes: Sequence[Mix]) -> None:
+        """For all views, then without each."""
+        self.temperature_, self.kernel_weight_ = mixes[0].temperature, mixes[0].kernel_weight
+        self.leave_one_out_temperature_ = [mix.temperature for mix in mixes[1:]]
+        self.leave_one_out_kernel_weight_ = [mix.kernel_weight for mix in mixes[1:]]
+        self._mix_of_several: dict[bytes, Mix] = {}
+
+    def _mixes(self) -> list[Mix]:
+        rest = zip(self.leave_one_out_temperature_, self.leave_one_out_kernel_weight_, strict=True)
+        return [Mix(self.temperature_, self.kernel_weight_), *(Mix(*one) for one in rest)]
 
     def _check_fitted(self) -> None:
         if not self.__sklearn_is_fitted__():
@@ -661,32 +747,58 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         data = TensorViews(views, torch.device(self.device))
         return predict(self.network_, data, np.arange(views.samples))
 
-    def _joint_logits(self, views: Views) -> NDArray[np.float32]:
-        return gather(self._predict(views), "joint_logits")
+    def _logits(self, views: Views) -> NDArray[np.float64]:
+        """Calibrated logits: softmax of them are the probabilities."""
+        present = views.present[self._used()]
+        networks = gather_mean(self._predict(views), "joint_logits")
+        scores = None if self.kernel_path_ is None else self.kernel_path_.scores(_of_used(views, self._used()))
+        result = np.empty(networks.shape)
+        patterns, pattern_of = np.unique(present, axis=1, return_inverse=True)
+        for number, pattern in enumerate(patterns.T):
+            rows = pattern_of.ravel() == number
+            result[rows] = self._mix(pattern).logits(networks[rows], None if scores is None else scores[rows])
+        return result
 
-    def _temperatures(self, present: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """The temperature of each sample, (samples, 1), by the used views (views, samples) that it has."""
-        largest = np.where(present, 0.0, np.array(self.leave_one_out_temperature_)[:, np.newaxis]).max(axis=0)
-        temperatures = np.where(present.all(axis=0), self.temperature_, largest)
-        if self.calibrate and self._held_out is not None:
-            several = np.flatnonzero((~present).sum(axis=0) > 1)
-            patterns, pattern_of = np.unique(present[:, several], axis=1, return_inverse=True)
-            for number, pattern in enumerate(patterns.T):
+    def _mix(self, pattern: NDArray[np.bool_]) -> Mix:
+        """Temperature and kernel weight for samples that have the used views of `pattern` (views,) and no others."""
+        missing = np.flatnonzero(~pattern)
+        mixes = self._mixes()
+        if len(missing) < 2:
+            return mixes[1 + missing[0]] if len(missing) else mixes[0]
+        key = pattern.tobytes()
+        if key not in self._mix_of_several:
+            largest = max((mixes[1 + view] for view in missing), key=lambda mix: mix.temperature)
+            self._mix_of_several[key] = largest
+            if self.calibrate and self._held_out is not None:
                 logits, labels = self._held_out.logits(pattern)
                 if len(labels):
-                    rows = several[pattern_of.ravel() == number]
-                    temperatures[rows] = fit_temperature(logits.astype(np.float32), labels)
-        return temperatures[:, np.newaxis]
+                    scores = None if self.kernel_path_ is None else self._held_out.scores(pattern)
+                    self._mix_of_several[key] = _mix(logits, scores, labels)
+        return self._mix_of_several[key]
+
+    def _network_temperature(self, pattern: NDArray[np.bool_]) -> float:
+        """The temperature of the networks' logits where the kernel path is not asked."""
+        if self.kernel_path_ is None or self._held_out is None:
+            return self._mix(pattern).temperature
+        logits, labels = self._held_out.logits(pattern)
+        return fit_temperature(logits.astype(np.float32), labels) if len(labels) else self._mix(pattern).temperature
+
+    def _need_held_out(self, what: str) -> HeldOut:
+        if self._held_out is None:
+            if not self.network_.joint_head.additive:
+                raise InputError(f"{what} needs joint_head='additive': what other heads say of views does not add up")
+            raise InputError(
+                f"{what} needs samples that were held out of training, and there are none: "
+                "fit with inner folds, validation_fraction above 0 or validation=(X, y)"
+            )
+        return self._held_out
 
     def _held_out_probabilities(self, pattern: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Of the held-out samples with all used views of `pattern` (views,): probabilities by these, and labels."""
-        if self._held_out is None:
-            raise InputError(
-                "predict_set needs samples that were held out of training, and there are none: "
-                "fit with validation_fraction above 0 or with validation=(X, y), or give calibration=(X, y)"
-            )
-        logits, labels = self._held_out.logits(pattern)
-        return probabilities(logits, self._temperatures(pattern[:, np.newaxis])), labels
+        held_out = self._need_held_out("without calibration=(X, y), predict_set")
+        logits, labels = held_out.logits(pattern)
+        scores = None if self.kernel_path_ is None else held_out.scores(pattern)
+        return probabilities(self._mix(pattern).logits(logits, scores)), labels
 
     def _probabilities_by(
         self, pattern: NDArray[np.bool_], views: Views, labels: NDArray[np.int64]
@@ -703,8 +815,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             matrix if show else _as_fitted(None, len(rows), shape)
             for matrix, show, shape in zip(some.matrices, shown, self.view_shapes_, strict=True)
         ]
-        logits = self._joint_logits(Views(views.names, tuple(hidden), some.present & shown[:, np.newaxis]))
-        return probabilities(logits, self._temperatures(pattern[:, np.newaxis])), labels[rows]
+        logits = self._logits(Views(views.names, tuple(hidden), some.present & shown[:, np.newaxis]))
+        return probabilities(logits), labels[rows]
 
     def _read_labelled(self, given: Any, name: str) -> tuple[Views, NDArray[np.int64]]:
         """Views and encoded labels of a pair (X, y)."""
@@ -734,12 +846,34 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         )
 
     def _view_contributions(self, views: Views, labels: NDArray[np.int64]) -> list[ViewContribution]:
-        batches = list(self._predict(views))
-        joint = gather(batches, "joint_logits")
-        alone = gather(batches, "representation_logits")
-        without = gather(batches, "leave_one_out_logits")
         used = self._used()
         present = views.present[used]
+        without = []
+        for view, position in enumerate(used):
+            left = views.present.copy()
+            left[position] = False
+            answered = left[used].any(axis=0)
+            logits = np.zeros((views.samples, len(self.classes_)))
+            rest = gather_mean(self._predict(views), "leave_one_out_logits")[view] if not answered.all() else None
+            if answered.any():
+                rows = np.flatnonzero(answered)
+                logits[rows] = self._logits(select(Views(views.names, views.matrices, left), rows))
+            if rest is not None:  # without its only view the prior is what is left
+                logits[~answered] = rest[~answered] / self.temperature_
+            without.append(logits)
+        alone = gather_mean(self._predict(views), "representation_logits")
+        return self._contributions(self._logits(views), np.stack(without), alone, present, labels)
+
+    def _contributions(
+        self,
+        everything: NDArray[np.floating],
+        without: NDArray[np.floating],
+        alone: NDArray[np.floating],
+        present: NDArray[np.bool_],
+        labels: NDArray[np.int64],
+    ) -> list[ViewContribution]:
+        """From calibrated logits by all views and without each, and logits by each alone, (views, samples, classes)."""
+        used = self._used()
         contributions = []
         for row, position in enumerate(used):
             # A sample's only view cannot be left out, unless there is but one view: then the prior is what is left.
@@ -747,17 +881,14 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             if not here.any():
                 continue
             target = labels[here]
-            left = present[:, here].copy()
-            everything = probabilities(joint[here], self._temperatures(left))
-            left[row] = False
-            rest = probabilities(without[row][here], self._temperatures(left))
+            whole, rest = probabilities(everything[here]), probabilities(without[row][here])
             contributions.append(
                 ViewContribution(
-                    view=views.names[position],
+                    view=self.view_names_[position],
                     alone=float((alone[row][here].argmax(axis=1) == target).mean()),
                     without=float((rest.argmax(axis=1) == target).mean()),
-                    everything=float((everything.argmax(axis=1) == target).mean()),
-                    unique_nats=cross_entropy_nats(rest, target) - cross_entropy_nats(everything, target),
+                    everything=float((whole.argmax(axis=1) == target).mean()),
+                    unique_nats=cross_entropy_nats(rest, target) - cross_entropy_nats(whole, target),
                     samples=int(here.sum()),
                 )
             )
@@ -772,14 +903,26 @@ class _Samples:
         labels: `(samples,)` positions in `classes`.
         classes: the labels that occur, sorted.
         weights: `(samples,)`; None: all 1.
-        fold: which samples are learned from, and which held out.
+        folds: which samples each network learns from, and which are held out of it.
+        inner: whether these are inner folds.
     """
 
     views: Views
     labels: NDArray[np.int64]
     classes: NDArray[Any]
     weights: NDArray[np.float32] | None
-    fold: Fold
+    folds: list[Fold]
+    inner: bool
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Samples that some network learns from."""
+        return np.unique(np.concatenate([fold.training for fold in self.folds]))
+
+    @property
+    def held_out(self) -> NDArray[np.int64]:
+        """Those held out of a network, network after network."""
+        return np.concatenate([fold.validation for fold in self.folds])
 
 
 def _classes(y: ArrayLike) -> tuple[NDArray[Any], NDArray[np.int64]]:
@@ -817,10 +960,47 @@ def _watcher(samples: _Samples, every: Any) -> InformationCallback | None:
         raise InputError(f"information_epochs must be a whole number from 0, not {every!r}")
     if not every:
         return None
-    if not len(samples.fold.validation):
+    if not len(samples.held_out):
         raise InputError("information_epochs must be 0 where there are no validation samples to measure on")
     return InformationCallback(
-        samples.views, samples.labels, [samples.fold.validation], due=lambda epoch: epoch % every == 0
+        samples.views,
+        samples.labels,
+        [fold.validation for fold in samples.folds],
+        due=lambda epoch: epoch % every == 0,
+    )
+
+
+def inner_folds(labels: NDArray[np.int64], count: Any, seed: int) -> list[Fold]:
+    """Parts of about equal size, each class spread over them; fold k holds part k out.
+
+    Raises:
+        InputError: fewer than two, or fewer samples than parts.
+    """
+    if isinstance(count, bool) or not isinstance(count, Integral) or not 2 <= int(count) <= len(labels):
+        raise InputError(
+            f"inner_folds must be a whole number from 2 to the number of samples ({len(labels)}), not {count!r}; "
+            "validation_fraction=0 holds nothing out"
+        )
+    order = np.random.default_rng(seed).permutation(len(labels))
+    # Sorted by class and dealt out one by one: no part gets more than its share of a class.
+    part = np.empty(len(labels), np.int64)
+    part[order[np.argsort(labels[order], kind="stable")]] = np.arange(len(labels)) % int(count)
+    return [Fold(np.flatnonzero(part != number), np.flatnonzero(part == number)) for number in range(int(count))]
+
+
+def _mix(logits: NDArray[np.floating], scores: NDArray[np.floating] | None, labels: NDArray[np.int64]) -> Mix:
+    """The mix that suits held-out samples; a temperature alone without a kernel path."""
+    if scores is None:
+        return Mix(fit_temperature(logits.astype(np.float32), labels))
+    return fit_mix(logits, scores, labels)
+
+
+def _of_used(views: Views, used: Sequence[int]) -> Views:
+    """The views that some training sample had."""
+    return Views(
+        tuple(views.names[position] for position in used),
+        tuple(views.matrices[position] for position in used),
+        views.present[list(used)],
     )
 
 

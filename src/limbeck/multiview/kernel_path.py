@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import numpy as np
 import scipy.linalg
 import scipy.sparse
+import torch
 from numpy.typing import NDArray
 
 from limbeck.multiview.evaluation import cross_entropy_nats, probabilities
@@ -30,6 +32,7 @@ REFINED = (0.01, 0.1, 10**-0.5, 1.0, 10**0.5)
 SCORE_SCALE = 10.0
 # Rows that are answered at once.
 BLOCK = 1024
+_PREFIX = "kernel_path."
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,57 @@ class KernelPath:
     shares: Floats
     solutions: NDArray[np.float32]
 
+    def to_tensors(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+        """What JSON can hold, and everything else under names that no weight of a network has."""
+        arrays: dict[str, NDArray[Any]] = {
+            "present": self.present,
+            "shares": self.shares,
+            "solutions": self.solutions,
+        }
+        for view, (scaling, marks) in enumerate(zip(self.scalings, self.landmarks, strict=True)):
+            arrays |= {f"{view}.scaling.{name}": array for name, array in scaling.arrays.items()}
+            if isinstance(marks, np.ndarray):
+                arrays[f"{view}.landmarks"] = marks
+            else:
+                arrays |= {f"{view}.landmarks.{part}": getattr(marks, part) for part in ("data", "indices", "indptr")}
+        described = {
+            "choice": asdict(self.choice),
+            "bandwidths": list(self.bandwidths),
+            "widths": [int(marks.shape[1]) for marks in self.landmarks],
+        }
+        return described, {_PREFIX + name: torch.from_numpy(np.ascontiguousarray(one)) for name, one in arrays.items()}
+
+    @classmethod
+    def from_tensors(cls, described: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Self:
+        """What `to_tensors` gave.
+
+        Raises:
+            KeyError, ValueError: something is missing or does not fit.
+        """
+        own = {name.removeprefix(_PREFIX): part.cpu().numpy() for name, part in tensors.items()}
+        choice = dict(described["choice"])
+        names = tuple(choice.pop("scalings"))
+        scalings, landmarks = [], []
+        for view, (name, width) in enumerate(zip(names, described["widths"], strict=True)):
+            start = f"{view}.scaling."
+            measured = {key.removeprefix(start): array for key, array in own.items() if key.startswith(start)}
+            scalings.append(ViewScaling(name, measured))
+            if f"{view}.landmarks" in own:
+                landmarks.append(own[f"{view}.landmarks"])
+            else:
+                parts = tuple(own[f"{view}.landmarks.{part}"] for part in ("data", "indices", "indptr"))
+                shape = (own["present"].shape[1], int(width))
+                landmarks.append(scipy.sparse.csr_array(parts, shape=shape))
+        return cls(
+            Choice(names, **choice),
+            tuple(scalings),
+            tuple(float(one) for one in described["bandwidths"]),
+            tuple(landmarks),
+            own["present"],
+            own["shares"],
+            own["solutions"],
+        )
+
     def scores(self, views: Views) -> Floats:
         """Scores `(samples, classes)` from the views that each sample has."""
         result = np.empty((views.samples, len(self.shares)))
@@ -102,6 +156,15 @@ class KernelPath:
                 for scaling, matrix, landmarks in zip(self.scalings, views.matrices, self.landmarks, strict=True)
             ]
             yield start, distances, present
+
+
+def take_kernel_path(
+    described: Mapping[str, Any] | None, tensors: Mapping[str, torch.Tensor]
+) -> tuple[KernelPath | None, dict[str, torch.Tensor]]:
+    """What `KernelPath.to_tensors` put among a file's tensors, None where there is none, and the other tensors."""
+    own = {name: tensor for name, tensor in tensors.items() if name.startswith(_PREFIX)}
+    others = {name: tensor for name, tensor in tensors.items() if name not in own}
+    return (KernelPath.from_tensors(described, own) if described else None), others
 
 
 def pattern_of(present: Mask) -> NDArray[np.int64]:

@@ -28,6 +28,11 @@ class Mix:
     temperature: float = 1.0
     kernel_weight: float = 0.0
 
+    def logits(self, networks: Floats, scores: Floats | None) -> NDArray[np.float64]:
+        """:math:`l / T + \\kappa s` for `(samples, classes)`; scores may be None where their weight is 0."""
+        divided = networks.astype(np.float64) / self.temperature
+        return divided if scores is None or self.kernel_weight == 0 else divided + self.kernel_weight * scores
+
 
 def fit_mix(logits: Floats, scores: Floats, labels: NDArray[np.int64]) -> Mix:
     r"""The temperature in [0.05, 20] and the weight in [0, 1000] of the least cross-entropy (nats).

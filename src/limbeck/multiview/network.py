@@ -209,6 +209,18 @@ class MultiViewNetwork(nn.Module):
             dropped_joint_logits=dropped,
         )
 
+    @classmethod
+    def side_by_side(
+        cls, networks: Sequence[MultiViewNetwork], shapes: Sequence[ViewShape], classes: int, recipe: Recipe
+    ) -> MultiViewNetwork:
+        """Networks of the same shapes, classes and recipe as one, in evaluation mode."""
+        states = [network.state_dict() for network in networks]
+        count = sum(network.models for network in networks)
+        device = next(networks[0].parameters()).device
+        joined = cls(shapes, classes, recipe, seeds=range(count), device=device)
+        joined.load_state_dict({name: torch.cat([state[name] for state in states]) for name in states[0]})
+        return joined.eval()
+
     def model_state(self, model: int) -> dict[str, Tensor]:
         """A copy of one model's parameters and buffers, shaped like the state of a network with that model alone."""
         return {name: tensor[model : model + 1].clone() for name, tensor in self.state_dict().items()}

@@ -13,6 +13,8 @@ from limbeck.devices import check_device
 from limbeck.errors import InputError
 from limbeck.multiview.evaluation import ViewContribution
 from limbeck.multiview.held_out import take_held_out
+from limbeck.multiview.kernel_path import take_kernel_path
+from limbeck.multiview.mixing import Mix
 from limbeck.multiview.network import MultiViewNetwork, ViewShape
 from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.training import Epoch
@@ -40,12 +42,18 @@ def save(model: MultiViewClassifier, path: str | os.PathLike[str]) -> None:
         "feature_names_in": [str(name) for name in getattr(model, "feature_names_in_", ())],
         "temperature": model.temperature_,
         "leave_one_out_temperature": model.leave_one_out_temperature_,
+        "kernel_weight": model.kernel_weight_,
+        "leave_one_out_kernel_weight": model.leave_one_out_kernel_weight_,
+        "networks": model.network_.models,
         "best_epoch": model.best_epoch_,
         "history": [_without_nan(dataclasses.asdict(epoch)) for epoch in model.history_],
         "account": [dataclasses.asdict(row) for row in model.view_contributions_],
     }
-    held_out = {} if model._held_out is None else model._held_out.to_tensors()
-    write_tensors(path, model.network_.state_dict() | held_out, description, format=FORMAT)
+    tensors = model.network_.state_dict() | ({} if model._held_out is None else model._held_out.to_tensors())
+    if model.kernel_path_ is not None:
+        description["kernel_path"], parts = model.kernel_path_.to_tensors()
+        tensors |= parts
+    write_tensors(path, tensors, description, format=FORMAT)
 
 
 def load(cls: type[Classifier], path: str | os.PathLike[str], *, device: str) -> Classifier:
@@ -95,15 +103,19 @@ def _restore(
     model.view_names_ = tuple(view.pop("name") for view in description["views"])
     model.view_shapes_ = [ViewShape(**view) for view in description["views"]]
     used = [shape for shape in model.view_shapes_ if shape.features]
-    model.network_ = MultiViewNetwork(used, len(model.classes_), recipe, device=torch.device(device))
-    model._held_out, weights = take_held_out(tensors)
+    networks = range(description.get("networks", 1))
+    model.network_ = MultiViewNetwork(used, len(model.classes_), recipe, seeds=networks, device=torch.device(device))
+    model._held_out, others = take_held_out(tensors)
+    model.kernel_path_, weights = take_kernel_path(description.get("kernel_path"), others)
     model.network_.load_state_dict(weights)
     model.network_.eval()
     model.n_features_in_ = description["n_features_in"]
     if description["feature_names_in"]:
         model.feature_names_in_ = np.array(description["feature_names_in"], dtype=object)
-    model.temperature_ = description["temperature"]
-    model.leave_one_out_temperature_ = description["leave_one_out_temperature"]
+    temperatures = [description["temperature"], *description["leave_one_out_temperature"]]
+    weights_of = [description.get("kernel_weight", 0.0), *description.get("leave_one_out_kernel_weight", [])]
+    weights_of += [0.0] * (len(temperatures) - len(weights_of))  # a model of an earlier version has no kernel path
+    model._take_mixes([Mix(*pair) for pair in zip(temperatures, weights_of, strict=True)])
     model.best_epoch_ = description["best_epoch"]
     model.history_ = [
         Epoch(**{name: float("nan") if value is None else value for name, value in epoch.items()})

@@ -120,6 +120,7 @@ def train(
     seeds: Sequence[int],
     sample_weight: NDArray[np.float32] | None = None,
     device: str | torch.device = "cpu",
+    select: bool = True,
     progress: EpochProgress | None = None,
     callback: Callback | None = None,
 ) -> list[Trained]:
@@ -137,6 +138,8 @@ def train(
         seeds: one a fold.
         sample_weight: (samples,), default 1.
         device: where to train.
+        select: whether a model stops, and keeps the weights of the epoch, by its validation split. Otherwise it learns
+            for all epochs and keeps the last, and its validation split stays unseen but for the temperatures.
         progress: called after every epoch with its number and every model's `Epoch`.
         callback: called before the first step and after every epoch with the networks as they are then, which it must
             not change; of folds of differing length one group of equally many steps after the other.
@@ -164,6 +167,7 @@ def train(
             seeds=[seeds[model] for model in members],
             sample_weight=sample_weight,
             device=usable_device,
+            select=select,
             progress=progress,
             callback=None if callback is None else _renumbered(callback, members),
         )
@@ -188,6 +192,7 @@ def _train_together(
     seeds: Sequence[int],
     sample_weight: NDArray[np.float32] | None,
     device: torch.device,
+    select: bool,
     progress: EpochProgress | None,
     callback: Callback | None,
 ) -> list[Trained]:
@@ -202,7 +207,7 @@ def _train_together(
             for model, fold in enumerate(folds):
                 _fit_scaler(scaler, model, matrix, fold.training[views.present[position][fold.training]])
     data = TensorViews(views, device)
-    loop = _Loop(network, data, torch.from_numpy(labels).to(device), folds, recipe, seeds, sample_weight)
+    loop = _Loop(network, data, torch.from_numpy(labels).to(device), folds, recipe, seeds, sample_weight, select)
     interrupted = False
     try:
         loop.run(progress, callback)
@@ -249,9 +254,14 @@ def predict(network: MultiViewNetwork, data: TensorViews, samples: NDArray[np.in
         yield network(data.batch(rows.expand(network.models, -1)))
 
 
-def gather(batches: Iterable[Predictions], name: str) -> NDArray[np.float32]:
-    """One field of what `predict` yields, for the first model and all samples: ([views,] samples, features)."""
-    return np.concatenate([getattr(batch, name)[0].cpu().numpy() for batch in batches], axis=-2)
+def gather(batches: Iterable[Predictions], name: str, model: int = 0) -> NDArray[np.float32]:
+    """One field of what `predict` yields, for one model and all samples: ([views,] samples, features)."""
+    return np.concatenate([getattr(batch, name)[model].cpu().numpy() for batch in batches], axis=-2)
+
+
+def gather_mean(batches: Iterable[Predictions], name: str) -> NDArray[np.float32]:
+    """The same, the mean over models."""
+    return np.concatenate([getattr(batch, name).mean(dim=0).cpu().numpy() for batch in batches], axis=-2)
 
 
 def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
@@ -282,7 +292,9 @@ class _Loop:
         recipe: Recipe,
         seeds: Sequence[int],
         sample_weight: NDArray[np.float32] | None,
+        select: bool,
     ) -> None:
+        self.select = select
         self.network, self.data, self.labels, self.recipe = network, data, labels, recipe
         device = data.device
         self.training = [torch.from_numpy(fold.training) for fold in folds]
@@ -431,9 +443,10 @@ class _Loop:
         """Record an epoch; remember its weights if it is the best so far. Ties go to the later epoch."""
         model = self.active[slot]
         self.histories[model].append(entry)
-        if np.isnan(entry.validation_accuracy):
+        if not self.select or np.isnan(entry.validation_accuracy):
             self.best_epoch[model] = epoch  # nothing to choose by: the last epoch it is
-        elif improves(entry.validation_accuracy, self.best_accuracy[model], ties="latest"):
+            return
+        if improves(entry.validation_accuracy, self.best_accuracy[model], ties="latest"):
             if improves(entry.validation_accuracy, self.best_accuracy[model]):
                 self.last_gain[model] = epoch
             self.best_accuracy[model] = entry.validation_accuracy
@@ -441,7 +454,7 @@ class _Loop:
             self.snapshots[model] = self.network.model_state(slot)
         patience = self.recipe.patience
         if patience is not None and epoch - max(self.last_gain[model], self.first_decay) >= patience:
-            self.stopped[model] = not np.isnan(entry.validation_accuracy)
+            self.stopped[model] = True
 
 
 def _pad(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +54,8 @@ class AdditiveHead(nn.Module):
         >>> torch.allclose(head(z).joint, head.bias + head.terms(z).sum(dim=0), atol=1e-6)
         True
     """
+
+    additive: ClassVar[bool] = True  # whether what `terms` gives adds up to the logits
 
     def __init__(self, in_features: int, classes: int, views: int, *, stack: tuple[int, ...] = ()) -> None:
         super().__init__()
@@ -145,6 +147,8 @@ class PairwiseHead(AdditiveHead):
         >>> prediction.joint.item(), prediction.leave_one_out.flatten().tolist()
         (6.0, [0.0, 0.0])
     """
+
+    additive = False
 
     def __init__(
         self, in_features: int, classes: int, views: int, *, rank: int = 32, stack: tuple[int, ...] = ()
