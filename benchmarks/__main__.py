@@ -17,6 +17,7 @@ from benchmarks import (
     retrieval,
     segmentation_reading,
     sparse_convolution,
+    sparse_views,
     transport,
     unsupervised,
     views,
@@ -35,6 +36,7 @@ BENCHMARKS = {
     "unsupervised": unsupervised.run,
     "segmentation-reading": segmentation_reading.run,
     "sparse-convolution": sparse_convolution.run,
+    "sparse-views": sparse_views.run,
 }
 
 
