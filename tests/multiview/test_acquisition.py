@@ -12,7 +12,7 @@ from limbeck.errors import InputError
 from limbeck.multiview import acquisition
 from limbeck.multiview.acquisition import expected_gain
 from limbeck.multiview.evaluation import cross_entropy_nats, probabilities
-from limbeck.multiview.training import fit_temperature
+from limbeck.multiview.mixing import fit_mix
 
 CLASSES = 3
 PRIOR = np.array([0.5, 0.3, 0.2])
@@ -217,13 +217,14 @@ def test_samples_that_lack_several_views_have_a_temperature_of_their_own(fitted:
     assert fitted._held_out is not None
     for view in (0, 2):
         given, pattern = {NAMES[view]: X[NAMES[view]]}, np.arange(4) == view
-        (temperature,) = fitted._temperatures(pattern[:, np.newaxis]).ravel()
+        mix = fitted._mix(pattern)
         held_out, labels = fitted._held_out.logits(pattern)
-        assert temperature == fit_temperature(held_out.astype(np.float32), labels)
+        assert mix == fit_mix(held_out, fitted._held_out.scores(pattern), labels)
+        temperature = mix.temperature
         largest = max(one for one, here in zip(fitted.leave_one_out_temperature_, pattern, strict=True) if not here)
         assert temperature != largest
-        logits = fitted._joint_logits(fitted._read(given))
-        found = cross_entropy_nats(probabilities(logits, temperature), y)
+        logits = fitted._logits(fitted._read(given))
+        found = cross_entropy_nats(probabilities(logits), y)
         assert cross_entropy_nats(fitted.predict_proba(given), y) == found
         best = min(cross_entropy_nats(probabilities(logits, one), y) for one in np.exp(np.linspace(-3, 3, 121)))
         assert found < best + 0.01

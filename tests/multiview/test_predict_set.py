@@ -68,7 +68,7 @@ def test_sets_are_those_of_split_conformal_prediction_on_the_validation_set(scor
     expected = conformal_sets(
         model.predict_proba(held_out), labels, model.predict_proba(NEW), 0.8, score=score, random_state=0
     )
-    assert 0.25 < expected.mean() < 0.8
+    assert 0.2 < expected.mean() < 0.8
     sets = model.predict_set(NEW, 0.8, score=score, random_state=0)
     assert (sets == expected).mean() > 0.999  # logits are sums in another order
     np.testing.assert_array_equal(

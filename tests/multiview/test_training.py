@@ -272,7 +272,7 @@ def _sparse_loop(problem: tuple[Views, np.ndarray], folds: list[Fold], recipe: R
     views, labels = problem
     network = MultiViewNetwork(training.view_shapes(views), CLASSES, recipe, seeds=range(len(folds))).double()
     data = TensorViews(views, torch.device("cpu"))
-    loop = training._Loop(network, data, torch.from_numpy(labels), folds, recipe, range(len(folds)), None)
+    loop = training._Loop(network, data, torch.from_numpy(labels), folds, recipe, range(len(folds)), None, True)
     loop.run(None, None)
     return loop
 

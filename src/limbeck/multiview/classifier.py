@@ -641,7 +641,12 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         if self.calibrate:
             self._take_mixes(
                 [
-                    _mix(own, None if scores is None else scores.scores[min(number, len(scores.scores) - 1)], labels)
+                    _mix(
+                        own,
+                        None if scores is None else scores.scores[min(number, len(scores.scores) - 1)],
+                        labels,
+                        None if samples.weights is None else samples.weights[rows],
+                    )
                     for number, own in enumerate(logits)
                 ]
             )
@@ -988,11 +993,16 @@ def inner_folds(labels: NDArray[np.int64], count: Any, seed: int) -> list[Fold]:
     return [Fold(np.flatnonzero(part != number), np.flatnonzero(part == number)) for number in range(int(count))]
 
 
-def _mix(logits: NDArray[np.floating], scores: NDArray[np.floating] | None, labels: NDArray[np.int64]) -> Mix:
+def _mix(
+    logits: NDArray[np.floating],
+    scores: NDArray[np.floating] | None,
+    labels: NDArray[np.int64],
+    weights: NDArray[np.floating] | None = None,
+) -> Mix:
     """The mix that suits held-out samples; a temperature alone without a kernel path."""
     if scores is None:
         return Mix(fit_temperature(logits.astype(np.float32), labels))
-    return fit_mix(logits, scores, labels)
+    return fit_mix(logits, scores, labels, weights if weights is None or weights.any() else None)
 
 
 def _of_used(views: Views, used: Sequence[int]) -> Views:

@@ -81,7 +81,7 @@ class KernelPath:
     landmarks: tuple[Scaled, ...]
     present: Mask
     shares: Floats
-    solutions: NDArray[np.float32]
+    solutions: Floats
 
     def to_tensors(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         """What JSON can hold, and everything else under names that no weight of a network has."""
@@ -322,7 +322,7 @@ class _Task:
         of_landmarks = views.present[:, self.landmarks]
         scalings, bandwidths, landmarks = [], [], []
         count = len(views.matrices)
-        total = np.zeros((len(self.everything), len(self.landmarks)), np.float32)
+        total = np.zeros((len(self.everything), len(self.landmarks)), self._precision)
         for view in range(count):
             matrix = _of(views.matrices[view])
             known = self.rows[views.present[view, self.rows]]
@@ -361,15 +361,20 @@ class _Task:
         onehot = np.eye(self.classes)[self.labels[self.rows]]
         return np.asarray(np.average(onehot, axis=0, weights=self.weight[self.rows]))
 
-    def _system(self, numerator: NDArray[np.float32], present: Mask, of_landmarks: Mask) -> _System:
+    @property
+    def _precision(self) -> type[np.floating]:
+        """Of kernels: many rows are held in float32."""
+        return np.float64 if len(self.landmarks) == len(self.rows) else np.float32
+
+    def _system(self, numerator: NDArray[np.floating], present: Mask, of_landmarks: Mask) -> _System:
         kind = _Dual if len(self.landmarks) == len(self.rows) else _Primal
         return kind(self, numerator, present, of_landmarks)
 
-    def _of_view(self, view: int, scaling: ViewScaling, bandwidth: float, landmarks: Scaled) -> NDArray[np.float32]:
+    def _of_view(self, view: int, scaling: ViewScaling, bandwidth: float, landmarks: Scaled) -> NDArray[np.floating]:
         """exp(-d² / 2h²) between all rows and the landmarks, 0 where either lacks the view."""
         matrix = _of(self.views.matrices[view])
         there = self.views.present[view]
-        kernel = np.empty((len(self.everything), len(self.landmarks)), np.float32)
+        kernel = np.empty((len(self.everything), len(self.landmarks)), self._precision)
         for start in range(0, len(self.everything), BLOCK):
             rows = self.everything[start : start + BLOCK]
             squared = squared_distances(scaling(matrix[rows]), landmarks)
@@ -377,7 +382,7 @@ class _Task:
         kernel *= there[self.landmarks]
         return kernel
 
-    def _terms(self, own: NDArray[np.float32], of_landmarks: Mask, by_part: Sequence[Floats]) -> NDArray[np.float32]:
+    def _terms(self, own: NDArray[np.floating], of_landmarks: Mask, by_part: Sequence[Floats]) -> NDArray[np.float32]:
         """One view's part of the scores of held-out rows, by the solutions without them."""
         size = np.sqrt(np.maximum(of_landmarks.sum(axis=0), 1))
         places = [np.searchsorted(self.everything, part) for part in self.parts]
@@ -389,7 +394,7 @@ class _Task:
 class _Solved:
     """A solution `(m, classes)`, the scores of the rows of all parts, and the solutions without each part."""
 
-    solution: NDArray[np.float32]
+    solution: Floats
     scores: NDArray[np.float32]
     by_part: list[Floats]
 
@@ -397,10 +402,11 @@ class _Solved:
 class _System:
     """The regression of one pattern, for all rows and without each part."""
 
-    def __init__(self, task: _Task, numerator: NDArray[np.float32], present: Mask, of_landmarks: Mask) -> None:
+    def __init__(self, task: _Task, numerator: NDArray[np.floating], present: Mask, of_landmarks: Mask) -> None:
         self.task = task
         size = np.sqrt(np.maximum(np.outer(present.sum(axis=0), of_landmarks.sum(axis=0)), 1))
         self.kernel = numerator / size
+        self.precision = float(np.finfo(numerator.dtype).eps)
         self.marks = np.searchsorted(task.everything, task.landmarks)
         self.places = [np.searchsorted(task.everything, part) for part in task.parts]
         learned = np.zeros(len(task.everything), bool)
@@ -415,7 +421,8 @@ class _System:
     def solved(self, ridge: float) -> _Solved:
         """Solutions on the landmarks, and the scores of every part by the other rows."""
         solution, by_part = self._solutions(ridge, self.places)
-        return _Solved(solution.astype(np.float32), self._scores(self.places, by_part).astype(np.float32), by_part)
+        # Not float32: with a small ridge the coefficients are large and cancel.
+        return _Solved(solution, self._scores(self.places, by_part).astype(np.float32), by_part)
 
     def _scores(self, places: Sequence[NDArray[np.int64]], by_part: Sequence[Floats]) -> Floats:
         blocks = [self.kernel[place] @ solution for place, solution in zip(places, by_part, strict=True)]
@@ -448,7 +455,7 @@ class _Dual(_System):
         # A row without weight, because it has no view left, must not count: its ridge is endless.
         used = weight > 0
         system = (kernel + kernel.T) / 2 + ridge * np.diag(1 / np.where(used, weight, 1.0))
-        factor = scipy.linalg.cholesky(system[np.ix_(used, used)] + 1e-10 * np.eye(used.sum()), lower=True)
+        factor = _cholesky(system[np.ix_(used, used)], self.precision).T
         inverse, problem = scipy.linalg.lapack.dpotri(factor, lower=True)
         if problem:
             raise np.linalg.LinAlgError(f"the kernel's system could not be inverted ({problem})")
@@ -471,10 +478,10 @@ class _Dual(_System):
 class _Primal(_System):
     """Some rows are landmarks: regression on features whose products are the kernel of the landmarks."""
 
-    def __init__(self, task: _Task, numerator: NDArray[np.float32], present: Mask, of_landmarks: Mask) -> None:
+    def __init__(self, task: _Task, numerator: NDArray[np.floating], present: Mask, of_landmarks: Mask) -> None:
         super().__init__(task, numerator, present, of_landmarks)
         own = self.kernel[self.marks]
-        self.root = scipy.linalg.cholesky((own + own.T) / 2 + 1e-7 * np.eye(len(own)))
+        self.root = _cholesky((own + own.T) / 2, self.precision)
         self.features = scipy.linalg.solve_triangular(self.root, self.kernel.T, trans="T").T
         self.whole = self._moments(np.arange(len(self.weight)))
         self.of_parts = [self._moments(place) for place in self.places]
@@ -493,6 +500,22 @@ class _Primal(_System):
             return np.asarray(scipy.linalg.solve_triangular(self.root, coefficients))
 
         return solution(gram, products), [solution(gram - less, products - fewer) for less, fewer in self.of_parts]
+
+
+def _cholesky(system: Floats, precision: float) -> Floats:
+    """The upper factor of a matrix that is positive definite but for rounding, which is made up for on its diagonal.
+
+    Args:
+        system: symmetric.
+        precision: of its entries, relative to its diagonal.
+    """
+    for times in (1e1, 1e3, 1e5, 1e7):
+        try:
+            jitter = times * precision * float(np.trace(system)) / len(system)
+            return np.asarray(scipy.linalg.cholesky(system + jitter * np.eye(len(system))))
+        except np.linalg.LinAlgError:
+            continue
+    raise np.linalg.LinAlgError("the kernel of the views is not positive definite: is a view infinite?")
 
 
 def _spread(values: Floats, used: Mask) -> Floats:

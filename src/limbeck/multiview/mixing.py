@@ -34,7 +34,9 @@ class Mix:
         return divided if scores is None or self.kernel_weight == 0 else divided + self.kernel_weight * scores
 
 
-def fit_mix(logits: Floats, scores: Floats, labels: NDArray[np.int64]) -> Mix:
+def fit_mix(
+    logits: Floats, scores: Floats, labels: NDArray[np.int64], weights: NDArray[np.floating] | None = None
+) -> Mix:
     r"""The temperature in [0.05, 20] and the weight in [0, 1000] of the least cross-entropy (nats).
 
     Logits of the mix are linear in :math:`1 / T` and :math:`\kappa`, so that the cross-entropy is convex and its
@@ -45,21 +47,25 @@ def fit_mix(logits: Floats, scores: Floats, labels: NDArray[np.int64]) -> Mix:
         logits: `(samples, classes)` of networks that did not learn from these samples.
         scores: `(samples, classes)` likewise.
         labels: `(samples,)`.
+        weights: `(samples,)` of the samples, not all 0; default 1.
     """
     first, second = logits.astype(np.float64), scores.astype(np.float64)
     samples, classes = first.shape
     smoothing = 1 / (samples + 2)
     target = np.full((samples, classes), smoothing / classes)
     target[np.arange(samples), labels] += 1 - smoothing
+    share = np.full((samples, 1), 1 / samples)
+    if weights is not None:
+        share = weights.astype(np.float64)[:, np.newaxis] / weights.sum(dtype=np.float64)
     # In units in which both blocks are of about one size, so that the search is well conditioned.
     unit = np.array([_spread(first), _spread(second)])
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         sharpness, kernel = weights / unit
         log_probability = log_softmax(sharpness * first + kernel * second, axis=1)
-        error = (np.exp(log_probability) - target) / samples
+        error = share * (np.exp(log_probability) - target)
         gradient = np.array([(error * first).sum(), (error * second).sum()]) / unit
-        return -float((target * log_probability).sum()) / samples, gradient
+        return -float((share * target * log_probability).sum()), gradient
 
     bounds = [(low * size, high * size) for (low, high), size in zip((_SHARPNESS, _KERNEL_WEIGHT), unit, strict=True)]
     start = [np.clip(1.0, *limits) for limits in bounds]
