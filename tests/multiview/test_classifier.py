@@ -19,8 +19,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from limbeck import MultiViewClassifier
 from limbeck.errors import InputError
-from limbeck.multiview.classifier import _hold_out
 from limbeck.multiview.evaluation import cross_entropy_nats
+from limbeck.multiview.samples import hold_out
 
 TINY: dict[str, Any] = {
     "encoder": (16, 8),
@@ -279,7 +279,7 @@ def test_a_view_that_no_training_sample_has_is_not_predicted_from(given: str) ->
         model = _model().fit([LEFT[:100], None], Y[:100], validation=([LEFT[100:], RIGHT[100:]], Y[100:]))
     else:
         right = np.full_like(RIGHT, NAN)
-        held = _hold_out(Y, 0.1, 0).validation
+        held = hold_out(Y, 0.1, 0).validation
         right[held] = RIGHT[held]
         model = _model(validation_fraction=0.1).fit([LEFT, right], Y)
     np.testing.assert_array_equal(model.predict_proba([LEFT, RIGHT]), model.predict_proba([LEFT, None]))

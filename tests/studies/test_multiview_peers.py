@@ -368,7 +368,7 @@ def _slice(folder: Path, poison: Callable[[np.ndarray], np.ndarray] | None = Non
 
 
 def _settings(file: Path, **changes: Any) -> MultiviewPeersSettings:
-    made = MultiviewPeersSettings(data=str(file), peers=("limbeck", "limbeck-refitted", "logistic", "mean-kernels"))
+    made = MultiviewPeersSettings(data=str(file), peers=("limbeck", "limbeck-one-network", "logistic", "mean-kernels"))
     return replace(made, recipe=RECIPE, shares=(0.0, 0.5), **changes)
 
 
@@ -448,7 +448,7 @@ def test_the_report_holds_every_figure(done: tuple[Path, MultiviewPeersResult], 
     text = files[1].read_text()
     values = result.values("logistic", ALL)
     assert f"{100 * np.mean(values):.2f} ± {100 * np.std(values, ddof=1):.2f}" in text
-    assert "limbeck-refitted" in text
+    assert "limbeck-one-network" in text
     assert max(len(line) for line in text.splitlines() if "─" in line) <= 230
     assert "15 bins of equal mass" in text
 

@@ -16,8 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags, compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
 
 from limbeck.devices import check_device
 from limbeck.errors import InputError
@@ -30,7 +28,17 @@ from limbeck.multiview.kernel_path import HeldOutScores, fit_kernel_path
 from limbeck.multiview.mixing import Mix, fit_mix
 from limbeck.multiview.network import MultiViewNetwork, Predictions, ViewShape
 from limbeck.multiview.progress import epoch_progress
-from limbeck.multiview.recipe import Objective, Recipe
+from limbeck.multiview.recipe import QUICK, Objective, Recipe
+from limbeck.multiview.samples import (
+    Samples,
+    check_lengths,
+    encode_labels,
+    hold_out,
+    inner_folds,
+    read_labels,
+    warn_of_constant_columns,
+    without_untrained,
+)
 from limbeck.multiview.tensors import TensorViews
 from limbeck.multiview.training import (
     Fold,
@@ -186,17 +194,17 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         detach_teacher: bool = Recipe.detach_teacher,
         detach_joint: bool = Recipe.detach_joint,
         compression_weight: float = Recipe.compression_weight,
-        epochs: int = Recipe.epochs,
-        batch_size: int = Recipe.batch_size,
+        epochs: int = QUICK.epochs,
+        batch_size: int = QUICK.batch_size,
         learning_rate: float = Recipe.learning_rate,
         betas: tuple[float, float] = Recipe.betas,
         weight_decay: float = Recipe.weight_decay,
-        milestones: Sequence[int] = Recipe.milestones,
-        decay: float = Recipe.decay,
-        patience: int | None = Recipe.patience,
+        milestones: Sequence[int] = QUICK.milestones,
+        decay: float = QUICK.decay,
+        patience: int | None = QUICK.patience,
         scaling: Literal["standard", "none"] = Recipe.scaling,
         clip: float = Recipe.clip,
-        inner_folds: int = 5,
+        inner_folds: int = 3,
         validation_fraction: float | None = None,
         kernel_path: bool = True,
         calibrate: bool = True,
@@ -278,7 +286,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         recipe, seed, device = self._recipe(), self._seed(), check_device(self.device)
         samples = self._samples(X, y, validation, sample_weight, seed)
         callback = _watcher(samples, information_epochs)
-        _warn_of_constant_columns(samples.views, samples.rows)
+        warn_of_constant_columns(samples.views, samples.rows)
         if samples.inner and recipe.patience is not None:
             last = min(recipe.milestones, default=0) + recipe.patience
             recipe = dataclasses.replace(recipe, epochs=min(recipe.epochs, last))
@@ -457,7 +465,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             InputError: a label was not there when fitting.
         """
         views = self._read(X)
-        right = self._logits(views).argmax(axis=1) == _encode(y, self.classes_, views.samples)
+        right = self._logits(views).argmax(axis=1) == encode_labels(y, self.classes_, views.samples)
         return float(np.average(right, weights=None if sample_weight is None else np.asarray(sample_weight)))
 
     def view_contributions(self, X: Any, y: ArrayLike) -> list[ViewContribution]:
@@ -471,7 +479,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             InputError: a label was not there when fitting.
         """
         views = self._read(X)
-        return self._view_contributions(views, _encode(y, self.classes_, views.samples))
+        return self._view_contributions(views, encode_labels(y, self.classes_, views.samples))
 
     def expected_gain(self, X: Any) -> NDArray[np.float64]:
         """What each view that a sample lacks can be expected to tell of its class: which view to acquire next.
@@ -559,30 +567,30 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
 
     def _samples(
         self, X: Any, y: ArrayLike, validation: tuple[Any, ArrayLike] | None, sample_weight: ArrayLike | None, seed: int
-    ) -> _Samples:
+    ) -> Samples:
         """The arguments of `fit`, checked, with the samples to be held out behind those to be learned from."""
         if y is None:
             raise InputError("requires y to be passed, but the target y is None")
         views = read_views(X, columns=self.view_columns)
-        classes, labels = _classes(y)
-        _check_lengths(views, labels, classes)
+        classes, labels = read_labels(y)
+        check_lengths(views, labels, classes)
         weights = self._weights(labels, classes, sample_weight)
         inner = validation is None and self.validation_fraction is None
         if inner:
             folds = inner_folds(labels, self.inner_folds, seed)
         elif validation is None:
-            folds = [_hold_out(labels, self.validation_fraction or 0.0, seed)]
+            folds = [hold_out(labels, self.validation_fraction or 0.0, seed)]
         else:
             if not (isinstance(validation, (tuple, list)) and len(validation) == 2):
                 raise InputError("validation must be a pair (X, y)")
             held_out = read_views(validation[0], columns=self.view_columns, names=views.names)
-            held_labels = _encode(validation[1], classes, held_out.samples)
+            held_labels = encode_labels(validation[1], classes, held_out.samples)
             folds = [Fold(np.arange(len(labels)), len(labels) + np.arange(held_out.samples))]
             views = concatenate(views, held_out)
             labels = np.concatenate([labels, held_labels])
             weights = None if weights is None else np.append(weights, np.ones(held_out.samples, np.float32))
-        samples = _Samples(views, labels, classes, weights, folds, inner)
-        return dataclasses.replace(samples, views=_without_untrained(views, samples.rows))
+        samples = Samples(views, labels, classes, weights, folds, inner)
+        return dataclasses.replace(samples, views=without_untrained(views, samples.rows))
 
     def _remember_columns(self, X: Any, views: Views) -> None:
         """How many columns X has, and their names, as scikit-learn wants to know them."""
@@ -607,7 +615,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             for matrix in views.matrices
         ]
 
-    def _learn_from_held_out(self, samples: _Samples, seed: int) -> None:
+    def _learn_from_held_out(self, samples: Samples, seed: int) -> None:
         """Fit the kernel path, and what calibrates and weighs it and the networks; keep what calibrates sets."""
         used, rows = self._used(), samples.held_out
         self.kernel_path_, self._held_out, self.view_contributions_ = None, None, []
@@ -828,7 +836,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         if not (isinstance(given, (tuple, list)) and len(given) == 2):
             raise InputError(f"{name} must be a pair (X, y)")
         views = self._read(given[0])
-        return views, _encode(given[1], self.classes_, views.samples)
+        return views, encode_labels(given[1], self.classes_, views.samples)
 
     def _warn_of_full_sets(
         self, pattern: NDArray[np.bool_], labels: NDArray[np.int64], coverage: float, class_conditional: bool
@@ -900,66 +908,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         return contributions
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Samples:
-    """What `fit` learns from and holds out.
-
-    Attributes:
-        labels: `(samples,)` positions in `classes`.
-        classes: the labels that occur, sorted.
-        weights: `(samples,)`; None: all 1.
-        folds: which samples each network learns from, and which are held out of it.
-        inner: whether these are inner folds.
-    """
-
-    views: Views
-    labels: NDArray[np.int64]
-    classes: NDArray[Any]
-    weights: NDArray[np.float32] | None
-    folds: list[Fold]
-    inner: bool
-
-    @property
-    def rows(self) -> NDArray[np.int64]:
-        """Samples that some network learns from."""
-        return np.unique(np.concatenate([fold.training for fold in self.folds]))
-
-    @property
-    def held_out(self) -> NDArray[np.int64]:
-        """Those held out of a network, network after network."""
-        return np.concatenate([fold.validation for fold in self.folds])
-
-
-def _classes(y: ArrayLike) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """The labels that occur, sorted, and each sample's position among them."""
-    names = column_or_1d(np.asarray(y), warn=True)
-    try:
-        check_classification_targets(names)
-        classes, labels = np.unique(names, return_inverse=True)
-    except TypeError:
-        raise InputError("y mixes labels that cannot be sorted, such as None and strings") from None
-    return classes, labels
-
-
-def _check_lengths(views: Views, labels: NDArray[np.int64], classes: NDArray[Any]) -> None:
-    if len(labels) != views.samples:
-        raise InputError(f"y has {len(labels)} labels, but X has {views.samples} samples: they must be equal")
-    if len(classes) < 2:
-        raise InputError(f"y holds one class only ({classes[0]!r}): a classifier needs at least two")
-
-
-def _encode(y: ArrayLike, classes: NDArray[Any], samples: int) -> NDArray[np.int64]:
-    """Labels as positions in `classes`."""
-    names = column_or_1d(np.asarray(y), warn=True)
-    if len(names) != samples:
-        raise InputError(f"y has {len(names)} labels, but X has {samples} samples: they must be equal")
-    unseen = ~np.isin(names, classes)
-    if unseen.any():
-        raise InputError(f"label {names[unseen][0]!r} of sample {np.flatnonzero(unseen)[0]} was not there when fitting")
-    return np.asarray(np.searchsorted(classes, names), np.int64)
-
-
-def _watcher(samples: _Samples, every: Any) -> InformationCallback | None:
+def _watcher(samples: Samples, every: Any) -> InformationCallback | None:
     """What measures information every so many epochs; None for 0."""
     if isinstance(every, bool) or not isinstance(every, Integral) or every < 0:
         raise InputError(f"information_epochs must be a whole number from 0, not {every!r}")
@@ -973,24 +922,6 @@ def _watcher(samples: _Samples, every: Any) -> InformationCallback | None:
         [fold.validation for fold in samples.folds],
         due=lambda epoch: epoch % every == 0,
     )
-
-
-def inner_folds(labels: NDArray[np.int64], count: Any, seed: int) -> list[Fold]:
-    """Parts of about equal size, each class spread over them; fold k holds part k out.
-
-    Raises:
-        InputError: fewer than two, or fewer samples than parts.
-    """
-    if isinstance(count, bool) or not isinstance(count, Integral) or not 2 <= int(count) <= len(labels):
-        raise InputError(
-            f"inner_folds must be a whole number from 2 to the number of samples ({len(labels)}), not {count!r}; "
-            "validation_fraction=0 holds nothing out"
-        )
-    order = np.random.default_rng(seed).permutation(len(labels))
-    # Sorted by class and dealt out one by one: no part gets more than its share of a class.
-    part = np.empty(len(labels), np.int64)
-    part[order[np.argsort(labels[order], kind="stable")]] = np.arange(len(labels)) % int(count)
-    return [Fold(np.flatnonzero(part != number), np.flatnonzero(part == number)) for number in range(int(count))]
 
 
 def _mix(
@@ -1012,39 +943,6 @@ def _of_used(views: Views, used: Sequence[int]) -> Views:
         tuple(views.matrices[position] for position in used),
         views.present[list(used)],
     )
-
-
-def _hold_out(labels: NDArray[np.int64], fraction: float, seed: int) -> Fold:
-    """Hold a share of every class out of training; a class keeps at least one training sample."""
-    if not 0 <= fraction < 1:
-        raise InputError(f"validation_fraction must be in [0, 1), not {fraction}")
-    generator = np.random.default_rng(seed)
-    order = generator.permutation(len(labels))
-    held = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        members = order[labels[order] == label]
-        held[members[: min(round(fraction * len(members)), len(members) - 1)]] = True
-    return Fold(np.flatnonzero(~held), np.flatnonzero(held))
-
-
-def _without_untrained(views: Views, training: NDArray[np.int64]) -> Views:
-    """A view that no training sample has is missing for all: its encoder could learn nothing."""
-    known: NDArray[np.bool_] = np.asarray(views.present[:, training].any(axis=1))
-    if known.all():
-        return views
-    matrices = tuple(matrix if use else None for matrix, use in zip(views.matrices, known, strict=True))
-    return Views(views.names, matrices, views.present & known[:, np.newaxis])
-
-
-def _warn_of_constant_columns(views: Views, training: NDArray[np.int64]) -> None:
-    for name, matrix, present in zip(views.names, views.matrices, views.present, strict=True):
-        if matrix is None:
-            warnings.warn(f"view {name!r} is missing for every sample and will not be used", stacklevel=3)
-        elif isinstance(matrix, np.ndarray):
-            rows = matrix[training[present[training]]]
-            constant = int((np.ptp(rows, axis=0) == 0).sum()) if len(rows) else matrix.shape[1]
-            if constant and len(rows) > 1:
-                warnings.warn(f"view {name!r} has {constant} constant columns, which say nothing", stacklevel=3)
 
 
 def _as_fitted(matrix: Matrix | None, samples: int, shape: ViewShape) -> Matrix | None:

@@ -25,7 +25,7 @@ from limbeck.errors import InputError
 from limbeck.files import write_json
 from limbeck.multiview.data import MultiViewData, assemble, digest, load
 from limbeck.multiview.folds import stored_or_drawn
-from limbeck.multiview.recipe import Recipe
+from limbeck.multiview.recipe import QUICK, Recipe
 from limbeck.multiview.views import Views, read_views, select
 from limbeck.reporting.console import quiet
 from limbeck.reporting.statistics import Difference, paired_difference
@@ -78,7 +78,7 @@ class MultiviewPeersSettings:
     missing: Annotated[tuple[Missing, ...], Items(different=True)] = ("each", "refitted", "test", "both")
     shares: Annotated[tuple[Probability, ...], Items(increasing=True)] = (0.5,)
     counts: CountSettings = field(default_factory=CountSettings)
-    recipe: Recipe = field(default_factory=Recipe)
+    recipe: Recipe = QUICK
     device: str = "cpu"
     jobs: PositiveInt = 1
 

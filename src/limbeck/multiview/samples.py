@@ -1,0 +1,127 @@
+"""What a classifier learns from: labels as numbers, and which samples are held out of which network."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+from limbeck.errors import InputError
+from limbeck.multiview.training import Fold
+from limbeck.multiview.views import Views
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Samples:
+    """What `fit` learns from and holds out.
+
+    Attributes:
+        labels: `(samples,)` positions in `classes`.
+        classes: the labels that occur, sorted.
+        weights: `(samples,)`; None: all 1.
+        folds: which samples each network learns from, and which are held out of it.
+        inner: whether these are inner folds.
+    """
+
+    views: Views
+    labels: NDArray[np.int64]
+    classes: NDArray[Any]
+    weights: NDArray[np.float32] | None
+    folds: list[Fold]
+    inner: bool
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Samples that some network learns from."""
+        return np.unique(np.concatenate([fold.training for fold in self.folds]))
+
+    @property
+    def held_out(self) -> NDArray[np.int64]:
+        """Those held out of a network, network after network."""
+        return np.concatenate([fold.validation for fold in self.folds])
+
+
+def read_labels(y: ArrayLike) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The labels that occur, sorted, and each sample's position among them."""
+    names = column_or_1d(np.asarray(y), warn=True)
+    try:
+        check_classification_targets(names)
+        classes, labels = np.unique(names, return_inverse=True)
+    except TypeError:
+        raise InputError("y mixes labels that cannot be sorted, such as None and strings") from None
+    return classes, labels
+
+
+def check_lengths(views: Views, labels: NDArray[np.int64], classes: NDArray[Any]) -> None:
+    if len(labels) != views.samples:
+        raise InputError(f"y has {len(labels)} labels, but X has {views.samples} samples: they must be equal")
+    if len(classes) < 2:
+        raise InputError(f"y holds one class only ({classes[0]!r}): a classifier needs at least two")
+
+
+def encode_labels(y: ArrayLike, classes: NDArray[Any], samples: int) -> NDArray[np.int64]:
+    """Labels as positions in `classes`."""
+    names = column_or_1d(np.asarray(y), warn=True)
+    if len(names) != samples:
+        raise InputError(f"y has {len(names)} labels, but X has {samples} samples: they must be equal")
+    unseen = ~np.isin(names, classes)
+    if unseen.any():
+        raise InputError(f"label {names[unseen][0]!r} of sample {np.flatnonzero(unseen)[0]} was not there when fitting")
+    return np.asarray(np.searchsorted(classes, names), np.int64)
+
+
+def inner_folds(labels: NDArray[np.int64], count: Any, seed: int) -> list[Fold]:
+    """Parts of about equal size, each class spread over them; fold k holds part k out.
+
+    Raises:
+        InputError: fewer than two, or fewer samples than parts.
+    """
+    if isinstance(count, bool) or not isinstance(count, Integral) or not 2 <= int(count) <= len(labels):
+        raise InputError(
+            f"inner_folds must be a whole number from 2 to the number of samples ({len(labels)}), not {count!r}; "
+            "validation_fraction=0 holds nothing out"
+        )
+    order = np.random.default_rng(seed).permutation(len(labels))
+    # Sorted by class and dealt out one by one: no part gets more than its share of a class.
+    part = np.empty(len(labels), np.int64)
+    part[order[np.argsort(labels[order], kind="stable")]] = np.arange(len(labels)) % int(count)
+    return [Fold(np.flatnonzero(part != number), np.flatnonzero(part == number)) for number in range(int(count))]
+
+
+def hold_out(labels: NDArray[np.int64], fraction: float, seed: int) -> Fold:
+    """Hold a share of every class out of training; a class keeps at least one training sample."""
+    if not 0 <= fraction < 1:
+        raise InputError(f"validation_fraction must be in [0, 1), not {fraction}")
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(len(labels))
+    held = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        held[members[: min(round(fraction * len(members)), len(members) - 1)]] = True
+    return Fold(np.flatnonzero(~held), np.flatnonzero(held))
+
+
+def without_untrained(views: Views, training: NDArray[np.int64]) -> Views:
+    """A view that no training sample has is missing for all: its encoder could learn nothing."""
+    known: NDArray[np.bool_] = np.asarray(views.present[:, training].any(axis=1))
+    if known.all():
+        return views
+    matrices = tuple(matrix if use else None for matrix, use in zip(views.matrices, known, strict=True))
+    return Views(views.names, matrices, views.present & known[:, np.newaxis])
+
+
+def warn_of_constant_columns(views: Views, training: NDArray[np.int64]) -> None:
+    for name, matrix, present in zip(views.names, views.matrices, views.present, strict=True):
+        if matrix is None:
+            warnings.warn(f"view {name!r} is missing for every sample and will not be used", stacklevel=3)
+        elif isinstance(matrix, np.ndarray):
+            rows = matrix[training[present[training]]]
+            constant = int((np.ptp(rows, axis=0) == 0).sum()) if len(rows) else matrix.shape[1]
+            if constant and len(rows) > 1:
+                warnings.warn(f"view {name!r} has {constant} constant columns, which say nothing", stacklevel=3)
