@@ -1,0 +1,186 @@
+"""The classifier that learns from all samples: inner folds, whose networks answer together, and the kernel path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from limbeck import MultiViewClassifier
+from limbeck.errors import InputError
+from limbeck.multiview.recipe import QUICK, Recipe
+from limbeck.multiview.samples import inner_folds
+
+TINY: dict[str, Any] = {
+    "encoder": (16, 8),
+    "representation": 4,
+    "epochs": 12,
+    "milestones": (8,),
+    "learning_rate": 1e-2,
+    "batch_size": 16,
+    "dropout": 0.0,
+}
+NAN = np.float32(np.nan)
+
+
+def drawn(samples: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(0).normal(size=(3, 3, 4))
+    y = rng.integers(0, 3, samples)
+    names = ("left", "middle", "right")
+    return {name: centres[v][y] + 1.3 * rng.normal(size=(samples, 4)) for v, name in enumerate(names)}, y
+
+
+X, Y = drawn(150, 1)
+NEW, NEW_Y = drawn(400, 2)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> MultiViewClassifier:
+    return MultiViewClassifier(**TINY).fit(X, Y)
+
+
+def test_every_sample_is_held_out_once_and_every_part_has_its_share_of_each_class() -> None:
+    labels = np.repeat([0, 1, 2], [50, 20, 7])
+    folds = inner_folds(labels, 4, 0)
+    np.testing.assert_array_equal(np.sort(np.concatenate([fold.validation for fold in folds])), np.arange(77))
+    for fold in folds:
+        np.testing.assert_array_equal(np.sort(np.r_[fold.training, fold.validation]), np.arange(77))
+        counts = np.bincount(labels[fold.validation], minlength=3)
+        assert np.all(np.abs(counts - np.array([50, 20, 7]) / 4) < 1)
+
+
+@pytest.mark.parametrize("count", [1, 0, 78, True, 2.5, None])
+def test_impossible_numbers_of_folds_are_refused(count: Any) -> None:
+    with pytest.raises(InputError, match="inner_folds"):
+        inner_folds(np.arange(77) % 3, count, 0)
+
+
+def test_it_starts_from_the_quick_schedule() -> None:
+    model = MultiViewClassifier()
+    for name in ("epochs", "batch_size", "milestones", "decay", "patience", "learning_rate", "objective"):
+        assert getattr(model, name) == getattr(QUICK, name)
+    paper = MultiViewClassifier.from_recipe(Recipe())
+    assert (paper.milestones, paper.batch_size, paper.patience) == ((30, 60), 64, 10)
+
+
+def test_no_network_is_stopped_by_what_calibrates_it(fitted: MultiViewClassifier) -> None:
+    assert fitted.network_.models == 3
+    assert len(fitted.history_) == 12
+    assert fitted.best_epoch_ == 11
+    assert all(0 <= epoch.validation_accuracy <= 1 for epoch in fitted.history_)
+    patient = MultiViewClassifier(**(TINY | {"patience": 2})).fit(X, Y)
+    assert len(patient.history_) == 10  # the first milestone and two more
+
+
+def test_networks_answer_by_their_mean_and_the_kernel_path_is_added(fitted: MultiViewClassifier) -> None:
+    views = fitted._read(NEW)
+    alone = []
+    for model in range(3):
+        batches = [batch.joint_logits[model].numpy() for batch in fitted._predict(views)]
+        alone.append(np.concatenate(batches))
+    assert fitted.kernel_path_ is not None
+    assert fitted.kernel_weight_ > 0
+    logits = np.mean(alone, axis=0) / fitted.temperature_ + fitted.kernel_weight_ * fitted.kernel_path_.scores(views)
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(fitted.predict_proba(NEW), expected, atol=1e-6)
+
+
+def test_it_is_better_than_one_network_of_a_part_of_the_samples() -> None:
+    def nats(model: MultiViewClassifier) -> float:
+        probability = model.fit(X, Y).predict_proba(NEW)
+        return float(-np.log(probability[np.arange(len(NEW_Y)), NEW_Y]).mean())
+
+    assert nats(MultiViewClassifier(**TINY)) < nats(
+        MultiViewClassifier(**TINY, validation_fraction=0.2, kernel_path=False)
+    )
+
+
+@pytest.mark.parametrize("options", [{}, {"kernel_path": False}, {"calibrate": False}, {"validation_fraction": 0.2}])
+def test_the_same_seed_gives_the_same_answers_and_a_file_too(options: dict[str, Any], tmp_path: Path) -> None:
+    first, second = (MultiViewClassifier(**TINY, **options).fit(X, Y) for _ in range(2))
+    np.testing.assert_array_equal(first.predict_proba(NEW), second.predict_proba(NEW))
+    first.save(tmp_path / "model.safetensors")
+    loaded = MultiViewClassifier.load(tmp_path / "model.safetensors")
+    lacking = {"right": NEW["right"]}
+    for given in (NEW, lacking):
+        np.testing.assert_array_equal(loaded.predict_proba(given), first.predict_proba(given))
+        np.testing.assert_array_equal(loaded.predict_set(given), first.predict_set(given))
+    assert (loaded.kernel_path_ is None) == (first.kernel_path_ is None)
+    assert (first.kernel_path_ is not None) == (options.get("kernel_path", True) and options.get("calibrate", True))
+
+
+def test_a_file_with_sparse_views_comes_back(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    counts = sp.csr_array(rng.poisson(0.3 + np.eye(3)[Y] @ rng.random((3, 20))).astype(np.float32))
+    model = MultiViewClassifier(**TINY).fit([counts, X["left"]], Y)
+    model.save(tmp_path / "model.safetensors")
+    loaded = MultiViewClassifier.load(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(loaded.predict_proba([counts, X["left"]]), model.predict_proba([counts, X["left"]]))
+
+
+def test_samples_are_answered_alike_alone_and_among_others_whatever_they_lack(fitted: MultiViewClassifier) -> None:
+    mixed = {name: view[:60].copy() for name, view in NEW.items()}
+    mixed["left"][:20] = NAN
+    mixed["middle"][10:30] = NAN
+    together = fitted.predict_proba(mixed)
+    for rows in (slice(0, 10), slice(10, 20), slice(20, 30), slice(30, 60)):
+        part = {name: view[rows] for name, view in mixed.items()}
+        np.testing.assert_allclose(fitted.predict_proba(part), together[rows], atol=1e-5)
+    gone = {name: view[20:30] for name, view in NEW.items() if name != "middle"}
+    np.testing.assert_allclose(fitted.predict_proba(gone), together[20:30], atol=1e-5)
+
+
+def test_training_samples_may_lack_views() -> None:
+    lacking = {name: view.copy() for name, view in X.items()}
+    for number, view in enumerate(lacking.values()):
+        view[number::3] = NAN  # every sample lacks one
+    model = MultiViewClassifier(**TINY).fit(lacking, Y)
+    assert model.score(NEW, NEW_Y) > 0.7
+    assert model.score({"left": NEW["left"], "right": NEW["right"]}, NEW_Y) > 0.6
+    sets = model.predict_set({"left": NEW["left"], "right": NEW["right"]})
+    assert sets[np.arange(len(NEW_Y)), NEW_Y].mean() > 0.8
+
+
+def test_out_of_fold_answers_are_honest(fitted: MultiViewClassifier) -> None:
+    """What is said of held-out samples is as right as what is said of new ones: none was learned from."""
+    everything = np.ones(3, bool)
+    probability, labels = fitted._held_out_probabilities(everything)
+    held_out = (probability.argmax(axis=1) == labels).mean()
+    assert abs(held_out - fitted.score(NEW, NEW_Y)) < 0.08
+    noise = {name: np.random.default_rng(5).normal(size=view.shape) for name, view in X.items()}
+    blind = MultiViewClassifier(**TINY).fit(noise, Y)
+    probability, labels = blind._held_out_probabilities(everything)
+    assert abs((probability.argmax(axis=1) == labels).mean() - 1 / 3) < 0.12
+
+
+def test_a_validation_set_takes_the_place_of_the_folds() -> None:
+    validation = ({name: view[:100] for name, view in NEW.items()}, NEW_Y[:100])
+    model = MultiViewClassifier(**TINY).fit(X, Y, validation=validation)
+    assert model.network_.models == 1
+    assert model.kernel_path_ is not None
+    assert model.score({name: view[100:] for name, view in NEW.items()}, NEW_Y[100:]) > 0.7
+
+
+def test_a_head_that_does_not_add_up_answers_but_has_no_sets() -> None:
+    model = MultiViewClassifier(**TINY, joint_head="pairwise", interaction_rank=2).fit(X, Y)
+    assert model.score(NEW, NEW_Y) > 0.7
+    for ask in (model.predict_set, model.expected_gain):
+        with pytest.raises(InputError, match="additive"):
+            ask({"left": NEW["left"]})
+
+
+def test_fewer_samples_than_folds_and_a_class_of_one() -> None:
+    small = {name: view[:5] for name, view in X.items()}
+    model = MultiViewClassifier(**(TINY | {"epochs": 2}), inner_folds=5).fit(small, [0, 0, 1, 1, 2])
+    assert np.isfinite(model.predict_proba(NEW)).all()
+    with pytest.raises(InputError, match="inner_folds"):
+        MultiViewClassifier(**TINY, inner_folds=6).fit(small, [0, 0, 1, 1, 2])
+
+
+def test_information_is_measured_on_held_out_samples_of_the_first_network() -> None:
+    model = MultiViewClassifier(**TINY).fit(X, Y, information_epochs=6)
+    assert model.information_
