@@ -214,12 +214,12 @@ def test_a_loaded_model_expects_the_same(fitted: MultiViewClassifier, tmp_path: 
 @pytest.mark.slow
 def test_samples_that_lack_several_views_have_a_temperature_of_their_own(fitted: MultiViewClassifier) -> None:
     X, y = _gaussian(2000, 4)
-    assert fitted._held_out is not None
+    assert fitted._answers.held_out is not None
     for view in (0, 2):
         given, pattern = {NAMES[view]: X[NAMES[view]]}, np.arange(4) == view
-        mix = fitted._mix(pattern)
-        held_out, labels = fitted._held_out.logits(pattern)
-        assert mix == fit_mix(held_out, fitted._held_out.scores(pattern), labels)
+        mix = fitted._answers.mix(pattern)
+        held_out, labels = fitted._answers.held_out.logits(pattern)
+        assert mix == fit_mix(held_out, fitted._answers.held_out.scores(pattern), labels)
         temperature = mix.temperature
         largest = max(one for one, here in zip(fitted.leave_one_out_temperature_, pattern, strict=True) if not here)
         assert temperature != largest

@@ -148,12 +148,12 @@ def test_training_samples_may_lack_views() -> None:
 def test_out_of_fold_answers_are_honest(fitted: MultiViewClassifier) -> None:
     """What is said of held-out samples is as right as what is said of new ones: none was learned from."""
     everything = np.ones(3, bool)
-    probability, labels = fitted._held_out_probabilities(everything)
+    probability, labels = fitted._answers.held_out_probabilities(everything)
     held_out = (probability.argmax(axis=1) == labels).mean()
     assert abs(held_out - fitted.score(NEW, NEW_Y)) < 0.08
     noise = {name: np.random.default_rng(5).normal(size=view.shape) for name, view in X.items()}
     blind = MultiViewClassifier(**TINY).fit(noise, Y)
-    probability, labels = blind._held_out_probabilities(everything)
+    probability, labels = blind._answers.held_out_probabilities(everything)
     assert abs((probability.argmax(axis=1) == labels).mean() - 1 / 3) < 0.12
 
 

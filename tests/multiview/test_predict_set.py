@@ -95,7 +95,7 @@ def test_the_kept_terms_give_the_probabilities_of_the_network(model: MultiViewCl
     fitted = MultiViewClassifier(**TINY).fit(X, Y, validation=CALIBRATION)
     for pattern in ([True, True, True], [True, False, True], [False, False, True]):
         given = [view if has else None for view, has in zip(CALIBRATION[0], pattern, strict=True)]
-        found, labels = fitted._held_out_probabilities(np.array(pattern))
+        found, labels = fitted._answers.held_out_probabilities(np.array(pattern))
         np.testing.assert_allclose(found, fitted.predict_proba(given), atol=1e-5)
         np.testing.assert_array_equal(labels, CALIBRATION[1])
 
@@ -157,7 +157,7 @@ def test_coverage_holds_by_the_models_own_held_out_samples_within_their_interval
     views, labels = _draw(7, 1000)
     model = MultiViewClassifier(**TINY, validation_fraction=0.3).fit(views, labels)
     test, truth = _draw(8, 2000)
-    count = len(model._held_out_probabilities(np.ones(3, bool))[1])
+    count = len(model._answers.held_out_probabilities(np.ones(3, bool))[1])
     rank = int(np.ceil((count + 1) * 0.9))
     for missing in (None, 0, 1, 2):
         shown = [None if position == missing else view for position, view in enumerate(test)]

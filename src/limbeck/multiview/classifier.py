@@ -11,7 +11,6 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import scipy.sparse
-import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
@@ -21,11 +20,9 @@ from limbeck.devices import check_device
 from limbeck.errors import InputError
 from limbeck.multiview import conformal, persistence
 from limbeck.multiview.acquisition import expected_gain
-from limbeck.multiview.evaluation import ViewContribution, cross_entropy_nats, probabilities
-from limbeck.multiview.held_out import HeldOut, assemble_held_out, measure_terms
+from limbeck.multiview.answers import Answers, learn_answers, patterns
+from limbeck.multiview.evaluation import ViewContribution, probabilities
 from limbeck.multiview.information import InformationCallback
-from limbeck.multiview.kernel_path import HeldOutScores, fit_kernel_path
-from limbeck.multiview.mixing import Mix, fit_mix
 from limbeck.multiview.network import MultiViewNetwork, Predictions, ViewShape
 from limbeck.multiview.progress import epoch_progress
 from limbeck.multiview.recipe import QUICK, Objective, Recipe
@@ -39,18 +36,15 @@ from limbeck.multiview.samples import (
     warn_of_constant_columns,
     without_untrained,
 )
-from limbeck.multiview.tensors import TensorViews
 from limbeck.multiview.training import (
     Fold,
     Trained,
-    fit_temperature,
     gather,
     gather_mean,
-    predict,
     train,
     view_shapes,
 )
-from limbeck.multiview.views import Matrix, ViewColumns, Views, concatenate, is_matrix, matrix_width, read_views, select
+from limbeck.multiview.views import Matrix, ViewColumns, Views, concatenate, is_matrix, matrix_width, read_views
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -307,7 +301,15 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         self._adopt(models, samples.views, samples.classes, recipe)
         self._remember_columns(X, samples.views)
         self.information_ = [] if callback is None else callback.curves[0].rows
-        self._learn_from_held_out(samples, seed)
+        used = self._used()
+        self._answers, self.view_contributions_ = learn_answers(
+            self.network_,
+            dataclasses.replace(samples, views=_of_used(samples.views, used)),
+            kernel_path=self.kernel_path,
+            calibrate=self.calibrate,
+            seed=seed,
+        )
+        self._show_answers()
         trained = models[0]
         if trained.interrupted:
             warnings.warn(
@@ -386,19 +388,16 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             ((100, 3), True)
             >>> unsure = sets.sum(axis=1) != 1  # leave these to somebody else
         """
-        views = self._read(X)
+        views = _of_used(self._read(X), self._used())
         given = None if calibration is None else self._read_labelled(calibration, "calibration")
-        present = views.present[self._used()]
-        probability = probabilities(self._logits(views))
+        probability = probabilities(self._answers.logits(views))
         sets = np.zeros(probability.shape, bool)
         generator = conformal.as_generator(random_state)
-        patterns, pattern_of = np.unique(present, axis=1, return_inverse=True)
-        for position, pattern in enumerate(patterns.T):
+        for pattern, rows in patterns(views.present):
             if given is None:
-                held_out, labels = self._held_out_probabilities(pattern)
+                held_out, labels = self._answers.held_out_probabilities(pattern)
             else:
-                held_out, labels = self._probabilities_by(pattern, *given)
-            rows = pattern_of == position
+                held_out, labels = self._answers.probabilities_by(pattern, *given)
             sets[rows] = conformal.conformal_sets(
                 held_out,
                 labels,
@@ -479,7 +478,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             InputError: a label was not there when fitting.
         """
         views = self._read(X)
-        return self._view_contributions(views, encode_labels(y, self.classes_, views.samples))
+        labels = encode_labels(y, self.classes_, views.samples)
+        return self._answers.contributions(_of_used(views, self._used()), labels)
 
     def expected_gain(self, X: Any) -> NDArray[np.float64]:
         """What each view that a sample lacks can be expected to tell of its class: which view to acquire next.
@@ -511,12 +511,11 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             (True, 'strong')
         """
         views = self._read(X)
-        held_out = self._need_held_out("expected_gain")
+        answers = self._answers
+        held_out = answers.need_held_out("expected_gain")
         used, logits = self._used(), gather_mean(self._predict(views), "joint_logits")
         gains = np.full((views.samples, len(views.names)), np.nan)
-        patterns, pattern_of = np.unique(views.present[used], axis=1, return_inverse=True)
-        for number, pattern in enumerate(patterns.T):
-            rows = np.flatnonzero(pattern_of.ravel() == number)
+        for pattern, rows in patterns(views.present[used]):
             for view in np.flatnonzero(~pattern):
                 after = pattern.copy()
                 after[view] = True
@@ -525,8 +524,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
                     logits[rows],
                     held_out.terms[view][known],
                     held_out.labels[known],
-                    temperature=self._network_temperature(pattern),
-                    temperature_after=self._network_temperature(after),
+                    temperature=answers.network_temperature(pattern),
+                    temperature_after=answers.network_temperature(after),
                 )
         return gains
 
@@ -558,7 +557,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    _held_out: HeldOut | None = None  # a model of an earlier version has none
+    _answers: Answers
 
     # -- inner workings ----------------------------------------------------------------------------------------------
 
@@ -615,73 +614,13 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             for matrix in views.matrices
         ]
 
-    def _learn_from_held_out(self, samples: Samples, seed: int) -> None:
-        """Fit the kernel path, and what calibrates and weighs it and the networks; keep what calibrates sets."""
-        used, rows = self._used(), samples.held_out
-        self.kernel_path_, self._held_out, self.view_contributions_ = None, None, []
-        self._take_mixes([Mix()] * (1 + len(used)))
-        if not len(rows):
-            return
-        scores: HeldOutScores | None = None
-        if self.kernel_path and self.calibrate:
-            self.kernel_path_, scores = fit_kernel_path(
-                _of_used(samples.views, used),
-                samples.labels,
-                samples.rows,
-                [fold.validation for fold in samples.folds],
-                classes=len(samples.classes),
-                weights=samples.weights,
-                seed=seed,
-            )
-        said = [
-            list(self._predict(select(samples.views, fold.validation))) if len(fold.validation) else []
-            for fold in samples.folds
-        ]
-
-        def of_its_network(name: str) -> NDArray[np.float32]:
-            return np.concatenate(
-                [gather(batches, name, model) for model, batches in enumerate(said) if batches], axis=-2
-            )
-
-        labels, present = samples.labels[rows], samples.views.present[used][:, rows]
-        joint, rest = of_its_network("joint_logits"), of_its_network("leave_one_out_logits")
-        logits = [joint, *rest] if len(used) > 1 else [joint, joint]
-        if self.calibrate:
-            self._take_mixes(
-                [
-                    _mix(
-                        own,
-                        None if scores is None else scores.scores[min(number, len(scores.scores) - 1)],
-                        labels,
-                        None if samples.weights is None else samples.weights[rows],
-                    )
-                    for number, own in enumerate(logits)
-                ]
-            )
-        if self.network_.joint_head.additive:
-            terms = [measure_terms(self.network_, batches, model) for model, batches in enumerate(said) if batches]
-            shares = None if self.kernel_path_ is None else self.kernel_path_.shares
-            self._held_out = assemble_held_out(terms, present, labels, scores, shares)
-        mixed = [
-            mix.logits(own, None if scores is None else scores.scores[min(number, len(scores.scores) - 1)])
-            for number, (mix, own) in enumerate(zip(self._mixes(), logits, strict=True))
-        ]
-        if len(used) == 1:  # without its only view the prior is what is left
-            mixed[1] = rest[0] / self.temperature_
-        self.view_contributions_ = self._contributions(
-            mixed[0], np.stack(mixed[1:]), of_its_network("representation_logits"), present, labels
-        )
-
-    def _take_mixes(self, mixes: Sequence[Mix]) -> None:
-        """For all views, then without each."""
-        self.temperature_, self.kernel_weight_ = mixes[0].temperature, mixes[0].kernel_weight
-        self.leave_one_out_temperature_ = [mix.temperature for mix in mixes[1:]]
-        self.leave_one_out_kernel_weight_ = [mix.kernel_weight for mix in mixes[1:]]
-        self._mix_of_several: dict[bytes, Mix] = {}
-
-    def _mixes(self) -> list[Mix]:
-        rest = zip(self.leave_one_out_temperature_, self.leave_one_out_kernel_weight_, strict=True)
-        return [Mix(self.temperature_, self.kernel_weight_), *(Mix(*one) for one in rest)]
+    def _show_answers(self) -> None:
+        """What calibrates and weighs, under the names of public attributes."""
+        first, *rest = self._answers.mixes
+        self.kernel_path_ = self._answers.kernel_path
+        self.temperature_, self.kernel_weight_ = first.temperature, first.kernel_weight
+        self.leave_one_out_temperature_ = [mix.temperature for mix in rest]
+        self.leave_one_out_kernel_weight_ = [mix.kernel_weight for mix in rest]
 
     def _check_fitted(self) -> None:
         if not self.__sklearn_is_fitted__():
@@ -757,86 +696,17 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         return [position for position, shape in enumerate(self.view_shapes_) if shape.features]
 
     def _predict(self, views: Views) -> Iterator[Predictions]:
-        data = TensorViews(views, torch.device(self.device))
-        return predict(self.network_, data, np.arange(views.samples))
+        return self._answers.predictions(_of_used(views, self._used()))
 
     def _logits(self, views: Views) -> NDArray[np.float64]:
-        """Calibrated logits: softmax of them are the probabilities."""
-        present = views.present[self._used()]
-        networks = gather_mean(self._predict(views), "joint_logits")
-        scores = None if self.kernel_path_ is None else self.kernel_path_.scores(_of_used(views, self._used()))
-        result = np.empty(networks.shape)
-        patterns, pattern_of = np.unique(present, axis=1, return_inverse=True)
-        for number, pattern in enumerate(patterns.T):
-            rows = pattern_of.ravel() == number
-            result[rows] = self._mix(pattern).logits(networks[rows], None if scores is None else scores[rows])
-        return result
-
-    def _mix(self, pattern: NDArray[np.bool_]) -> Mix:
-        """Temperature and kernel weight for samples that have the used views of `pattern` (views,) and no others."""
-        missing = np.flatnonzero(~pattern)
-        mixes = self._mixes()
-        if len(missing) < 2:
-            return mixes[1 + missing[0]] if len(missing) else mixes[0]
-        key = pattern.tobytes()
-        if key not in self._mix_of_several:
-            largest = max((mixes[1 + view] for view in missing), key=lambda mix: mix.temperature)
-            self._mix_of_several[key] = largest
-            if self.calibrate and self._held_out is not None:
-                logits, labels = self._held_out.logits(pattern)
-                if len(labels):
-                    scores = None if self.kernel_path_ is None else self._held_out.scores(pattern)
-                    self._mix_of_several[key] = _mix(logits, scores, labels)
-        return self._mix_of_several[key]
-
-    def _network_temperature(self, pattern: NDArray[np.bool_]) -> float:
-        """The temperature of the networks' logits where the kernel path is not asked."""
-        if self.kernel_path_ is None or self._held_out is None:
-            return self._mix(pattern).temperature
-        logits, labels = self._held_out.logits(pattern)
-        return fit_temperature(logits.astype(np.float32), labels) if len(labels) else self._mix(pattern).temperature
-
-    def _need_held_out(self, what: str) -> HeldOut:
-        if self._held_out is None:
-            if not self.network_.joint_head.additive:
-                raise InputError(f"{what} needs joint_head='additive': what other heads say of views does not add up")
-            raise InputError(
-                f"{what} needs samples that were held out of training, and there are none: "
-                "fit with inner folds, validation_fraction above 0 or validation=(X, y)"
-            )
-        return self._held_out
-
-    def _held_out_probabilities(self, pattern: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Of the held-out samples with all used views of `pattern` (views,): probabilities by these, and labels."""
-        held_out = self._need_held_out("without calibration=(X, y), predict_set")
-        logits, labels = held_out.logits(pattern)
-        scores = None if self.kernel_path_ is None else held_out.scores(pattern)
-        return probabilities(self._mix(pattern).logits(logits, scores)), labels
-
-    def _probabilities_by(
-        self, pattern: NDArray[np.bool_], views: Views, labels: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """The same of other samples."""
-        used = self._used()
-        rows = np.flatnonzero(views.present[used][pattern].all(axis=0))
-        if not len(rows):
-            return np.zeros((0, len(self.classes_))), labels[rows]
-        shown = np.zeros(len(views.names), bool)
-        shown[used] = pattern
-        some = select(views, rows)
-        hidden = [
-            matrix if show else _as_fitted(None, len(rows), shape)
-            for matrix, show, shape in zip(some.matrices, shown, self.view_shapes_, strict=True)
-        ]
-        logits = self._logits(Views(views.names, tuple(hidden), some.present & shown[:, np.newaxis]))
-        return probabilities(logits), labels[rows]
+        return self._answers.logits(_of_used(views, self._used()))
 
     def _read_labelled(self, given: Any, name: str) -> tuple[Views, NDArray[np.int64]]:
-        """Views and encoded labels of a pair (X, y)."""
+        """The views of a pair (X, y) that some training sample had, and its encoded labels."""
         if not (isinstance(given, (tuple, list)) and len(given) == 2):
             raise InputError(f"{name} must be a pair (X, y)")
         views = self._read(given[0])
-        return views, encode_labels(given[1], self.classes_, views.samples)
+        return _of_used(views, self._used()), encode_labels(given[1], self.classes_, views.samples)
 
     def _warn_of_full_sets(
         self, pattern: NDArray[np.bool_], labels: NDArray[np.int64], coverage: float, class_conditional: bool
@@ -858,55 +728,6 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             stacklevel=3,
         )
 
-    def _view_contributions(self, views: Views, labels: NDArray[np.int64]) -> list[ViewContribution]:
-        used = self._used()
-        present = views.present[used]
-        without = []
-        for view, position in enumerate(used):
-            left = views.present.copy()
-            left[position] = False
-            answered = left[used].any(axis=0)
-            logits = np.zeros((views.samples, len(self.classes_)))
-            rest = gather_mean(self._predict(views), "leave_one_out_logits")[view] if not answered.all() else None
-            if answered.any():
-                rows = np.flatnonzero(answered)
-                logits[rows] = self._logits(select(Views(views.names, views.matrices, left), rows))
-            if rest is not None:  # without its only view the prior is what is left
-                logits[~answered] = rest[~answered] / self.temperature_
-            without.append(logits)
-        alone = gather_mean(self._predict(views), "representation_logits")
-        return self._contributions(self._logits(views), np.stack(without), alone, present, labels)
-
-    def _contributions(
-        self,
-        everything: NDArray[np.floating],
-        without: NDArray[np.floating],
-        alone: NDArray[np.floating],
-        present: NDArray[np.bool_],
-        labels: NDArray[np.int64],
-    ) -> list[ViewContribution]:
-        """From calibrated logits by all views and without each, and logits by each alone, (views, samples, classes)."""
-        used = self._used()
-        contributions = []
-        for row, position in enumerate(used):
-            # A sample's only view cannot be left out, unless there is but one view: then the prior is what is left.
-            here = present[row] & (present.sum(axis=0) > (len(used) > 1))
-            if not here.any():
-                continue
-            target = labels[here]
-            whole, rest = probabilities(everything[here]), probabilities(without[row][here])
-            contributions.append(
-                ViewContribution(
-                    view=self.view_names_[position],
-                    alone=float((alone[row][here].argmax(axis=1) == target).mean()),
-                    without=float((rest.argmax(axis=1) == target).mean()),
-                    everything=float((whole.argmax(axis=1) == target).mean()),
-                    unique_nats=cross_entropy_nats(rest, target) - cross_entropy_nats(whole, target),
-                    samples=int(here.sum()),
-                )
-            )
-        return contributions
-
 
 def _watcher(samples: Samples, every: Any) -> InformationCallback | None:
     """What measures information every so many epochs; None for 0."""
@@ -922,18 +743,6 @@ def _watcher(samples: Samples, every: Any) -> InformationCallback | None:
         [fold.validation for fold in samples.folds],
         due=lambda epoch: epoch % every == 0,
     )
-
-
-def _mix(
-    logits: NDArray[np.floating],
-    scores: NDArray[np.floating] | None,
-    labels: NDArray[np.int64],
-    weights: NDArray[np.floating] | None = None,
-) -> Mix:
-    """The mix that suits held-out samples; a temperature alone without a kernel path."""
-    if scores is None:
-        return Mix(fit_temperature(logits.astype(np.float32), labels))
-    return fit_mix(logits, scores, labels, weights if weights is None or weights.any() else None)
 
 
 def _of_used(views: Views, used: Sequence[int]) -> Views:

@@ -11,6 +11,7 @@ import torch
 
 from limbeck.devices import check_device
 from limbeck.errors import InputError
+from limbeck.multiview.answers import Answers
 from limbeck.multiview.evaluation import ViewContribution
 from limbeck.multiview.held_out import take_held_out
 from limbeck.multiview.kernel_path import take_kernel_path
@@ -49,7 +50,9 @@ def save(model: MultiViewClassifier, path: str | os.PathLike[str]) -> None:
         "history": [_without_nan(dataclasses.asdict(epoch)) for epoch in model.history_],
         "account": [dataclasses.asdict(row) for row in model.view_contributions_],
     }
-    tensors = model.network_.state_dict() | ({} if model._held_out is None else model._held_out.to_tensors())
+    tensors = model.network_.state_dict() | (
+        {} if model._answers.held_out is None else model._answers.held_out.to_tensors()
+    )
     if model.kernel_path_ is not None:
         description["kernel_path"], parts = model.kernel_path_.to_tensors()
         tensors |= parts
@@ -105,8 +108,8 @@ def _restore(
     used = [shape for shape in model.view_shapes_ if shape.features]
     networks = range(description.get("networks", 1))
     model.network_ = MultiViewNetwork(used, len(model.classes_), recipe, seeds=networks, device=torch.device(device))
-    model._held_out, others = take_held_out(tensors)
-    model.kernel_path_, weights = take_kernel_path(description.get("kernel_path"), others)
+    held_out, others = take_held_out(tensors)
+    kernel_path, weights = take_kernel_path(description.get("kernel_path"), others)
     model.network_.load_state_dict(weights)
     model.network_.eval()
     model.n_features_in_ = description["n_features_in"]
@@ -115,7 +118,9 @@ def _restore(
     temperatures = [description["temperature"], *description["leave_one_out_temperature"]]
     weights_of = [description.get("kernel_weight", 0.0), *description.get("leave_one_out_kernel_weight", [])]
     weights_of += [0.0] * (len(temperatures) - len(weights_of))  # a model of an earlier version has no kernel path
-    model._take_mixes([Mix(*pair) for pair in zip(temperatures, weights_of, strict=True)])
+    mixes = [Mix(*pair) for pair in zip(temperatures, weights_of, strict=True)]
+    model._answers = Answers(model.network_, kernel_path, mixes, held_out, calibrate=model.calibrate)
+    model._show_answers()
     model.best_epoch_ = description["best_epoch"]
     model.history_ = [
         Epoch(**{name: float("nan") if value is None else value for name, value in epoch.items()})

@@ -1,0 +1,248 @@
+"""What a fitted classifier answers with: its networks, the kernel path, and what weighs and calibrates them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limbeck.errors import InputError
+from limbeck.multiview.evaluation import ViewContribution, cross_entropy_nats, probabilities
+from limbeck.multiview.held_out import HeldOut, assemble_held_out, measure_terms
+from limbeck.multiview.kernel_path import HeldOutScores, KernelPath, fit_kernel_path
+from limbeck.multiview.mixing import Mix, fit_mix
+from limbeck.multiview.network import MultiViewNetwork, Predictions
+from limbeck.multiview.samples import Samples
+from limbeck.multiview.tensors import TensorViews
+from limbeck.multiview.training import fit_temperature, gather, gather_mean, predict
+from limbeck.multiview.views import Views, select
+
+Floats = NDArray[np.floating]
+Mask = NDArray[np.bool_]
+
+
+class Answers:
+    """Calibrated answers for samples that have any of the views that some training sample had.
+
+    Args:
+        network: of one model or several, which answer by the mean of their logits.
+        kernel_path: None: networks alone.
+        mixes: temperature and kernel weight, for all views and then without each.
+        held_out: what is said of samples that were not learned from, by which other patterns of missing views are
+            calibrated when they are asked for; None: there are none.
+        calibrate: whether to do that.
+
+    Views here are those that the network has, no others; a pattern is `(views,)` booleans of what a sample has.
+    """
+
+    def __init__(
+        self,
+        network: MultiViewNetwork,
+        kernel_path: KernelPath | None,
+        mixes: Sequence[Mix],
+        held_out: HeldOut | None,
+        *,
+        calibrate: bool,
+    ) -> None:
+        self.network, self.kernel_path, self.mixes = network, kernel_path, list(mixes)
+        self.held_out, self.calibrate = held_out, calibrate
+        self._mix_of_several: dict[bytes, Mix] = {}
+
+    def predictions(self, views: Views) -> Iterator[Predictions]:
+        """What the networks predict, a batch at a time."""
+        data = TensorViews(views, next(self.network.parameters()).device)
+        return predict(self.network, data, np.arange(views.samples))
+
+    def logits(self, views: Views) -> NDArray[np.float64]:
+        """Calibrated logits `(samples, classes)`: softmax of them are the probabilities."""
+        networks = gather_mean(self.predictions(views), "joint_logits")
+        scores = None if self.kernel_path is None else self.kernel_path.scores(views)
+        result = np.empty(networks.shape)
+        for pattern, rows in patterns(views.present):
+            result[rows] = self.mix(pattern).logits(networks[rows], None if scores is None else scores[rows])
+        return result
+
+    def mix(self, pattern: Mask) -> Mix:
+        """Temperature and kernel weight for samples that have the views of a pattern and no others."""
+        missing = np.flatnonzero(~pattern)
+        if len(missing) < 2:
+            return self.mixes[1 + missing[0]] if len(missing) else self.mixes[0]
+        key = pattern.tobytes()
+        if key not in self._mix_of_several:
+            largest = max((self.mixes[1 + view] for view in missing), key=lambda mix: mix.temperature)
+            self._mix_of_several[key] = largest
+            if self.calibrate and self.held_out is not None:
+                logits, labels = self.held_out.logits(pattern)
+                if len(labels):
+                    scores = None if self.kernel_path is None else self.held_out.scores(pattern)
+                    self._mix_of_several[key] = mix_of(logits, scores, labels)
+        return self._mix_of_several[key]
+
+    def network_temperature(self, pattern: Mask) -> float:
+        """The temperature of the networks' logits where the kernel path is not asked."""
+        if self.kernel_path is None or self.held_out is None:
+            return self.mix(pattern).temperature
+        logits, labels = self.held_out.logits(pattern)
+        return fit_temperature(logits.astype(np.float32), labels) if len(labels) else self.mix(pattern).temperature
+
+    def need_held_out(self, what: str) -> HeldOut:
+        """What is said of held-out samples.
+
+        Raises:
+            InputError: there are none, or what the joint head says of views does not add up.
+        """
+        if self.held_out is not None:
+            return self.held_out
+        if not self.network.joint_head.additive:
+            raise InputError(f"{what} needs joint_head='additive': what other heads say of views does not add up")
+        raise InputError(
+            f"{what} needs samples that were held out of training, and there are none: "
+            "fit with inner folds, validation_fraction above 0 or validation=(X, y)"
+        )
+
+    def held_out_probabilities(self, pattern: Mask) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Of the held-out samples with all views of a pattern: probabilities by these, and labels."""
+        held_out = self.need_held_out("without calibration=(X, y), predict_set")
+        logits, labels = held_out.logits(pattern)
+        scores = None if self.kernel_path is None else held_out.scores(pattern)
+        return probabilities(self.mix(pattern).logits(logits, scores)), labels
+
+    def probabilities_by(
+        self, pattern: Mask, views: Views, labels: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """The same of other samples."""
+        rows = np.flatnonzero(views.present[pattern].all(axis=0))
+        some = select(views, rows)
+        hidden = Views(some.names, some.matrices, some.present & pattern[:, np.newaxis])
+        if not len(rows):
+            return np.zeros((0, self.network.joint_head.bias.shape[-1])), labels[rows]
+        return probabilities(self.logits(hidden)), labels[rows]
+
+    def contributions(self, views: Views, labels: NDArray[np.int64]) -> list[ViewContribution]:
+        """What each view is worth for samples that were not learned from."""
+        left_out = gather_mean(self.predictions(views), "leave_one_out_logits")
+        without = np.empty((len(views.names), views.samples, left_out.shape[-1]))
+        for view in range(len(views.names)):
+            left = views.present.copy()
+            left[view] = False
+            rows = left.any(axis=0)
+            # Without its only view the prior is what is left.
+            without[view] = left_out[view] / self.mixes[0].temperature
+            if rows.any():
+                kept = np.flatnonzero(rows)
+                without[view][rows] = self.logits(select(Views(views.names, views.matrices, left), kept))
+        alone = gather_mean(self.predictions(views), "representation_logits")
+        return contributions(views.names, self.logits(views), without, alone, views.present, labels)
+
+
+def learn_answers(
+    network: MultiViewNetwork, samples: Samples, *, kernel_path: bool, calibrate: bool, seed: int
+) -> tuple[Answers, list[ViewContribution]]:
+    """Fit the kernel path, and what weighs and calibrates it and the networks, on the samples held out of each network.
+
+    Args:
+        network: trained: model k on fold k of the samples.
+        samples: with the views that the network has, no others.
+        kernel_path: whether to fit one; without held-out samples, or without calibration, there is none.
+        calibrate: whether to fit temperatures and weights.
+        seed: of the kernel path.
+
+    Returns:
+        The answers, and what each view is worth on held-out samples; empty without any.
+    """
+    views, rows = samples.views, samples.held_out
+    plain = [Mix()] * (1 + len(views.names))
+    answers = Answers(network, None, plain, None, calibrate=calibrate)
+    if not len(rows):
+        return answers, []
+    path: KernelPath | None = None
+    scores: HeldOutScores | None = None
+    if kernel_path and calibrate:
+        path, scores = fit_kernel_path(
+            views,
+            samples.labels,
+            samples.rows,
+            [fold.validation for fold in samples.folds],
+            classes=len(samples.classes),
+            weights=samples.weights,
+            seed=seed,
+        )
+    said = [
+        list(answers.predictions(select(views, fold.validation))) if len(fold.validation) else []
+        for fold in samples.folds
+    ]
+
+    def of_its_network(name: str) -> NDArray[np.float32]:
+        return np.concatenate([gather(batches, name, model) for model, batches in enumerate(said) if batches], axis=-2)
+
+    labels, present = samples.labels[rows], views.present[:, rows]
+    joint, rest = of_its_network("joint_logits"), of_its_network("leave_one_out_logits")
+    single = len(views.names) == 1  # without the only view nothing is left to calibrate
+    logits = [joint, joint] if single else [joint, *rest]
+    kernel: list[Floats | None] = [None] * len(logits)
+    if scores is not None:
+        kernel = [scores.scores[0], scores.scores[0]] if single else list(scores.scores)
+    mixes = plain
+    if calibrate:
+        weights = None if samples.weights is None else samples.weights[rows]
+        mixes = [mix_of(own, score, labels, weights) for own, score in zip(logits, kernel, strict=True)]
+    held_out: HeldOut | None = None
+    if network.joint_head.additive:
+        terms = [measure_terms(network, batches, model) for model, batches in enumerate(said) if batches]
+        held_out = assemble_held_out(terms, present, labels, scores, None if path is None else path.shares)
+    mixed = [mix.logits(own, score) for mix, own, score in zip(mixes, logits, kernel, strict=True)]
+    if single:
+        mixed[1] = rest[0] / mixes[0].temperature
+    worth = contributions(
+        views.names, mixed[0], np.stack(mixed[1:]), of_its_network("representation_logits"), present, labels
+    )
+    return Answers(network, path, mixes, held_out, calibrate=calibrate), worth
+
+
+def mix_of(logits: Floats, scores: Floats | None, labels: NDArray[np.int64], weights: Floats | None = None) -> Mix:
+    """The mix that suits held-out samples; a temperature alone without a kernel path."""
+    if scores is None:
+        return Mix(fit_temperature(logits.astype(np.float32), labels))
+    return fit_mix(logits, scores, labels, weights if weights is None or weights.any() else None)
+
+
+def patterns(present: Mask) -> Iterator[tuple[Mask, Mask]]:
+    """Each pattern of views `(views,)` among samples, and which samples have it; `present` is `(views, samples)`."""
+    found, of_sample = np.unique(present, axis=1, return_inverse=True)
+    for number, pattern in enumerate(found.T):
+        yield pattern, of_sample.ravel() == number
+
+
+def contributions(
+    names: Sequence[str], everything: Floats, without: Floats, alone: Floats, present: Mask, labels: NDArray[np.int64]
+) -> list[ViewContribution]:
+    """What each view is worth, from calibrated logits.
+
+    Args:
+        names: of the views.
+        everything: `(samples, classes)` by all views of a sample.
+        without: `(views, samples, classes)` without each.
+        alone: `(views, samples, classes)` by each alone; these need not be calibrated.
+        present: `(views, samples)`.
+        labels: `(samples,)`.
+    """
+    rows = []
+    for view, name in enumerate(names):
+        # A sample's only view cannot be left out, unless there is but one view: then the prior is what is left.
+        here = present[view] & (present.sum(axis=0) > (len(names) > 1))
+        if not here.any():
+            continue
+        target = labels[here]
+        whole, rest = probabilities(everything[here]), probabilities(without[view][here])
+        rows.append(
+            ViewContribution(
+                view=name,
+                alone=float((alone[view][here].argmax(axis=1) == target).mean()),
+                without=float((rest.argmax(axis=1) == target).mean()),
+                everything=float((whole.argmax(axis=1) == target).mean()),
+                unique_nats=cross_entropy_nats(rest, target) - cross_entropy_nats(whole, target),
+                samples=int(here.sum()),
+            )
+        )
+    return rows
