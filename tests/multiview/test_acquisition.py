@@ -162,7 +162,14 @@ def _log_likelihood(view: np.ndarray, position: int) -> np.ndarray:
 def fitted() -> MultiViewClassifier:
     X, y = _gaussian(1500, 0)
     model = MultiViewClassifier(
-        validation_fraction=0.3, epochs=20, encoder=(16,), representation=8, milestones=(10, 15), ranking_weight=0.0
+        validation_fraction=0.3,
+        epochs=20,
+        batch_size=64,
+        encoder=(16,),
+        representation=8,
+        milestones=(10, 15),
+        decay=0.05,
+        ranking_weight=0.0,
     )
     return model.fit(X, y)
 

@@ -381,7 +381,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, MultiviewPeers
 @pytest.mark.slow
 def test_every_condition_of_every_peer_has_figures(done: tuple[Path, MultiviewPeersResult]) -> None:
     result = done[1]
-    assert result.rows() == ["limbeck", "logistic", "mean-kernels", CHOSEN]
+    assert result.rows() == ["limbeck", "limbeck-one-network", "logistic", "mean-kernels", CHOSEN]
     groups = result.groups()
     assert list(groups) == [
         ALL,
@@ -412,7 +412,7 @@ def test_what_is_done_is_not_done_again(done: tuple[Path, MultiviewPeersResult])
     folder, result = done
     files = {file: file.stat().st_mtime_ns for file in (folder / "out").rglob("fold-*.json")}
     # Two folds; all views and a share missing, and for the peers each of three views gone.
-    assert len(files) == 2 * (2 + 2 * (2 + 3))
+    assert len(files) == 2 * (2 * 2 + 2 * (2 + 3))
     again = run(_settings(folder / "slice.npz"), folder / "out")
     assert again == result
     assert files == {file: file.stat().st_mtime_ns for file in (folder / "out").rglob("fold-*.json")}
@@ -443,7 +443,7 @@ def test_the_report_holds_every_figure(done: tuple[Path, MultiviewPeersResult], 
     held = json.loads(files[0].read_text())
     assert held["grids"]["logistic"] == list(PEERS["logistic"].grid)
     assert len(held["trials"]) == sum(len(trials) for trials in result.trials.values())
-    assert len(held["differences"]) == 3 * 3 * len(result.groups())
+    assert len(held["differences"]) == 3 * 4 * len(result.groups())
     assert held["chosen_on_validation"] == [result.chosen_peer("complete", fold) for fold in range(2)]
     text = files[1].read_text()
     values = result.values("logistic", ALL)
