@@ -18,7 +18,7 @@ FLOORS = (
     {"errors"},
     {"registry", "modalities", "cores"},
     {"files", "settings", "jit"},
-    {"devices", "tensorfiles", "objectives", "transport"},
+    {"devices", "tensorfiles", "arrayfiles", "objectives", "transport"},
     {"nn"},
     {"reporting"},
     {"retrieval"},

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from limbeck.errors import InputError
 
+_PART = 2**24  # bytes read at once
 MODEL = "model.safetensors"  # of a run folder, whatever was trained
 
 
@@ -105,11 +106,16 @@ def read_arrays(path: str | os.PathLike[str], *, hint: str = "") -> dict[str, ND
     try:
         with zipfile.ZipFile(path) as archive:
             for member in archive.namelist():
+                size = archive.getinfo(member).file_size
                 with archive.open(member) as stream:
-                    arrays[member.removesuffix(".npy")] = _read_member(stream, f"{path}: {member}")
+                    arrays[member.removesuffix(".npy")] = _read_member(stream, size, f"{path}: {member}")
     except InputError:
         raise
     except zipfile.BadZipFile as error:
+        if (kind := file_kind(path)) not in ("NPZ", "ZIP", "unknown"):
+            raise InputError(
+                f"{path}: is {described_kind(kind)}, not an NPZ file; give the path of an NPZ file{hint}"
+            ) from error
         raise InputError(f"{path}: not an NPZ file, or a damaged or cut-off one ({error}); fetch it again") from error
     except (ValueError, EOFError, KeyError, OverflowError, zlib.error, NotImplementedError, RuntimeError) as error:
         raise InputError(f"{path}: damaged or cut off ({first_line(error)}); fetch it again") from error
@@ -122,6 +128,80 @@ def read_arrays(path: str | os.PathLike[str], *, hint: str = "") -> dict[str, ND
     return arrays
 
 
+def file_kind(path: str | os.PathLike[str]) -> str:
+    """What a file holds by its first bytes, whatever its ending says.
+
+    Returns:
+        "NPZ", "ZIP", "NPY", "PyTorch", "MATLAB", "HDF5", "safetensors", "text", "empty" or "unknown". A pickle is
+        "PyTorch", which is read without unpickling or refused; a MATLAB v4 file, which begins with nothing of its own,
+        is "unknown".
+
+    Raises:
+        InputError: there is no such file, it is a folder, or it cannot be read.
+    """
+    file = Path(path)
+    if file.is_dir():
+        raise InputError(f"{file}: this is a folder; give a file in it")
+    if not file.exists():
+        raise InputError(f"{file}: no such file")
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(4096)
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror or error})") from error
+    for magic, kind in _MAGIC:
+        if head.startswith(magic) or (kind == "HDF5" and head[512:].startswith(magic)):  # MATLAB puts it behind its own
+            return _zip_kind(file) if kind == "ZIP" else kind
+    if head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= 2**27:
+        return "safetensors"
+    if not head:
+        return "empty"
+    if b"\0" in head:
+        return "unknown"
+    try:
+        head[: len(head) - 4 if len(head) == 4096 else None].decode("utf-8")  # a letter may be cut at the end
+    except UnicodeDecodeError as error:
+        return "text" if error.start >= len(head) - 8 and len(head) == 4096 else "unknown"
+    return "text"
+
+
+_MAGIC = (
+    (b"PK\x03\x04", "ZIP"),
+    (b"PK\x05\x06", "ZIP"),
+    (b"\x93NUMPY", "NPY"),
+    (b"\x89HDF\r\n\x1a\n", "HDF5"),
+    (b"MATLAB 7.3", "HDF5"),
+    (b"MATLAB ", "MATLAB"),
+    (b"\x80\x02", "PyTorch"),
+    (b"\x80\x03", "PyTorch"),
+    (b"\x80\x04", "PyTorch"),
+    (b"\x80\x05", "PyTorch"),
+)
+
+
+def _zip_kind(path: Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.namelist()
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        # Cut off, so that its table is lost: the first member's name is left.
+        with path.open("rb") as stream:
+            return "NPZ" if b".npy" in stream.read(300) else "ZIP"
+    if any(name.rpartition("/")[2] == "data.pkl" for name in members):
+        return "PyTorch"
+    return "NPZ" if not members or all(name.endswith(".npy") for name in members) else "ZIP"
+
+
+def described_kind(kind: str) -> str:
+    """What `file_kind` says, as words of a sentence."""
+    return {
+        "text": "a text file (CSV?)",
+        "empty": "empty",
+        "NPY": "a single NPY array",
+        "PyTorch": "a PyTorch file (or a pickle)",
+    }.get(kind, f"a{'n' if kind[0] in 'HN' else ''} {kind} file")
+
+
 def array_names(path: str | os.PathLike[str]) -> set[str]:
     """Names of the arrays of an NPZ file, without reading them; none where `read_arrays` would say what is wrong."""
     try:
@@ -131,7 +211,7 @@ def array_names(path: str | os.PathLike[str]) -> set[str]:
         return set()
 
 
-def _read_member(stream: IO[bytes], origin: str) -> NDArray[Any]:
+def _read_member(stream: IO[bytes], size: int, origin: str) -> NDArray[Any]:
     """One NPY from a zip member; reading on to the end makes zipfile compare the checksum."""
     version = np.lib.format.read_magic(stream)
     if version not in {(1, 0), (2, 0)}:
@@ -141,8 +221,17 @@ def _read_member(stream: IO[bytes], origin: str) -> NDArray[Any]:
     if dtype.hasobject:
         raise InputError(f"{origin} holds pickled objects, which are never read; save it as plain numbers or strings")
     count = int(np.prod(shape, dtype=object))
-    # Read before anything is allocated, so that a header that lies about the shape costs nothing.
-    raw = stream.read(count * dtype.itemsize)
+    # The member's own length is known before anything is allocated, so that a header that lies about the shape costs
+    # nothing; a part at a time, so that an array is held once.
+    raw = bytearray()
+    if count * dtype.itemsize <= size:
+        raw = bytearray(count * dtype.itemsize)
+        view, place = memoryview(raw), 0
+        while place < len(raw) and (part := stream.read(min(_PART, len(raw) - place))):
+            view[place : place + len(part)] = part
+            place += len(part)
+        view.release()
+        raw = raw if place == len(raw) else bytearray()
     if len(raw) != count * dtype.itemsize or stream.read(1):
         raise InputError(f"{origin} is damaged: its length is not what its header says; fetch the file again")
     array = np.frombuffer(raw, dtype=dtype) if dtype.itemsize else np.empty(count, dtype)

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from limbeck.errors import InputError
-from limbeck.files import atomic_writer
+from limbeck.files import MODEL, atomic_writer, described_kind, file_kind
 
 _CODES = {
     torch.float64: "F64",
@@ -116,8 +116,7 @@ def read_tensors(
             raise InputError("its checksum is wrong")
         del description["format"]
     except DAMAGE as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{file}: not a {what}, or damaged ({reason})") from None
+        raise InputError(f"{file}: {_told(file, error, what)}") from None
     return description, {name: tensor.to(device) for name, tensor in tensors.items()}
 
 
@@ -136,8 +135,17 @@ def read_description(path: str | os.PathLike[str]) -> dict[str, Any]:
         if not isinstance(description["format"], str):
             raise TypeError("its format is not a word")
     except DAMAGE as error:
-        raise InputError(f"{file}: not a file of limbeck, or damaged ({' '.join(str(error).split())})") from None
+        raise InputError(f"{file}: {_told(file, error, 'file of limbeck')}") from None
     return dict(description)
+
+
+def _told(file: Path, error: BaseException, what: str) -> str:
+    """Why a file is not what it should be: it is another kind of file, or what reading it came to."""
+    if (kind := file_kind(file)) not in ("safetensors", "unknown"):
+        if file.suffix == Path(MODEL).suffix:  # was one, or should have been
+            return f"not a {what}, or damaged (it is {described_kind(kind)})"
+        return f"is {described_kind(kind)}, not a {what}; give a folder of `limbeck train` or its {MODEL}"
+    return f"not a {what}, or damaged ({' '.join(str(error).split())})"
 
 
 # What may come of reading, or of making use of, a file that is not what it should be.

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from limbeck.errors import InputError
-from limbeck.retrieval.features import Features, load_features, save_features
+from limbeck.retrieval import Features, load_features, save_features
 
 
 def test_goes_to_disk_and_back(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_tensors_of_any_precision_and_with_a_history_are_taken() -> None:
         ({"feature": np.array([[0.0], [np.nan], [np.inf]])}, r"NaN or infinity in 2 rows \(first: 1\)"),
         ({"identity": [1, 2]}, "'identity' has shape"),
         ({"identity": [1.5, 2, 3]}, "'identity' must be integers"),
-        ({"identity": ["a", "b", "c"]}, "'identity' must be integers"),
+        ({"identity": ["a", "", "c"]}, "'identity' is empty in row 1"),
         ({"camera": [1]}, "'camera' has shape"),
         ({"camera": [np.nan, 1, 2]}, "'camera' must be integers"),
         ({"modality": ["visible", "thermal", "visible"]}, r"not 'thermal' \(row 1\)"),

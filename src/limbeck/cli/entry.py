@@ -1,19 +1,20 @@
 """The verbs that many inputs share, and what they do with files of features, which are of no task."""
 
-from limbeck.registry import Input, Job, SharedVerb
+from limbeck.registry import Input, Job, SharedVerb, Verb
 
 VERBS = (
     SharedVerb(
         "evaluate",
         "score a trained model, or anybody's features under a protocol",
-        "folders that `limbeck train` wrote, or their model files; with --protocol also NPZ files of features (several "
-        "are trials of one evaluation)",
+        "folders that `limbeck train` wrote, or their model files; with --protocol also files of features (NPZ, NPY, "
+        "CSV, .mat, .pt; several are trials of one evaluation)",
         several=True,
     ),
     SharedVerb(
         "diagnose",
         "nats that representations hold of a label: kept, lost, only in one view, shared; for any model's features",
-        "an NPZ file with z_0, z_1, ..., y and perhaps v_0, ...; a multi-view set; or a folder of `limbeck train`",
+        "a file with z_0, z_1, ..., y and perhaps v_0, ..., or with features and labels (NPZ, NPY, CSV, .mat, .pt); a "
+        "multi-view set; or a folder of `limbeck train`",
     ),
     SharedVerb("data list", "list the known sets", inputs=""),
     SharedVerb(
@@ -32,10 +33,22 @@ VERBS = (
 
 FEATURES = Input(
     "features",
-    "limbeck.cli.features:is_npz",
+    "limbeck.cli.features:is_features",
     {
         "evaluate": Job("limbeck.cli.features:evaluate", "limbeck.cli.features:evaluate_arguments"),
         "diagnose": Job("limbeck.cli.features:diagnose", "limbeck.cli.features:diagnose_arguments"),
     },
     general=True,
+)
+
+SEARCH = Verb(
+    "search",
+    "find what is most similar to some queries in a file of features",
+    Job("limbeck.cli.features:search", "limbeck.cli.features:search_arguments"),
+)
+
+PROJECT = Verb(
+    "project",
+    "draw features in the plane, by label, camera and modality",
+    Job("limbeck.cli.features:project", "limbeck.cli.features:project_arguments"),
 )

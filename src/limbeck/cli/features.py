@@ -1,33 +1,57 @@
-"""What verbs do with files of features, of whatever model: score them under a protocol, diagnose them."""
+"""What verbs do with files of features, of whatever model: score, diagnose, search, draw them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import csv
+import io
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 from jsonargparse import ArgumentParser
+from numpy.typing import NDArray
 
+from limbeck.arrayfiles import ENDINGS
 from limbeck.errors import InputError
+from limbeck.files import atomic_writer, write_text
+from limbeck.images.decoding import read_image
 from limbeck.information.arguments import add_diagnosis_arguments, diagnosis
 from limbeck.information.diagnosis import load_view_features
 from limbeck.registry import Invocation
 from limbeck.reporting.progress import progress_bar
+from limbeck.retrieval import Features, Protocol, load_features
 from limbeck.retrieval import evaluate as score
-from limbeck.retrieval import load_features
 from limbeck.retrieval.arguments import add_protocol_arguments, permutations_of, reranking_of
+from limbeck.retrieval.features import checked_vectors
+from limbeck.retrieval.files import load_all, load_sides, parse_keys
 from limbeck.retrieval.protocols import named_protocols
 from limbeck.retrieval.report import write_report
+from limbeck.retrieval.report.matches import find_matches, match_rows, write_matches
 from limbeck.retrieval.report.table import format_evaluations
 
 
-def is_npz(word: str) -> bool:
-    """Whether a word is the name of an NPZ file, be it there or not."""
-    return Path(word).suffix == ".npz"
+def is_features(word: str) -> bool:
+    """Whether a word is the name of a file that may hold features, be it there or not."""
+    return Path(word).suffix.lower() in ENDINGS
+
+
+def _add_files(parser: ArgumentParser, *, queries: bool = True) -> None:
+    parser.add_argument("--labels", type=str | None, default=None, help="a file of labels for the rows of the first")
+    if queries:
+        parser.add_argument(
+            "--queries", type=str | None, default=None, help="a file of the queries; the first: gallery"
+        )
+        parser.add_argument("--query_labels", type=str | None, default=None, help="a file of labels of the queries")
+    parser.add_argument(
+        "--keys", type=str | None, default=None, help="which array is what: feature=NAME,identity=NAME,..."
+    )
 
 
 def evaluate_arguments(parser: ArgumentParser) -> None:
     """Flags of `limbeck evaluate FEATURES.npz`."""
     add_protocol_arguments(parser)
+    _add_files(parser)
     parser.add_argument("--out", type=str | None, default=None, help="folder for a report: figures, queries, a page")
     parser.add_argument("--seed", type=int, default=0, help="of what the report's pictures show")
     parser.add_argument("--device", type=str, default="cpu", help="where to compute")
@@ -44,7 +68,15 @@ def evaluate(call: Invocation) -> Iterator[str]:
         raise InputError(f"{call.inputs[0]}: features are scored under a protocol: add --protocol")
     protocols = named_protocols(call.protocol, permutations=permutations_of(call))
     reranking = reranking_of(call)
-    features = [load_features(path) for path in call.inputs]
+    if len(call.inputs) > 1 and (call.queries, call.labels) != (None, None):
+        raise InputError(f"{call.inputs[1]}: --queries and --labels are those of one file of features: evaluate one")
+    keys = parse_keys(call.keys)
+    features = [
+        load_features(path, queries=call.queries, labels=call.labels, query_labels=call.query_labels, keys=keys)
+        for path in call.inputs
+    ]
+    if call.queries is not None:
+        _check_asks(protocols, features[0])
     if call.out is not None:  # rather now than after the work
         Path(call.out).mkdir(parents=True, exist_ok=True)
     with progress_bar("queries") as advance:
@@ -72,9 +104,22 @@ def evaluate(call: Invocation) -> Iterator[str]:
         yield f"Written: {files[-1]}"
 
 
+def _check_asks(protocols: Sequence[Protocol], features: Features) -> None:
+    """Raise InputError where a protocol would not ask with the queries of a file of their own."""
+    assert features.query is not None
+    for protocol in protocols:
+        for trial in protocol.trials(features):
+            if not features.query[trial.queries].all() or features.query[trial.gallery].any():
+                raise InputError(
+                    f"--queries: {protocol.name} chooses queries by its own rules; leave --queries out, or choose a "
+                    "protocol of queries and gallery, such as market or inshop"
+                )
+
+
 def diagnose_arguments(parser: ArgumentParser) -> None:
-    """Flags of `limbeck diagnose FEATURES.npz`."""
+    """Flags of `limbeck diagnose FEATURES`."""
     add_diagnosis_arguments(parser)
+    _add_files(parser, queries=False)
 
 
 def diagnose(call: Invocation) -> Iterator[str]:
@@ -84,4 +129,106 @@ def diagnose(call: Invocation) -> Iterator[str]:
         InputError: the features cannot be used.
         OSError: the report's folder cannot be written.
     """
-    return diagnosis(call, load_view_features(call.inputs[0]))
+    features = load_view_features(call.inputs[0], labels=call.labels, keys=parse_keys(call.keys))
+    return diagnosis(call, features)
+
+
+def search_arguments(parser: ArgumentParser) -> None:
+    """Flags of `limbeck search`."""
+    parser.add_argument("features", type=str, help="a file of features: what is searched")
+    _add_files(parser)
+    parser.add_argument("--top", type=int, default=10, help="how many items of each query")
+    parser.add_argument(
+        "--similarity", type=Literal["cosine", "euclidean", "dot"], default="cosine", help="of features"
+    )
+    parser.add_argument("--out", type=str | None, default=None, help="folder for a table and a page; default: stdout")
+    parser.add_argument("--pictures", type=str | None, default=None, help="folder that the paths begin in")
+    parser.add_argument("--shown", type=int, default=20, help="queries on the page, at most")
+
+
+def search(call: Invocation) -> Iterator[str]:
+    """Find the items most similar to some queries.
+
+    Raises:
+        InputError: the files cannot be used, or a picture cannot be read.
+        OSError: the folder cannot be written.
+    """
+    keys = parse_keys(call.keys)
+    queries, gallery = load_sides(
+        call.features, queries=call.queries, labels=call.labels, query_labels=call.query_labels, keys=keys
+    )
+    matches = find_matches(queries, gallery, k=call.top, similarity=call.similarity)
+    if call.out is None:
+        if call.pictures is not None:
+            raise InputError("--pictures are shown on a page: add --out FOLDER")
+        stream = io.StringIO()
+        csv.writer(stream, lineterminator="\n").writerows(match_rows(matches))
+        yield stream.getvalue()
+        return
+    root = Path(call.features).parent if call.pictures is None else Path(call.pictures)
+    paths = "path" in queries and "path" in gallery
+    if call.pictures is not None and not paths:
+        raise InputError("--pictures needs a 'path' of queries and gallery: name it with --keys path=NAME")
+    # Paths of another machine are still names; that they are not there is said below.
+    shown = paths and (call.pictures is not None or (root / str(gallery["path"][0])).is_file())
+
+    def thumbnail(path: str) -> NDArray[np.uint8]:
+        return read_image(root / path, 128)
+
+    title = f"What {Path(call.queries or call.features).name} finds first in {Path(call.features).name}"
+    files = write_matches(matches, call.out, thumbnail=thumbnail if shown else None, shown=call.shown, title=title)
+    yield "Written: " + ", ".join(map(str, files)) + ("" if shown else "; without pictures")
+
+
+def project_arguments(parser: ArgumentParser) -> None:
+    """Flags of `limbeck project`."""
+    parser.add_argument("features", type=str, help="a file of features")
+    _add_files(parser, queries=False)
+    parser.add_argument("--out", type=str, required=True, help="folder for a picture by each label, and the points")
+    parser.add_argument(
+        "--method", type=Literal["tsne", "umap"], default="tsne", help="umap where umap-learn is installed"
+    )
+    parser.add_argument("--items", type=int, default=5000, help="at most; of more as many are drawn")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw and of the method")
+
+
+def project(call: Invocation) -> Iterator[str]:
+    """Draw features in the plane, by every label that the file holds.
+
+    Raises:
+        InputError: the file cannot be used.
+        OSError: the folder cannot be written.
+    """
+    from limbeck.reporting.plots import png  # noqa: PLC0415 - slow to import
+    from limbeck.retrieval.report.plane import plane_figure, plane_of  # noqa: PLC0415
+
+    if call.items < 2:
+        raise InputError(f"--items must be at least 2, not {call.items}")
+    items = load_all(call.features, labels=call.labels, keys=parse_keys(call.keys))
+    if "feature" not in items:
+        raise InputError(items.missing("feature"))
+    vectors = checked_vectors(items["feature"], items.origin)
+    size = len(vectors)
+    chosen = np.sort(np.random.default_rng(call.seed).permutation(size)[: call.items])
+    labels = {
+        role: items[role].astype(str) for role in ("identity", "camera", "modality", "query") if role in items
+    } or {"item": np.full(size, "all")}
+    for role, array in labels.items():
+        if array.shape != (size,):
+            raise InputError(f"{items.origin}: {size} rows of 'feature' but '{role}' has shape {array.shape}")
+    points = plane_of(vectors[chosen], method=call.method, seed=call.seed)
+    home, files = Path(call.out), []
+    how = {"tsne": "t-SNE", "umap": "UMAP"}[call.method]
+    drawn = f"{len(chosen)} of {size} items, drawn with seed {call.seed}" if len(chosen) < size else f"{size} items"
+    for role, array in labels.items():
+        figure = plane_figure(points, array[chosen], title=f"{how} of {drawn}, by {role}", name=role)
+        with atomic_writer(home / f"{role}.png") as stream:
+            stream.write(png(figure))
+        files.append(home / f"{role}.png")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["item", "x", "y", *labels])
+    for place, (x, y) in zip(chosen.tolist(), points.tolist(), strict=True):
+        writer.writerow([place, f"{x:.6g}", f"{y:.6g}", *(array[place] for array in labels.values())])
+    write_text(home / "points.csv", text.getvalue())
+    yield f"{how} of {drawn}. Written: " + ", ".join(map(str, (*files, home / "points.csv")))

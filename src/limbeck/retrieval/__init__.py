@@ -1,8 +1,10 @@
 """Retrieval: exact ranks, protocols under their names, re-ranking, scores of anybody's embeddings."""
 
 from limbeck.retrieval.evaluation import Evaluation, evaluate
-from limbeck.retrieval.features import Features, load_features, save_features
+from limbeck.retrieval.features import Features, save_features
+from limbeck.retrieval.files import load_features
 from limbeck.retrieval.metrics import Metrics, summarise
+from limbeck.retrieval.nearest import TopK
 from limbeck.retrieval.protocols import (
     CUB,
     LLCM,
@@ -20,7 +22,7 @@ from limbeck.retrieval.protocols import (
 from limbeck.retrieval.ranking import Labels, Ranker, Ranks
 from limbeck.retrieval.reranking import k_reciprocal
 from limbeck.retrieval.similarity import similarities
-from limbeck.retrieval.top_k import RankedList, ranked_lists
+from limbeck.retrieval.top_k import RankedList, ranked_lists, top_k
 
 __all__ = [
     "CUB",
@@ -41,6 +43,7 @@ __all__ = [
     "Ranker",
     "Ranks",
     "RegDB",
+    "TopK",
     "evaluate",
     "k_reciprocal",
     "load_features",
@@ -49,4 +52,5 @@ __all__ = [
     "save_features",
     "similarities",
     "summarise",
+    "top_k",
 ]

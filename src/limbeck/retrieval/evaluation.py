@@ -14,6 +14,7 @@ from limbeck.devices import check_device
 from limbeck.errors import InputError
 from limbeck.reporting.progress import Progress
 from limbeck.reporting.statistics import Estimate
+from limbeck.retrieval.comparing import check_vectors, compared
 from limbeck.retrieval.features import Features
 from limbeck.retrieval.metrics import FIGURES, LONGEST_CMC, Figure, Metrics, summarise
 from limbeck.retrieval.protocols import Protocol, Trial
@@ -110,7 +111,7 @@ def evaluate(
     Args:
         features: what to score; several are those of several models (as RegDB has one a fold) in one evaluation.
         protocols: which rules.
-        similarity: "cosine", "euclidean" or "dot".
+        similarity: "cosine", "euclidean" or "dot"; of vectors, not where similarities were given.
         reranking: re-rank with k-reciprocal neighbours of this similarity, "cosine" or "euclidean"; then every trial
             needs a matrix of its own.
         device: compute with torch there; default: NumPy and compiled code.
@@ -132,8 +133,13 @@ def evaluate(
     if not runs or not chosen:
         raise InputError("there is nothing to evaluate: give features and a protocol")
     check_similarity(similarity)
+    given = {run.similarity is not None for run in runs}
+    if len(given) > 1:
+        raise InputError("some of the features are vectors and some are similarities: evaluate them apart")
     if reranking is not None:
         check_reranking(similarity, device)
+        for run in runs:
+            check_vectors(run)
     place = None if device is None else check_device(device)
     plans = [[_Plan(run, protocol) for protocol in chosen] for run in runs]
     total = sum(len(group[0].asked) for row in plans for group in _grouped(row))
@@ -152,7 +158,8 @@ def evaluate(
             else:
                 _rerank(run, group, similarity, reranking, memory)
                 advance(len(group[0].asked))
-    suffix = f"; {similarity} similarity; " + ("no re-ranking" if reranking is None else f"{reranking} of it")
+    compared_by = "given similarities" if True in given else f"{similarity} similarity"
+    suffix = f"; {compared_by}; " + ("no re-ranking" if reranking is None else f"{reranking} of it")
     return [_gathered([row[index] for row in plans], suffix) for index in range(len(chosen))]
 
 
@@ -210,7 +217,7 @@ def _rank_shared(
         ]
         for plan in plans
     ]
-    comparison = Comparison(_rows(features, asked), _rows(features, searched), similarity)
+    comparison = compared(features, asked, searched, similarity)
     # Half for the similarities, half for what ranks them: a copy of some rows, or what tensors take.
     for part, block in comparison.blocks(memory // 2, device):
         here = asked[part]
@@ -234,11 +241,6 @@ def _rank_shared(
             for start in range(0, len(again), step):
                 _decide(comparison, again[start : start + step], part, asked, plans, rankers)
         advance(part.stop - part.start)
-
-
-def _rows(features: Features, items: NDArray[np.int64]) -> NDArray[np.floating]:
-    """The embeddings of some items, ascending; where they are all items, the very array."""
-    return features.feature if len(items) == len(features) else features.feature[items]
 
 
 def _decide(

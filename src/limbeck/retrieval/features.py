@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from limbeck.errors import InputError
-from limbeck.files import atomic_writer, read_arrays
+from limbeck.files import atomic_writer
 from limbeck.modalities import INFRARED, MODALITIES, VISIBLE
-from limbeck.retrieval.arrays import plain
+from limbeck.retrieval.arrays import floating, plain
+
+_WHOLE = re.compile(r"-?\d{1,18}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +33,12 @@ class Features:
             `Market`, which drops it.
         camera: (items,) int64, or None.
         modality: (items,) int8, 0 visible and 1 infrared, or None.
+        names: of identity 0, 1, ..., where identities were given as strings, or None.
         path: a name for each item, or None. Samplers that draw from "the sorted pictures of a cell" sort by it; without
             paths they take the items' own order.
         query: (items,) which are queries, where the set fixes it (Market-1501), or None.
+        similarity: where similarities were given instead of vectors, and `feature` is (items, 0): (items, items), or
+            (queries, other items) in the order of the items where `query` says which are queries; larger is nearer.
         origin: what messages call it.
     """
 
@@ -43,6 +49,8 @@ class Features:
     path: tuple[str, ...] | None = None
     query: NDArray[np.bool_] | None = None
     origin: str = "features"
+    names: tuple[str, ...] | None = None
+    similarity: NDArray[np.floating] | None = None
 
     def __len__(self) -> int:
         return len(self.identity)
@@ -63,7 +71,9 @@ class Features:
         Args:
             feature: (items, features) real numbers; float16, bfloat16 and integers become float32. Tensors are taken
                 from any device, without their history; so are the labels.
-            identity: (items,) integers.
+            identity: (items,) integers, or strings. Strings that all are whole numbers ("0002", "-1") are those
+                numbers, unless two of them would become one; others are numbered in ascending order, as `names` keeps
+                them, but for "-1", which stays -1.
             camera: (items,) integers.
             modality: (items,) of 0 and 1, or of "visible" and "infrared".
             path: (items,) names.
@@ -73,66 +83,127 @@ class Features:
         Raises:
             InputError: a shape, type or value does not fit; the message names the array.
         """
-        vectors = plain(feature)
-        if vectors.ndim != 2 or vectors.dtype.kind not in "fiub":
-            raise InputError(
-                f"{origin}: 'feature' must be real numbers of shape (items, features), "
-                f"not {vectors.dtype} {vectors.shape}"
-            )
-        if vectors.dtype not in (np.float32, np.float64):
-            vectors = vectors.astype(np.float32)
-        size = len(vectors)
-        if size == 0 or vectors.shape[1] == 0:
-            raise InputError(f"{origin}: 'feature' is empty, {vectors.shape}")
-        broken = ~np.isfinite(vectors).all(axis=1)
-        if broken.any():
-            raise InputError(
-                f"{origin}: 'feature' holds NaN or infinity in {int(broken.sum())} rows (first: {int(broken.argmax())})"
-            )
-        if path is not None and len(path) != size:
-            raise InputError(f"{origin}: {size} rows of 'feature' but {len(path)} of 'path'")
-        return Features(
-            vectors,
-            _integers(identity, "identity", size, origin),
-            None if camera is None else _integers(camera, "camera", size, origin),
-            None if modality is None else _modalities(modality, size, origin),
-            None if path is None else tuple(str(name) for name in path),
-            None if query is None else _flags(query, size, origin),
-            origin,
+        vectors = checked_vectors(feature, origin)
+        return _labelled(
+            vectors, len(vectors), identity, camera=camera, modality=modality, path=path, query=query, origin=origin
         )
 
+    @staticmethod
+    def from_similarities(
+        similarity: ArrayLike | Tensor,
+        identity: ArrayLike | Tensor,
+        *,
+        camera: ArrayLike | Tensor | None = None,
+        modality: ArrayLike | Tensor | None = None,
+        path: Sequence[str] | None = None,
+        query: ArrayLike | Tensor | None = None,
+        origin: str = "similarities",
+    ) -> Features:
+        """Check similarities and labels against one another: what other code compared is ranked and scored here.
 
-def load_features(path: str | os.PathLike[str]) -> Features:
-    """Read an NPZ with `feature`, `identity` and, where a protocol asks, `camera`, `modality`, `path`, `query`.
+        Args:
+            similarity: (items, items); or with `query` (queries, other items), in the order of the items. Larger is
+                nearer: of distances give the negative.
+            identity: (items,), and the others as for `from_arrays`.
 
-    Nothing is unpickled.
+        Raises:
+            InputError: a shape, type or value does not fit; the message names the array.
+        """
+        matrix = floating(similarity, f"{origin}: 'similarity'")
+        if matrix.ndim != 2 or not matrix.size:
+            raise InputError(f"{origin}: 'similarity' must be (queries, gallery), not {matrix.shape}")
+        for start in range(0, len(matrix), _ROWS):
+            if np.isnan(matrix[start : start + _ROWS]).any():
+                raise InputError(f"{origin}: 'similarity' holds NaN")
+        size = len(plain(identity))
+        empty = np.zeros((size, 0), np.float32)
+        held = _labelled(empty, size, identity, camera=camera, modality=modality, path=path, query=query, origin=origin)
+        asked = size if held.query is None else int(held.query.sum())
+        if matrix.shape not in ((size, size), (asked, size - asked)):
+            shapes = f"{(size, size)}" + f" or {(asked, size - asked)}" * (held.query is not None)
+            raise InputError(f"{origin}: 'similarity' must be {shapes} for {size} of 'identity', not {matrix.shape}")
+        return replace(held, similarity=matrix)
+
+    @property
+    def held(self) -> str:
+        """What the items are compared by, in words."""
+        return "similarities that were given" if self.similarity is not None else f"{self.feature.shape[1]} features"
+
+
+_ROWS = 4096  # that are checked at once, so that checking takes little memory
+
+
+def check_finite(vectors: NDArray[np.floating], origin: str, name: str = "feature") -> None:
+    """Raise InputError where a row holds NaN or infinity, some rows at a time."""
+    broken, first = 0, -1
+    for start in range(0, len(vectors), _ROWS):
+        bad = ~np.isfinite(vectors[start : start + _ROWS]).all(axis=1)
+        if bad.any():
+            first = start + int(bad.argmax()) if first < 0 else first
+            broken += int(bad.sum())
+    if broken:
+        raise InputError(f"{origin}: {name!r} holds NaN or infinity in {broken} rows (first: {first})")
+
+
+def checked_vectors(feature: ArrayLike | Tensor, origin: str) -> NDArray[np.floating]:
+    """Embeddings (items, features) as float32 or float64.
 
     Raises:
-        InputError: there is no such file, it is damaged, or an array is missing or does not fit.
+        InputError: they are not finite real numbers of that shape, or there are none.
     """
-    arrays = read_arrays(path, hint=" with 'feature' and 'identity'")
-    for name in ("feature", "identity"):
-        if name not in arrays:
-            raise InputError(f"{path}: the array {name!r} is missing; there are: {', '.join(arrays) or 'none'}")
-    names = arrays.get("path")
-    return Features.from_arrays(
-        arrays["feature"],
-        arrays["identity"],
-        camera=arrays.get("camera"),
-        modality=arrays.get("modality"),
-        path=None if names is None else [str(name) for name in names.ravel()],
-        query=arrays.get("query"),
-        origin=str(path),
+    vectors = plain(feature)
+    if vectors.ndim != 2 or vectors.dtype.kind not in "fiub":
+        raise InputError(
+            f"{origin}: 'feature' must be real numbers of shape (items, features), not {vectors.dtype} {vectors.shape}"
+        )
+    if vectors.dtype not in (np.float32, np.float64):
+        vectors = vectors.astype(np.float32)
+    if 0 in vectors.shape:
+        raise InputError(f"{origin}: 'feature' is empty, {vectors.shape}")
+    check_finite(vectors, origin)
+    return vectors
+
+
+def _labelled(
+    vectors: NDArray[np.floating],
+    size: int,
+    identity: ArrayLike | Tensor,
+    *,
+    camera: ArrayLike | Tensor | None,
+    modality: ArrayLike | Tensor | None,
+    path: Sequence[str] | None,
+    query: ArrayLike | Tensor | None,
+    origin: str,
+) -> Features:
+    if path is not None and len(path) != size:
+        raise InputError(f"{origin}: {size} rows of 'feature' but {len(path)} of 'path'")
+    people, names = _identities(identity, size, origin)
+    return Features(
+        vectors,
+        people,
+        None if camera is None else _integers(camera, "camera", size, origin),
+        None if modality is None else _modalities(modality, size, origin),
+        None if path is None else tuple(str(name) for name in path),
+        None if query is None else _flags(query, size, origin),
+        origin,
+        names,
     )
 
 
 def save_features(features: Features, path: str | os.PathLike[str]) -> None:
-    """Write an NPZ that `load_features` reads; the file appears whole or not at all.
+    """Write an NPZ that `read_features` reads; the file appears whole or not at all.
 
     Raises:
         OSError: the disk is full or the folder cannot be written; what stood at `path` is untouched.
     """
-    arrays: dict[str, Any] = {"feature": features.feature, "identity": features.identity}
+    people = features.identity
+    if features.names is not None:
+        people = np.where(people < 0, str(-1), np.array(features.names)[np.maximum(people, 0)])
+    arrays: dict[str, Any] = {"identity": people}
+    if features.similarity is None:
+        arrays["feature"] = features.feature
+    else:
+        arrays["similarity"] = features.similarity
     if features.camera is not None:
         arrays["camera"] = features.camera
     if features.modality is not None:
@@ -150,6 +221,26 @@ def _row(values: ArrayLike | Tensor, name: str, size: int, origin: str) -> NDArr
     if array.shape != (size,):
         raise InputError(f"{origin}: {size} rows of 'feature' but {name!r} has shape {array.shape}")
     return array
+
+
+def _identities(values: ArrayLike | Tensor, size: int, origin: str) -> tuple[NDArray[np.int64], tuple[str, ...] | None]:
+    """Identities as numbers, and the names of 0, 1, ... where they were given as strings that are no numbers."""
+    array = _row(values, "identity", size, origin)
+    if array.dtype == object and all(isinstance(value, str) for value in array.flat):
+        array = array.astype(str)  # as tables hold them
+    if array.dtype.kind not in "US":
+        return _integers(array, "identity", size, origin), None
+    words = np.char.strip(array.astype(str))
+    if (words == "").any():
+        raise InputError(f"{origin}: 'identity' is empty in row {int((words == '').argmax())}; use -1 for nobody")
+    known, codes = np.unique(words, return_inverse=True)
+    if all(_WHOLE.fullmatch(word) for word in known.tolist()):
+        numbers = known.astype(np.int64)
+        if len(np.unique(numbers)) == len(known):
+            return numbers[codes], None
+    people = [word for word in known.tolist() if word != "-1"]
+    place = {word: number for number, word in enumerate(people)} | {"-1": -1}
+    return np.array([place[word] for word in known.tolist()], np.int64)[codes], tuple(people)
 
 
 def _integers(values: ArrayLike | Tensor, name: str, size: int, origin: str) -> NDArray[np.int64]:

@@ -186,7 +186,7 @@ def _candidates(
 
             def keep(part: slice, block: Any = block, row: int = row, column: int = column) -> None:
                 rows = slice(row + part.start, row + part.stop)
-                _keep_highest(block[part], column, own[rows], best[rows], near[rows])
+                keep_highest(block[part], column, own[rows], best[rows], near[rows])
 
             by_rows(keep, len(some), threads)
     return near, best[:, -1]
@@ -252,7 +252,7 @@ def _coded_candidates(
 
 
 @jit
-def _keep_highest(
+def keep_highest(
     block: NDArray[np.float32],
     first: int,
     own: NDArray[np.int64],

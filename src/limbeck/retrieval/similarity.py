@@ -36,7 +36,7 @@ MEMORY = 2**28
 # Mean cosine from which single precision no longer tells directions apart: it resolves 1e-7 of what is left to 1.
 _PARALLEL = 1 - 2.0**-8
 # Binary exponents of magnitudes whose squares and their sums stay far from overflow and from underflow.
-_SAFE_EXPONENT = {np.dtype(np.float32): 40, np.dtype(np.float64): 400}
+SAFE_EXPONENT = {np.dtype(np.float32): 40, np.dtype(np.float64): 400}
 
 
 def check_similarity(kind: str) -> None:
@@ -112,11 +112,11 @@ class Comparison:
                 left, right = unit(asked.astype(np.float64)), unit(searched.astype(np.float64))
             length = np.ones(len(left)), 1.0
         else:
-            exponents = [_exponent(vectors, _SAFE_EXPONENT[common]) for vectors in self._raw]
+            exponents = [safe_exponent(vectors, SAFE_EXPONENT[common]) for vectors in self._raw]
             if kind == "euclidean":
                 exponents = [max(exponents, key=abs)] * 2
             self._factors = 2.0 ** -exponents[0], 2.0 ** -exponents[1]
-            middle = _middle(searched) if kind == "euclidean" else np.zeros(searched.shape[1])
+            middle = middle_of(searched) if kind == "euclidean" else np.zeros(searched.shape[1])
             left, right = (
                 _moved(vectors, middle, factor, common)
                 for vectors, factor in zip(self._raw, self._factors, strict=True)
@@ -160,7 +160,7 @@ class Comparison:
         # One block of memory serves all parts, and two never stand beside one another.
         product = torch.empty((step, len(right)), dtype=left.dtype, device=device)
         whole = None if expand is None else torch.empty((step, size), dtype=left.dtype, device=device)
-        for part in _parts(len(left), step):
+        for part in parts_of(len(left), step):
             rows = part.stop - part.start
             found = torch.mm(left[part], right.T, out=product[:rows])
             if expand is not None and whole is not None:
@@ -196,13 +196,42 @@ class Comparison:
         transposed = self._right.T
         product = np.empty((step, len(self._right)), self.dtype)
         whole = None if self._expand is None else np.empty((step, len(self._expand)), self.dtype)
-        for part in _parts(len(self._left), step):
+        for part in parts_of(len(self._left), step):
             rows = part.stop - part.start
             found = np.matmul(self._left[part], transposed, out=product[:rows])
             if self._expand is not None and whole is not None:
                 # "clip" writes straight into `out`; every index is in range.
                 found = np.take(found, self._expand, axis=1, out=whole[:rows], mode="clip")
             yield part, found
+
+
+class Given(Comparison):
+    """Similarities that were computed elsewhere, in the place of a `Comparison`; they are taken as they are.
+
+    Args:
+        matrix: (queries, gallery), larger is nearer.
+        rows: of the queries that are asked.
+        columns: of what they search.
+    """
+
+    def __init__(self, matrix: NDArray[np.floating], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> None:
+        self.dtype = matrix.dtype
+        self.tolerance = None
+        self._matrix, self._rows, self._columns = matrix, rows, columns
+
+    def blocks(
+        self, memory: int, device: torch.device | None = None
+    ) -> Iterator[tuple[slice, NDArray[np.floating] | Tensor]]:
+        """As `Comparison.blocks`."""
+        step = max(1, memory // max(len(self._columns) * self.dtype.itemsize, 1))
+        for part in parts_of(len(self._rows), step):
+            # "take" is quicker than an index of both, and copies, as what ranks may write into its block.
+            block = np.take(self._matrix[self._rows[part]], self._columns, axis=1)
+            yield part, block if device is None else torch.from_numpy(block).to(device)
+
+    def exact(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """As `Comparison.exact`: what was given."""
+        return np.take(self._matrix[self._rows[rows]], self._columns, axis=1).astype(np.float64)
 
 
 def unit(vectors: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -213,7 +242,7 @@ def unit(vectors: NDArray[np.floating]) -> NDArray[np.floating]:
     """
     held = floating(vectors, "vectors")
     result = np.empty(held.shape, held.dtype)
-    _unit_rows(held, result)
+    unit_rows(held, result)
     return result
 
 
@@ -225,8 +254,8 @@ def distance_vectors(vectors: NDArray[np.floating], kind: Similarity) -> NDArray
     """
     if kind == "cosine":
         return unit(vectors)
-    moved = _moved(vectors, _middle(vectors), 1.0, np.dtype(np.float64))
-    return moved * 2.0 ** -_exponent(moved, _SAFE_EXPONENT[np.dtype(np.float32)])
+    moved = _moved(vectors, middle_of(vectors), 1.0, np.dtype(np.float64))
+    return moved * 2.0 ** -safe_exponent(moved, SAFE_EXPONENT[np.dtype(np.float32)])
 
 
 def highest(scores: NDArray[np.floating], k: int) -> NDArray[np.int64]:
@@ -239,12 +268,12 @@ def highest(scores: NDArray[np.floating], k: int) -> NDArray[np.int64]:
     return candidates[np.argsort(-scores[candidates], kind="stable")][:k]
 
 
-def _parts(size: int, step: int) -> Iterator[slice]:
+def parts_of(size: int, step: int) -> Iterator[slice]:
     for start in range(0, size, step):
         yield slice(start, min(start + step, size))
 
 
-def _exponent(vectors: NDArray[np.floating], safe: int) -> int:
+def safe_exponent(vectors: NDArray[np.floating], safe: int) -> int:
     """The binary exponent of the largest magnitude, or 0 where its squares are safe."""
     if not vectors.size:
         return 0
@@ -258,7 +287,7 @@ def _mean_cosine(left: NDArray[np.floating], right: NDArray[np.floating]) -> flo
     return float(middle @ middle)
 
 
-def _middle(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
+def middle_of(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
     """Something near the middle of the vectors, (features,), and 0 where that is near.
 
     A multiple of a power of two as large as their spread. Differences to it keep the few bits that whole numbers, or
@@ -278,13 +307,13 @@ def _moved(
 ) -> NDArray[np.floating]:
     """(vectors - middle) * factor, contiguous and of this kind."""
     result = np.empty(vectors.shape, kind)
-    _move_rows(vectors, middle, factor, result)
+    move_rows(vectors, middle, factor, result)
     return result
 
 
 def _squares(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
     result = np.empty(len(vectors))
-    _square_rows(vectors, result)
+    square_rows(vectors, result)
     return result
 
 
@@ -301,7 +330,7 @@ def _distinct(vectors: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDAr
 
 
 @jit
-def _unit_rows(vectors: NDArray[np.floating], result: NDArray[np.floating]) -> None:
+def unit_rows(vectors: NDArray[np.floating], result: NDArray[np.floating]) -> None:
     for row in range(len(vectors)):
         largest = 0.0
         for value in vectors[row]:
@@ -318,7 +347,7 @@ def _unit_rows(vectors: NDArray[np.floating], result: NDArray[np.floating]) -> N
 
 
 @jit
-def _move_rows(
+def move_rows(
     vectors: NDArray[np.floating], middle: NDArray[np.float64], factor: float, result: NDArray[np.floating]
 ) -> None:
     for row in range(len(vectors)):
@@ -327,7 +356,7 @@ def _move_rows(
 
 
 @jit
-def _square_rows(vectors: NDArray[np.floating], result: NDArray[np.float64]) -> None:
+def square_rows(vectors: NDArray[np.floating], result: NDArray[np.float64]) -> None:
     for row in range(len(vectors)):
         total = 0.0
         for value in vectors[row]:

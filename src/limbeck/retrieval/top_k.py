@@ -1,4 +1,7 @@
-"""The head of a query's ranked list: which items come first, and which of them are right."""
+"""The head of a query's ranked list: which items come first, and which of them are right.
+
+`top_k` is the search itself, of vectors in vectors; `ranked_lists` follows a protocol.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from limbeck.errors import InputError
-from limbeck.retrieval.features import Features
+from limbeck.retrieval.arrays import floating
+from limbeck.retrieval.comparing import check_vectors, compared
+from limbeck.retrieval.features import Features, check_finite
+from limbeck.retrieval.nearest import TopK, nearest
 from limbeck.retrieval.protocols import Protocol
 from limbeck.retrieval.ranking import Removal
 from limbeck.retrieval.reranking import KReciprocal, k_reciprocal
-from limbeck.retrieval.similarity import MEMORY, Comparison, Similarity, highest
+from limbeck.retrieval.similarity import MEMORY, Comparison, Similarity, check_similarity, highest
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +46,52 @@ class RankedList:
     def first(self) -> int:
         """Rank, from 1 and counted in items, of the first right one; 0 where the list holds none."""
         return int(self.right.argmax()) + 1 if self.right.any() else 0
+
+
+def top_k(
+    queries: ArrayLike | Tensor,
+    gallery: ArrayLike | Tensor,
+    k: int = 10,
+    *,
+    similarity: Similarity = "cosine",
+    memory: int = 2**25,
+) -> TopK:
+    r"""The k nearest items of a gallery to each query, exactly.
+
+    Nearness of vectors q and g is their cosine, 0 where one has length 0; :math:`q \cdot g` ("dot"); or
+    :math:`-\|q - g\|^2` ("euclidean"). Products in the vectors' own precision choose candidates, with some to spare;
+    their similarities are then computed as if with 106 bits and rounded to float64 once, whatever the precision of the
+    vectors, and a query whose candidates lie too close is asked again in float64. So the result is that of real
+    arithmetic on the numbers given; of two equal similarities the item that stands first in the gallery comes first. No
+    copy of the gallery is made, unless it is of another
+    kind than float32 and float64.
+
+    Args:
+        queries: (queries, features) real numbers, finite.
+        gallery: (items, features).
+        k: how many; all, where there are fewer items.
+        similarity: "cosine", "euclidean" or "dot".
+        memory: bytes that a part of the gallery and its products take at once.
+
+    Raises:
+        InputError: k is below 1, there is no such similarity, or the vectors do not fit, or are not finite.
+
+    Example:
+        >>> found = top_k([[2, 0]], [[0, 1], [1, 1], [3, 0]], k=2)
+        >>> found.positions.tolist(), found.similarity.round(3).tolist()
+        ([[2, 1]], [[1.0, 0.707]])
+    """
+    if k < 1:
+        raise InputError(f"k must be at least 1, not {k}")
+    check_similarity(similarity)
+    asked, searched = floating(queries, "queries"), floating(gallery, "gallery")
+    if asked.ndim != 2 or searched.ndim != 2 or asked.shape[1] != searched.shape[1]:
+        raise InputError(
+            f"queries and gallery must be matrices of as many features, not {asked.shape} and {searched.shape}"
+        )
+    check_finite(asked, "queries", "vectors")
+    check_finite(searched, "gallery", "vectors")
+    return nearest(asked, searched, k, similarity, memory)
 
 
 def ranked_lists(
@@ -135,8 +188,9 @@ def _compared(
     A row is overwritten when later ones are asked for.
     """
     if reranking is None:
-        comparison = Comparison(features.feature[asked], features.feature[gallery], similarity)
+        comparison = compared(features, asked, gallery, similarity)
         return comparison, (np.asarray(scores) for _, block in comparison.blocks(MEMORY) for scores in block)
+    check_vectors(features)
     again = k_reciprocal(
         features.feature[known],
         features.feature[gallery],

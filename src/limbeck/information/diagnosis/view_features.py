@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from limbeck.arrayfiles import read_array_file
 from limbeck.errors import InputError
-from limbeck.files import atomic_writer, read_arrays
+from limbeck.files import atomic_writer
 from limbeck.information.inputs import class_codes, label_codes, real_matrix
+from limbeck.retrieval.files import Items, check_keys, find_roles, load_all
 
 _KEY = re.compile(r"(v|z|log_variance)_(0|[1-9][0-9]*)")
 _DRAW = 1  # last entry of the key that draws z
@@ -119,15 +121,35 @@ class ViewFeatures:
         return ViewFeatures(words, matrices, seen, spread, codes, classes, members)
 
 
-def load_view_features(path: str | os.PathLike[str]) -> ViewFeatures:
-    """Read an NPZ with `z_0`, `z_1`, ... and `y`.
+def load_view_features(
+    path: str | os.PathLike[str],
+    *,
+    labels: str | os.PathLike[str] | None = None,
+    keys: Mapping[str, str] | None = None,
+) -> ViewFeatures:
+    """Read `z_0`, `z_1`, ... and `y`, or the features and labels that `limbeck.retrieval.load_features` reads.
 
-    There may also be `v_0`, ..., `log_variance_0`, ..., `view_names` and `groups`. Nothing is unpickled.
+    Beside z there may be `v_0`, ..., `log_variance_0`, ..., `view_names` and `groups`; y may also have the names of an
+    identity there (`labels`, `pids`, ...). Features are one view, whose labels are their identities. Nothing
+    is unpickled.
+
+    Args:
+        path: an NPZ, NPY, CSV, MATLAB or PyTorch file.
+        labels: another file, with labels of the rows, in their order.
+        keys: what is held -> the name of its array: {"z_0": "rgb", "z_1": "thermal", "y": "class"}.
 
     Raises:
         InputError: there is no such file, it is damaged, or an array is missing, unknown or does not fit.
     """
-    arrays = read_arrays(path, hint=f" with {_KEYS}")
+    named = dict(keys or {})
+    arrays = read_array_file(path)
+    beside = {} if labels is None else find_roles(read_array_file(labels), named, str(labels))
+    if any(_KEY.fullmatch(role) or role in ("y", "groups", "view_names") for role in named):
+        check_keys(named, [arrays], str(path))
+        arrays = {role: arrays[key] for role, key in named.items()}
+    if not any(_KEY.fullmatch(key) for key in arrays):
+        return _one_view(load_all(path, labels=labels, keys=named))
+    arrays = _with_labels(arrays, beside, path, labels)
     found: dict[str, dict[int, NDArray[Any]]] = {"z": {}, "v": {}, "log_variance": {}}
     others = {}
     for key, array in arrays.items():
@@ -155,6 +177,38 @@ def load_view_features(path: str | os.PathLike[str]) -> ViewFeatures:
         groups=others.get("groups"),
         origin=str(path),
     )
+
+
+def _with_labels(
+    arrays: dict[str, NDArray[Any]],
+    beside: Mapping[str, NDArray[Any]],
+    path: str | os.PathLike[str],
+    labels: str | os.PathLike[str] | None,
+) -> dict[str, NDArray[Any]]:
+    """With `y`, where it has another name or stands in the other file; without what a diagnosis has no use for."""
+    if "identity" in beside:
+        if "y" in arrays:
+            raise InputError(f"{path} and {labels} both hold labels: leave one of them out")
+        return arrays | {"y": beside["identity"].ravel()}
+    if "y" in arrays:
+        return arrays
+    told = find_roles({name: array for name, array in arrays.items() if not _KEY.fullmatch(name)}, {}, str(path))
+    if "identity" not in told:
+        return arrays
+    kept = {name: array for name, array in arrays.items() if array is not told["identity"]}
+    return kept | {"y": told["identity"].ravel()}
+
+
+def _one_view(items: Items) -> ViewFeatures:
+    if "feature" not in items:
+        there = ", ".join(items.names)
+        raise InputError(
+            f"{items.origin}: the array 'z_0' is missing, and so is 'feature'; there are: {there}; name it with --keys "
+            f"z_0=NAME; there may be {_KEYS}, or features and labels"
+        )
+    if "identity" not in items:
+        raise InputError(items.missing("identity") + ", or give a file of labels with --labels")
+    return ViewFeatures.from_arrays([items["feature"]], items["identity"], names=["features"], origin=items.origin)
 
 
 def save_view_features(features: ViewFeatures, path: str | os.PathLike[str]) -> None:

@@ -64,7 +64,7 @@ def write_report(
         title: of the page.
         notes: sentences for the page and the JSON file: which weights, which data, what is synthetic.
         representations: name -> (items, features) of the items of `features`, to be mapped with t-SNE.
-        names: of identity 0, 1, ..., to be written beneath pictures; None: their numbers are.
+        names: of identity 0, 1, ..., to be written beneath pictures; None: those of the features, or the numbers.
         similarity: that of the evaluation.
         reranking: that of the evaluation.
         rows: queries in `ranked.png`, which is of the first evaluation and its first trial.
@@ -118,7 +118,7 @@ def write_report(
     if representations:
         maps = project(representations, held.identity, held.modality, identities=identities, seed=seed)
     # Before the first file is written: what is wrong with a picture should show while there is nothing to tidy up.
-    pictures = _drawn(evaluations, held, shown, maps, picture, k=k, names=names)
+    pictures = _drawn(evaluations, held, shown, maps, picture, k=k, names=names or held.names)
     write_json(home / "figures.json", _figures(title, notes, seed, evaluations, shown, maps))
     written("figures.json")
     tables = _table_names(evaluations)
@@ -218,7 +218,7 @@ def _introduce(page: Page, evaluations: Sequence[Evaluation], runs: Sequence[Fea
     held = runs[0]
     size = f"{len(held)} items of {len(np.unique(held.identity[held.identity >= 0]))} identities"
     several = f"; {len(runs)} such sets, each of a model of its own" if len(runs) > 1 else ""
-    page.paragraph(f"Retrieval by {held.feature.shape[1]} features of each of {size}{several}.")
+    page.paragraph(f"Retrieval by {held.held} of each of {size}{several}.")
     page.bullets(notes)
     page.heading("Figures")
     page.table(

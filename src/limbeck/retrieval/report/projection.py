@@ -134,7 +134,7 @@ def project(
             parts |= {MODALITIES[one]: kind == one for one in np.unique(kind).tolist()}
         silhouette = {part: identity_silhouette(held[rows], people[rows]) for part, rows in parts.items()}
         mixing = math.nan if kind is None else modality_mixing(held, kind)
-        maps.append(Map(name, items, _plane(held, seed), silhouette, mixing))
+        maps.append(Map(name, items, tsne_plane(held, seed), silhouette, mixing))
     return maps
 
 
@@ -245,7 +245,7 @@ def _by_modality(axes: Axes, one: Map, modality: NDArray[np.int8]) -> None:
         )
 
 
-def _plane(vectors: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+def tsne_plane(vectors: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
     """t-SNE from the principal components; the components themselves where there is too little to arrange."""
     centred = vectors - vectors.mean(axis=0)
     size = len(vectors)

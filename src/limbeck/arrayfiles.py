@@ -1,0 +1,307 @@
+"""Named arrays out of the files that people keep them in: NPZ, NPY, CSV, MATLAB, PyTorch; nothing is unpickled."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import io, sparse
+from torch import Tensor
+
+from limbeck.errors import InputError
+from limbeck.files import file_kind, first_line, read_arrays
+
+ALONE = "array"
+"""What the array of a file is called that holds one without a name: an NPY, a tensor."""
+ENDINGS = (".npz", ".npy", ".csv", ".tsv", ".mat", ".pt", ".pth", ".tar")
+
+_NUMBERED = re.compile(r"(.*?)[_\s]?(\d+)")
+
+
+def read_array_file(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+    """Read the arrays of a file by name; what the file holds, not its ending, says how.
+
+    * NPZ: its arrays. NPY: one, called `array`.
+    * CSV in UTF-8 with a header (`,`, `;` or tab): a column is an array of whole numbers, of numbers or of strings;
+      columns `e0`, `e1`, ... (or `e_1`, ...; or `0`, `1`, ..., called `feature`) are one matrix `e`. A column without a
+      name, such as the index that pandas writes, is left out.
+    * MATLAB up to v7: numbers, strings, cells of strings or of single numbers; fields of a struct as `struct_field`.
+    * PyTorch: what `torch.load(weights_only=True)` reads, and NumPy arrays of numbers and strings: a tensor is called
+      `array`; the entries of dicts and lists in one another are called `outer_inner`, those of a list by their place
+      from 0; a list of numbers or of strings is one array.
+
+    Raises:
+        InputError: there is no such file, it is damaged, of another kind, or would have to be unpickled.
+    """
+    file = Path(path)
+    kind = file_kind(file)
+    if kind == "NPZ":
+        return read_arrays(file)
+    if kind == "NPY":
+        return {ALONE: _read_npy(file)}
+    if kind == "PyTorch":
+        return _named(_read_torch(file), file)
+    if kind == "MATLAB" or (kind == "unknown" and file.suffix == ".mat"):  # v4 begins with nothing of its own
+        return _read_matlab(file)
+    if kind == "HDF5" and file.suffix == ".mat":
+        raise InputError(
+            f"{file}: a MATLAB v7.3 (HDF5) file, which is not read here; save it in MATLAB with save(..., '-v7')"
+        )
+    if kind == "text":
+        return _read_csv(file)
+    told = {"unknown": "of a kind that is not known here", "empty": "empty"}.get(kind, f"a {kind} file")
+    raise InputError(f"{file}: is {told}; give an NPZ, NPY, CSV, MATLAB (.mat) or PyTorch (.pt) file with named arrays")
+
+
+def _read_npy(path: Path) -> NDArray[Any]:
+    try:
+        return np.asarray(np.load(path, allow_pickle=False))
+    except MemoryError:
+        raise InputError(f"{path}: too large for this machine's memory, or its header is damaged") from None
+    except (ValueError, EOFError, OSError) as error:
+        if "allow_pickle" in str(error):
+            raise InputError(
+                f"{path}: holds pickled objects, which are never read; save it as numbers or strings"
+            ) from None
+        raise InputError(f"{path}: a damaged or cut-off NPY file ({first_line(error)}); fetch it again") from None
+
+
+# -- PyTorch ----------------------------------------------------------------------------------------------------------
+
+
+class _Kind:
+    """Stands in for a pickled NumPy dtype: numbers and strings only, and none of NumPy's code is run to make it."""
+
+    def __init__(self, code: str, *_: object) -> None:
+        if not re.fullmatch(r"[biuf][1248]|U\d{1,6}|S\d{1,6}", code):
+            raise ValueError(f"NumPy's {code!r} is neither numbers nor strings")
+        self.dtype = np.dtype(code)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        order = state[1]
+        self.dtype = self.dtype.newbyteorder(order) if order in ("<", ">") else self.dtype
+
+
+class _Array:
+    """Stands in for a pickled NumPy array: its bytes, a shape and a `_Kind`."""
+
+    values: NDArray[Any]
+
+    def __init__(self, *_: object) -> None:
+        self.values = np.empty(0)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, kind, fortran, raw = state
+        if not isinstance(kind, _Kind) or not isinstance(raw, bytes):
+            raise TypeError("an array of objects")
+        self.values = np.frombuffer(raw, kind.dtype).reshape(shape, order="F" if fortran else "C")
+
+
+class _Scalar:
+    """Stands in for a pickled NumPy number."""
+
+    def __init__(self, kind: _Kind, raw: bytes) -> None:
+        self.values = np.frombuffer(raw, kind.dtype).reshape(())
+
+
+def _array(*_: object) -> _Array:
+    return _Array()
+
+
+_STAND_INS: list[Any] = [
+    (_Array, "numpy.ndarray"),
+    (_Kind, "numpy.dtype"),
+    *((_array, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
+    *((_Scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+]
+
+
+def _read_torch(path: Path) -> Any:
+    try:
+        with torch.serialization.safe_globals(_STAND_INS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise InputError(f"{path}: too large for this machine's memory, or damaged") from None
+    except Exception as error:  # a damaged file raises almost anything
+        wanted = re.search(r"GLOBAL (\S+)", str(error))
+        if wanted is None and "an array of objects" not in str(error):
+            raise InputError(
+                f"{path}: a damaged PyTorch file, or one that only unpickling reads ({_short(error)}); save tensors "
+                "with torch.save({'feature': ..., 'identity': ...}, FILE)"
+            ) from None
+        held = wanted[1] if wanted else "arrays of objects"
+        raise InputError(
+            f"{path}: holds {held}, and nothing is unpickled here; save tensors, numbers and strings with "
+            "torch.save({'feature': ..., 'identity': ...}, FILE)"
+        ) from None
+
+
+def _short(error: Exception) -> str:
+    """The cause that torch names behind its advice, or what it says first."""
+    text = str(error).rpartition("WeightsUnpickler error:")[2].strip() or type(error).__name__
+    return text.splitlines()[0][:120]
+
+
+def _named(value: Any, path: Path) -> dict[str, NDArray[Any]]:
+    found = dict(_entries(value, ""))
+    if not found:
+        raise InputError(f"{path}: holds no array; save tensors with torch.save({{'feature': ..., ...}}, FILE)")
+    return found
+
+
+def _entries(value: Any, name: str) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The arrays in what torch read, by name; what is no array and holds none is passed over."""
+    inner = name + "_" if name else ""
+    if isinstance(value, Tensor):
+        if value.layout == torch.strided and not value.is_complex():
+            held = value.detach()
+            yield name or ALONE, (held.float() if held.dtype == torch.bfloat16 else held).numpy()
+    elif isinstance(value, _Array | _Scalar):
+        yield name or ALONE, value.values
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _entries(one, f"{inner}{key}")
+    elif isinstance(value, list | tuple):
+        plain = [one.values.item() if isinstance(one, _Scalar) else one for one in value]
+        if plain and (
+            all(isinstance(one, str) for one in plain)
+            or all(isinstance(one, int | float) and abs(one) < 2**63 for one in plain)
+        ):
+            yield name or ALONE, np.array(plain)
+        else:
+            for place, one in enumerate(value):
+                yield from _entries(one, f"{inner}{place}")
+
+
+# -- MATLAB -----------------------------------------------------------------------------------------------------------
+
+
+def _read_matlab(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        content = io.loadmat(path, struct_as_record=True)
+    except MemoryError:
+        raise InputError(f"{path}: too large for this machine's memory, or damaged") from None
+    except Exception as error:  # on damaged files scipy lets through whatever its reader stumbled over
+        raise InputError(
+            f"{path}: not a MATLAB file, or a damaged or cut-off one ({first_line(error)}); fetch it again"
+        ) from None
+    arrays: dict[str, NDArray[Any]] = {}
+    for key, value in content.items():
+        if not key.startswith("__"):
+            arrays |= _matlab_arrays(key, value)
+    return arrays
+
+
+def _matlab_arrays(name: str, value: Any) -> dict[str, NDArray[Any]]:
+    if sparse.issparse(value):
+        return {name: value.toarray()}
+    if value.dtype.names:
+        if value.size != 1:
+            return {}
+        fields = value.reshape(-1)[0]
+        found: dict[str, NDArray[Any]] = {}
+        for field in value.dtype.names:
+            found |= _matlab_arrays(f"{name}_{field}", np.asarray(fields[field]))
+        return found
+    if value.dtype == object:
+        cells = [np.asarray(cell).reshape(-1) for cell in value.reshape(-1)]
+        if not cells or any(cell.size != 1 or cell.dtype.kind not in "iufbU" for cell in cells):
+            return {}
+        value = np.array([cell[0] for cell in cells]).reshape(value.shape)
+    # Rows of a matrix of characters are padded with blanks.
+    return {name: np.char.rstrip(value) if value.dtype.kind == "U" else value}
+
+
+# -- CSV --------------------------------------------------------------------------------------------------------------
+
+
+def _read_csv(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            first = stream.readline()
+            delimiter = max(",;\t", key=first.count)
+            stream.seek(0)
+            reader = csv.reader(stream, delimiter=delimiter)
+            header = [name.strip() for name in next(reader, [])]
+            families = _families(header)
+            inside = {place for places in families.values() for place in places}
+            single = [place for place, name in enumerate(header) if name and place not in inside]
+            names = [header[place] for place in single] + list(families)
+            for name in names:
+                if names.count(name) > 1:
+                    raise InputError(f"{path}: the column {name!r} stands twice in the header")
+            cells: list[list[str]] = [[] for _ in single]
+            lines = 0
+            for row in reader:
+                if not row:
+                    continue
+                lines += 1
+                if len(row) != len(header):
+                    raise InputError(
+                        f"{path}, line {reader.line_num}: {len(row)} cells, but the header has {len(header)}"
+                    )
+                for column, place in zip(cells, single, strict=True):
+                    column.append(row[place].strip())
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: not a CSV file in UTF-8 ({first_line(error)})") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+    if not lines:
+        raise InputError(f"{path}: no rows; a header and one line an item are needed")
+    arrays = {header[place]: _column(column) for place, column in zip(single, cells, strict=True)}
+    for name, places in families.items():
+        try:
+            arrays[name] = np.loadtxt(
+                path,
+                dtype=np.float64,
+                delimiter=delimiter,
+                skiprows=1,
+                usecols=places,
+                ndmin=2,
+                encoding="utf-8-sig",
+                comments=None,
+                quotechar='"',
+            )
+        except (ValueError, OSError) as error:
+            raise InputError(
+                f"{path}: columns {header[places[0]]!r} to {header[places[-1]]!r} must be numbers ({first_line(error)})"
+            ) from None
+    return arrays
+
+
+def _families(header: list[str]) -> dict[str, list[int]]:
+    """Name of a matrix -> its columns in order: names that differ in a number, from 0 or 1 without gaps."""
+    found: dict[str, dict[int, int]] = {}
+    for place, name in enumerate(header):
+        match = _NUMBERED.fullmatch(name)
+        if match:
+            found.setdefault(match[1], {})[int(match[2])] = place
+    whole = {}
+    for stem, members in found.items():
+        numbers = sorted(members)
+        if len(numbers) > 1 and numbers[0] in (0, 1) and numbers[-1] - numbers[0] == len(numbers) - 1:
+            whole[stem or "feature"] = [members[number] for number in numbers]
+    return whole
+
+
+def _column(cells: list[str]) -> NDArray[Any]:
+    """Whole numbers, numbers or strings, whichever the cells all are; `007` is a string, as other such files say 7."""
+    for kind in (np.int64, np.float64):
+        if kind is np.int64 and not all(re.fullmatch(r"-?(0|[1-9]\d{0,17})", cell) for cell in cells):
+            continue
+        if kind is np.float64 and any(re.fullmatch(r"-?0\d+", cell) for cell in cells):
+            continue
+        try:
+            return np.array(cells).astype(kind)
+        except ValueError:
+            continue
+    return np.array(cells)

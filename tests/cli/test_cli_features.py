@@ -1,0 +1,112 @@
+"""`limbeck evaluate`, `diagnose`, `search` and `project` on the files of others."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.io
+import torch
+from PIL import Image
+
+from limbeck.cli import main
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A gallery of pictures with embeddings in several forms, and queries."""
+    rng = np.random.default_rng(0)
+    who = np.repeat(["ann", "bo", "cy"], 8)
+    vectors = (np.repeat(np.eye(3, 5), 8, axis=0) + 0.1 * rng.normal(size=(24, 5))).astype(np.float32)
+    paths = [f"{place}.png" for place in range(24)]
+    for place, path in enumerate(paths):
+        Image.new("RGB", (20 + place, 40), (10 * place, 80, 160)).save(tmp_path / path)
+    np.savez(tmp_path / "gallery.npz", embeddings=vectors[3:], labels=who[3:], path=paths[3:])
+    np.save(tmp_path / "queries.npy", vectors[:3])
+    pd.DataFrame({"label": who[:3], "path": paths[:3]}).to_csv(tmp_path / "queries.csv", index=False)
+    codes = np.unique(who, return_inverse=True)[1]
+    torch.save({"features": torch.tensor(vectors), "pids": codes, "camids": np.arange(24) % 2}, tmp_path / "all.pt")
+    scipy.io.savemat(tmp_path / "all.mat", {"embeddings": vectors, "labels": codes})
+    pd.DataFrame(vectors).assign(label=who).to_csv(tmp_path / "all.csv", index=False)
+    return tmp_path
+
+
+def test_one_file_for_every_verb(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("all.pt", "all.mat", "all.csv"):
+        assert main(["evaluate", str(files / name), "--protocol", "cub"]) == 0
+        assert "100.0" in capsys.readouterr().out
+        assert main(["diagnose", str(files / name), "--probe_folds", "2"]) == 0
+        assert "I(z;y)" in capsys.readouterr().out
+    sides = ["--queries", str(files / "queries.npy"), "--query_labels", str(files / "queries.csv")]
+    assert main(["evaluate", str(files / "gallery.npz"), *sides, "--protocol", "inshop"]) == 0
+    assert "100.0" in capsys.readouterr().out
+
+
+def test_search_prints_a_table_and_writes_a_page(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["search", str(files / "gallery.npz"), "--queries", str(files / "queries.npy"), "--top", "4"]
+    assert main(asked) == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert len(rows) == 12
+    assert {row["item_identity"] for row in rows} == {"ann"}
+    out = files / "page"
+    assert main([*asked, "--query_labels", str(files / "queries.csv"), "--out", str(out)]) == 0
+    assert "without pictures" not in capsys.readouterr().out
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert page.count("<img") == 3
+    assert page.count("<td>yes</td>") == 12
+    table = pd.read_csv(out / "matches.csv")
+    assert table["item_path"].str.endswith(".png").all()
+    assert table["rank"].tolist() == [1, 2, 3, 4] * 3
+    assert (table["query_identity"] == table["item_identity"]).all()
+
+
+def test_project_draws_every_label(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["project", str(files / "all.pt"), "--out", str(files / "plane"), "--items", "20"]) == 0
+    assert "20 of 24 items, drawn with seed 0" in capsys.readouterr().out
+    for name in ("identity.png", "camera.png"):
+        with Image.open(files / "plane" / name) as picture:
+            assert min(picture.size) > 100
+    points = pd.read_csv(files / "plane" / "points.csv")
+    assert len(points) == 20
+    assert np.isfinite(points[["x", "y"]]).all(axis=None)
+    centres = points.groupby("identity")[["x", "y"]].mean()
+    own = np.hypot(*(points[["x", "y"]].to_numpy() - centres.loc[points["identity"]].to_numpy()).T).mean()
+    assert own < np.hypot(*(centres.to_numpy() - centres.to_numpy().mean(axis=0)).T).mean()
+
+
+def test_mistakes_are_one_line(
+    files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(files)
+    np.savez("both.npz", z_0=np.eye(4), z_1=np.eye(4), y=[0, 0, 1, 1])
+    for words, told in (
+        (["evaluate", "queries.npy", "--protocol", "cub"], "--labels"),
+        (["evaluate", "both.npz", "--protocol", "cub"], "--keys feature=z_0"),
+        (["evaluate", "all.pt", "--protocol", "cub", "--keys", "feature"], "must be written feature=NAME"),
+        (["evaluate", "all.pt", "--protocol", "cub", "--keys", "feature=f"], "there are: features, pids, camids"),
+        (
+            ["evaluate", "all.csv", "--queries", "all.csv", "--protocol", "cub"],
+            "chooses queries by its own rules",
+        ),
+        (["search", "all.pt"], "give their file with --queries"),
+        (["search", "none.npz", "--queries", "queries.npy"], "none.npz: no such file"),
+        (["search", "all.pt", "--queries", "queries.npy", "--top", "0"], "k must be at least 1"),
+        (["project", "queries.csv", "--out", "o"], "'feature' is missing; there are: label, path"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            main(words)
+        error = capsys.readouterr().err
+        assert told in error
+        assert error.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_the_command_itself_searches(files: Path) -> None:
+    words = ["search", str(files / "gallery.npz"), "--queries", str(files / "queries.npy"), "--top", "1"]
+    done = subprocess.run([sys.executable, "-m", "limbeck", *words], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("query,rank,item,similarity,item_identity,item_path\n")
