@@ -20,7 +20,7 @@ class CountSettings:
 
     Attributes:
         samples: how many, all folds' parts together.
-        classes: equally likely.
+        classes: equally likely, and each drawn at least once.
         views: each with words and topics of its own.
         features: words of a view.
         topics: of a view.
@@ -85,7 +85,9 @@ def view_number(name: str) -> int:
 def draw_counts(settings: CountSettings, seed: int) -> Counts:
     """Draw the law, then the samples; both depend on the settings and the seed alone."""
     generator = np.random.default_rng([seed, 1616])
-    labels = generator.permutation(np.arange(settings.samples) % settings.classes)
+    # Every class is there, but not equally often: shares that are exactly equal hide what an intercept does.
+    further = generator.integers(settings.classes, size=max(0, settings.samples - settings.classes))
+    labels = generator.permutation(np.concatenate([np.arange(min(settings.samples, settings.classes)), further]))
     views, log_words = [], []
     for _ in range(settings.views):
         topics = generator.dirichlet(np.full(settings.features, 0.05), settings.topics)
