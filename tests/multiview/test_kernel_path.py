@@ -108,6 +108,52 @@ def test_few_landmarks_approximate_many_rows(monkeypatch: pytest.MonkeyPatch) ->
     assert agree.mean() > 0.9
 
 
+@pytest.mark.parametrize("dense", [False, True])
+def test_the_approximation_is_what_its_formula_says_with_parts_inside_and_outside(
+    monkeypatch: pytest.MonkeyPatch, dense: bool
+) -> None:
+    generator = np.random.default_rng(15)
+    labels = np.arange(120) % CLASSES
+    matrices = [generator.poisson(0.2 + generator.random((CLASSES, 40))[labels]).astype(np.float32) for _ in range(2)]
+    views = read_views(matrices if dense else [scipy.sparse.csr_array(matrix) for matrix in matrices])
+    rows, weight = np.arange(100), generator.uniform(0.3, 2, 120)
+    parts = [rows[:30], rows[40:60], np.arange(100, 120)]
+    for name, number in (("LANDMARKS", 50), ("BLOCK", 16), ("CHOICE_ROWS", 80)):
+        monkeypatch.setattr(kernel_path, name, number)
+    path, held = fit_kernel_path(views, labels, rows, parts, classes=CLASSES, weights=weight)
+    scaled = [scaling(matrix) for scaling, matrix in zip(path.scalings, views.matrices, strict=True)]  # type: ignore[arg-type]
+    places = np.array(
+        [np.flatnonzero((np.asarray(_dense(scaled[0])) == row).all(axis=1))[0] for row in _dense(path.landmarks[0])]
+    )
+
+    def expected(present: np.ndarray, part: np.ndarray) -> np.ndarray:
+        squared = [squared_distances(matrix, matrix[places]) for matrix in scaled]
+        kernel = mean_kernel(squared, path.bandwidths, present, present[:, places])
+        others = np.setdiff1d(rows, part)
+        weighted = kernel[others].T * weight[others]
+        system = weighted @ kernel[others] + path.choice.ridge * kernel[places]
+        return path.shares + kernel[part] @ np.linalg.solve(
+            system, weighted @ (np.eye(CLASSES)[labels[others]] - path.shares)
+        )
+
+    for pattern in range(3):
+        present = views.present.copy()
+        present[pattern - 1 if pattern else [], :] = False
+        found = np.split(held.scores[pattern], np.cumsum([len(part) for part in parts])[:-1])
+        for part, scores in zip(parts, found, strict=True):
+            np.testing.assert_allclose(scores, expected(present, part), atol=2e-3)
+
+
+def _dense(matrix: np.ndarray | scipy.sparse.csr_array) -> np.ndarray:
+    return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
+
+
+def test_a_sample_in_two_parts_is_refused() -> None:
+    views, labels = world(30, 16)
+    with pytest.raises(ValueError, match="parts share a sample"):
+        fit_kernel_path(views, labels, np.arange(30), [np.arange(5), np.arange(4, 9)], classes=CLASSES)
+
+
 def test_leaving_one_out_in_closed_form() -> None:
     views, labels = world(30, 9)
     weight = np.random.default_rng(0).uniform(0.5, 2, 30)

@@ -216,17 +216,22 @@ def fit_kernel_path(
         views: of all samples; each view is there, dense or sparse.
         labels: `(samples,)` from 0 to `classes` - 1.
         rows: which samples are learned from.
-        parts: samples to be scored by the others: parts of `rows`, or samples outside.
+        parts: samples to be scored by the others: parts of `rows`, or samples outside; no sample is in two.
         classes: how many.
         weights: `(samples,)` of the squared errors; default 1.
         seed: of the choice of landmarks and of the rows that the choice leaves out.
+
+    Raises:
+        ValueError: a sample is in two parts.
     """
     weight = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
+    held = np.concatenate([*parts, np.empty(0, np.int64)]).astype(np.int64)
+    if len(np.unique(held)) < len(held):
+        raise ValueError("parts share a sample: each sample must be in one part at most")
     rows = rows[weight[rows] > 0]
     generator = np.random.default_rng(seed)
     choice = choose(views, labels, _some(rows, labels, CHOICE_ROWS, generator), weight, classes)
     landmarks = _some(rows, labels, LANDMARKS, generator)
-    held = np.concatenate([*parts, np.empty(0, np.int64)]).astype(np.int64)
     everything = np.union1d(rows, held)
     task = _Task(views, labels, weight, classes, everything, rows, landmarks, tuple(parts), choice)
     return task.solve()
@@ -334,9 +339,10 @@ class _Task:
             bandwidths.append(self.choice.bandwidth * median)
             landmarks.append(marks)
             total += self._of_view(view, scaling, bandwidths[view], marks)
-        complete = self._system(total, present, of_landmarks)
+        complete = self._system(total.copy() if count > 1 else total, present, of_landmarks)
         ridge = complete.refined(self.choice.ridge)
         solved = [complete.solved(ridge)]
+        del complete  # and its kernel, before there is another
         terms = np.zeros((count, sum(map(len, self.parts)), self.classes), np.float32)
         if count == 1:
             terms[0] = solved[0].scores - self.shares
@@ -344,7 +350,8 @@ class _Task:
             own = self._of_view(view, scalings[view], bandwidths[view], landmarks[view])
             terms[view] = self._terms(own, of_landmarks, solved[0].by_part)
             here, marked = without(present, 1 + view), without(of_landmarks, 1 + view)
-            solved.append(self._system(total - own, here, marked).solved(ridge))
+            np.subtract(total, own, out=own)
+            solved.append(self._system(own, here, marked).solved(ridge))
         path = KernelPath(
             Choice(self.choice.scalings, self.choice.bandwidth, ridge, self.choice.cross_entropy),
             tuple(scalings),
@@ -386,7 +393,11 @@ class _Task:
         """One view's part of the scores of held-out rows, by the solutions without them."""
         size = np.sqrt(np.maximum(of_landmarks.sum(axis=0), 1))
         places = [np.searchsorted(self.everything, part) for part in self.parts]
-        blocks = [(own[place] / size) @ solution for place, solution in zip(places, by_part, strict=True)]
+        blocks = [
+            own[place[start : start + BLOCK]] @ (solution / size[:, np.newaxis])
+            for place, solution in zip(places, by_part, strict=True)
+            for start in range(0, len(place), BLOCK)
+        ]
         return np.concatenate([*blocks, np.empty((0, self.classes))]).astype(np.float32)
 
 
@@ -400,12 +411,20 @@ class _Solved:
 
 
 class _System:
-    """The regression of one pattern, for all rows and without each part."""
+    """The regression of one pattern, for all rows and without each part.
+
+    Args:
+        task: what is solved.
+        numerator: `(rows, landmarks)` the sum of the views' kernels; it becomes their mean in place.
+        present: `(views, rows)` which views they have.
+        of_landmarks: `(views, landmarks)` likewise.
+    """
 
     def __init__(self, task: _Task, numerator: NDArray[np.floating], present: Mask, of_landmarks: Mask) -> None:
         self.task = task
-        size = np.sqrt(np.maximum(np.outer(present.sum(axis=0), of_landmarks.sum(axis=0)), 1))
-        self.kernel = numerator / size
+        numerator *= _inverse_root(present, numerator.dtype)[:, np.newaxis]
+        numerator *= _inverse_root(of_landmarks, numerator.dtype)
+        self.kernel = numerator
         self.precision = float(np.finfo(numerator.dtype).eps)
         self.marks = np.searchsorted(task.everything, task.landmarks)
         self.places = [np.searchsorted(task.everything, part) for part in task.parts]
@@ -414,18 +433,27 @@ class _System:
         self.weight = task.weight[task.everything] * (learned & present.any(axis=0))
         self.target = np.eye(task.classes)[task.labels[task.everything]] - task.shares
 
-    def _solutions(self, ridge: float, parts: Sequence[NDArray[np.int64]]) -> tuple[Floats, list[Floats]]:
-        """For all rows, and without each part: `(m, classes)`."""
+    def whole(self, ridge: float) -> Floats:
+        """The solution by all rows, `(m, classes)`."""
+        raise NotImplementedError
+
+    def without_parts(self, ridge: float) -> list[Floats]:
+        """The solutions without each part."""
         raise NotImplementedError
 
     def solved(self, ridge: float) -> _Solved:
         """Solutions on the landmarks, and the scores of every part by the other rows."""
-        solution, by_part = self._solutions(ridge, self.places)
+        by_part = self.without_parts(ridge)
         # Not float32: with a small ridge the coefficients are large and cancel.
-        return _Solved(solution, self._scores(self.places, by_part).astype(np.float32), by_part)
+        return _Solved(self.whole(ridge), self._scores(by_part).astype(np.float32), by_part)
 
-    def _scores(self, places: Sequence[NDArray[np.int64]], by_part: Sequence[Floats]) -> Floats:
-        blocks = [self.kernel[place] @ solution for place, solution in zip(places, by_part, strict=True)]
+    def _scores(self, by_part: Sequence[Floats]) -> Floats:
+        """Of the rows of every part, a block at a time: a kernel in float32 is not held in float64 as well."""
+        blocks = [
+            self.kernel[place[start : start + BLOCK]] @ solution
+            for place, solution in zip(self.places, by_part, strict=True)
+            for start in range(0, len(place), BLOCK)
+        ]
         return np.asarray(self.task.shares + np.concatenate([*blocks, np.empty((0, self.task.classes))]))
 
     def refined(self, ridge: float) -> float:
@@ -434,12 +462,7 @@ class _System:
         if len(task.rows) <= CHOICE_ROWS or not task.parts:
             return ridge
         labels = task.labels[np.concatenate(task.parts)]
-
-        def nats(factor: float) -> float:
-            _, by_part = self._solutions(factor * ridge, self.places)
-            return _nats(self._scores(self.places, by_part), labels)
-
-        return ridge * min(REFINED, key=nats)
+        return ridge * min(REFINED, key=lambda factor: _nats(self._scores(self.without_parts(factor * ridge)), labels))
 
 
 class _Dual(_System):
@@ -449,57 +472,102 @@ class _Dual(_System):
     twice.
     """
 
-    def _solutions(self, ridge: float, parts: Sequence[NDArray[np.int64]]) -> tuple[Floats, list[Floats]]:
-        marks = self.marks
-        kernel, weight = self.kernel[marks], self.weight[marks]
-        # A row without weight, because it has no view left, must not count: its ridge is endless.
-        used = weight > 0
-        system = (kernel + kernel.T) / 2 + ridge * np.diag(1 / np.where(used, weight, 1.0))
-        factor = _cholesky(system[np.ix_(used, used)], self.precision).T
-        inverse, problem = scipy.linalg.lapack.dpotri(factor, lower=True)
-        if problem:
-            raise np.linalg.LinAlgError(f"the kernel's system could not be inverted ({problem})")
-        inverse = np.tril(inverse) + np.tril(inverse, -1).T
-        solution = inverse @ self.target[marks][used]
+    def whole(self, ridge: float) -> Floats:
+        return _spread(self._inverse(ridge)[1], self._used)
+
+    def without_parts(self, ridge: float) -> list[Floats]:
+        inverse, solution = self._inverse(ridge)
         place_of = np.full(len(self.task.everything), -1)
-        place_of[marks[used]] = np.arange(used.sum())
-        without_parts = []
-        for part in parts:
+        place_of[self.marks[self._used]] = np.arange(self._used.sum())
+        found = []
+        for part in self.places:
             held = place_of[part]
             held = held[held >= 0]
             left = solution - inverse[:, held] @ scipy.linalg.solve(
                 inverse[np.ix_(held, held)], solution[held], assume_a="pos"
             )
             left[held] = 0.0
-            without_parts.append(_spread(left, used))
-        return _spread(solution, used), without_parts
+            found.append(_spread(left, self._used))
+        return found
+
+    @property
+    def _used(self) -> Mask:
+        """A row without weight, because it has no view left, must not count: its ridge is endless."""
+        return np.asarray(self.weight[self.marks] > 0)
+
+    def _inverse(self, ridge: float) -> tuple[Floats, Floats]:
+        """G of the rows that count, and their coefficients; the last ones are kept."""
+        if self._last is None or self._last[0] != ridge:
+            used = self.marks[self._used]
+            kernel = self.kernel[np.ix_(used, self._used)]
+            factor = _cholesky((kernel + kernel.T) / 2 + ridge * np.diag(1 / self.weight[used]), self.precision).T
+            inverse, problem = scipy.linalg.lapack.dpotri(factor, lower=True)
+            if problem:
+                raise np.linalg.LinAlgError(f"the kernel's system could not be inverted ({problem})")
+            inverse = np.tril(inverse) + np.tril(inverse, -1).T
+            self._last = ridge, inverse, inverse @ self.target[used]
+        return self._last[1], self._last[2]
+
+    _last: tuple[float, Floats, Floats] | None = None
 
 
 class _Primal(_System):
-    """Some rows are landmarks: regression on features whose products are the kernel of the landmarks."""
+    """Some rows are landmarks: regression on features whose products are the kernel of the landmarks.
+
+    Features are float64 and never held for more than a block of rows: what is kept are their moments in each part.
+    """
 
     def __init__(self, task: _Task, numerator: NDArray[np.floating], present: Mask, of_landmarks: Mask) -> None:
         super().__init__(task, numerator, present, of_landmarks)
-        own = self.kernel[self.marks]
+        own = self.kernel[self.marks].astype(np.float64)
         self.root = _cholesky((own + own.T) / 2, self.precision)
-        self.features = scipy.linalg.solve_triangular(self.root, self.kernel.T, trans="T").T
-        self.whole = self._moments(np.arange(len(self.weight)))
-        self.of_parts = [self._moments(place) for place in self.places]
+        part_of = np.full(len(self.weight), len(self.places))
+        for number, place in enumerate(self.places):
+            part_of[place] = number
+        self.moments = [
+            self._moments(np.flatnonzero((part_of == number) & (self.weight > 0)))
+            for number in range(1 + len(self.places))
+        ]
 
-    def _moments(self, rows: NDArray[np.int64]) -> tuple[Floats, Floats]:
-        weighted = self.features[rows].T * self.weight[rows]
-        return weighted @ self.features[rows], weighted @ self.target[rows]
+    def _moments(self, rows: NDArray[np.int64]) -> tuple[Floats, Floats] | None:
+        r"""The sums over rows of :math:`w f f^T` and :math:`w f (y - \mu)^T` of their features f; None without rows."""
+        total: tuple[Floats, Floats] | None = None
+        for start in range(0, len(rows), BLOCK):
+            block = rows[start : start + BLOCK]
+            root = np.sqrt(self.weight[block])
+            features = scipy.linalg.solve_triangular(self.root, self.kernel[block].T.astype(np.float64), trans="T")
+            features *= root
+            gram, products = features @ features.T, features @ (root[:, np.newaxis] * self.target[block])
+            if total is None:
+                total = gram, products
+            else:
+                np.add(total[0], gram, out=total[0])
+                np.add(total[1], products, out=total[1])
+        return total
 
-    def _solutions(self, ridge: float, parts: Sequence[NDArray[np.int64]]) -> tuple[Floats, list[Floats]]:
-        del parts
-        gram, products = self.whole
+    def whole(self, ridge: float) -> Floats:
+        return self._solution(ridge, self.moments)
 
-        def solution(gram: Floats, products: Floats) -> Floats:
-            system = gram + ridge * np.eye(len(gram))
-            coefficients = scipy.linalg.solve(system, products, assume_a="pos")
-            return np.asarray(scipy.linalg.solve_triangular(self.root, coefficients))
+    def without_parts(self, ridge: float) -> list[Floats]:
+        return [
+            self._solution(ridge, self.moments[:number] + self.moments[number + 1 :])
+            for number in range(len(self.places))
+        ]
 
-        return solution(gram, products), [solution(gram - less, products - fewer) for less, fewer in self.of_parts]
+    def _solution(self, ridge: float, moments: Sequence[tuple[Floats, Floats] | None]) -> Floats:
+        system = ridge * np.eye(len(self.root))
+        target = np.zeros((len(self.root), self.task.classes))
+        for moment in moments:
+            if moment is not None:
+                system += moment[0]
+                target += moment[1]
+        coefficients = scipy.linalg.solve(system, target, assume_a="pos", overwrite_a=True)
+        return np.asarray(scipy.linalg.solve_triangular(self.root, coefficients))
+
+
+def _inverse_root(present: Mask, dtype: np.dtype[Any]) -> NDArray[np.floating]:
+    """One over the root of the number of views that each has, of at least one."""
+    return np.asarray(1 / np.sqrt(np.maximum(present.sum(axis=0), 1)), dtype)
 
 
 def _cholesky(system: Floats, precision: float) -> Floats:
