@@ -152,6 +152,10 @@ def test_every_effect_is_of_rows_that_differ_in_what_it_names() -> None:
         "stochastic z, without MV2D": {"stochastic"},
         "stochastic z, with MV2D": {"stochastic"},
         "MV2D, with stochastic z": {"objective"},
+        "view dropout, without MV2D": {"view_dropout", "view_dropout_sampling"},
+        "view dropout, with MV2D": {"view_dropout", "view_dropout_sampling"},
+        "MV2D, with view dropout": {"objective"},
+        "view dropout instead of MV2D": {"objective", "view_dropout", "view_dropout_sampling"},
     }
 
 
@@ -276,7 +280,7 @@ def test_effects_clear_of_zero_are_told_and_no_others() -> None:
     assert "clear of zero: MV2D +4.99" in told["all views, %"]
     assert "pairwise head, without MV2D" not in told["all views, %"]
     assert told["held, all views"].count("+") + told["held, all views"].count("-") <= 6
-    assert next(key for key in told if key.startswith("Of ")).startswith("Of 135 intervals about 7 exclude zero")
+    assert next(key for key in told if key.startswith("Of ")).startswith("Of 171 intervals about 9 exclude zero")
 
 
 @pytest.mark.slow

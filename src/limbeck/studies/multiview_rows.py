@@ -23,6 +23,8 @@ RowName = Literal[
     "E+B+MV2D+pairwise",
     "E+B+stochastic",
     "E+B+MV2D+stochastic",
+    "E+B+view-dropout",
+    "E+B+MV2D+view-dropout",
 ]
 TABLE_7_ROWS: tuple[RowName, ...] = ("E", "E+CIB", "E+B", "E+B+MV2D", "E+B+released-2021")
 PLAIN: RowName = "E+B"
@@ -30,6 +32,7 @@ REFERENCE: RowName = "E+B+MV2D"
 
 _MV2D = {"objective": "mv2d", "bottleneck": True}
 _NONE = {"objective": "none", "bottleneck": True}
+_ONE_HIDDEN = {"view_dropout": 0.5, "view_dropout_sampling": "one"}
 # What each row changes in the recipe.
 ROWS: dict[RowName, dict[str, Any]] = {
     "E": {"objective": "none", "bottleneck": False},
@@ -48,6 +51,9 @@ ROWS: dict[RowName, dict[str, Any]] = {
     "E+B+MV2D+pairwise": {**_MV2D, "joint_head": "pairwise"},
     "E+B+stochastic": {**_NONE, "stochastic": True},
     "E+B+MV2D+stochastic": {**_MV2D, "stochastic": True},
+    # In half of the steps the joint prediction lacks one view: cross-entropies where MV2D has divergences.
+    "E+B+view-dropout": {**_NONE, **_ONE_HIDDEN},
+    "E+B+MV2D+view-dropout": {**_MV2D, **_ONE_HIDDEN},
 }
 
 

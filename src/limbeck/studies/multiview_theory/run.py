@@ -46,6 +46,8 @@ THEORY_ROWS: tuple[RowName, ...] = (
     "E+B+MV2D+pairwise",
     "E+B+stochastic",
     "E+B+MV2D+stochastic",
+    "E+B+view-dropout",
+    "E+B+MV2D+view-dropout",
 )
 logger = logging.getLogger(__name__)
 
@@ -197,6 +199,10 @@ EFFECTS = (
     Effect("stochastic z, without MV2D", ("E+B+stochastic",), (PLAIN,)),
     Effect("stochastic z, with MV2D", ("E+B+MV2D+stochastic",), (REFERENCE,)),
     Effect("MV2D, with stochastic z", ("E+B+MV2D+stochastic",), ("E+B+stochastic",)),
+    Effect("view dropout, without MV2D", ("E+B+view-dropout",), (PLAIN,)),
+    Effect("view dropout, with MV2D", ("E+B+MV2D+view-dropout",), (REFERENCE,)),
+    Effect("MV2D, with view dropout", ("E+B+MV2D+view-dropout",), ("E+B+view-dropout",)),
+    Effect("view dropout instead of MV2D", ("E+B+view-dropout",), (REFERENCE,)),
 )
 
 
