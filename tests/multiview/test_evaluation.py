@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
-from limbeck.information.calibration import calibration_error
+from limbeck.information.calibration import calibration_error, equal_mass_calibration_error
 from limbeck.multiview.evaluation import (
     SetScores,
     ViewContribution,
@@ -68,6 +68,31 @@ def test_calibration_error_equals_a_sum_over_bins() -> None:
 
 def test_a_sure_and_right_prediction_is_perfectly_calibrated() -> None:
     assert calibration_error(np.eye(3), np.arange(3)) == 0
+
+
+@pytest.mark.parametrize("samples", [1, 14, 15, 16, 47, 200])
+def test_the_calibration_error_of_equal_mass_is_what_a_naive_loop_gives(samples: int) -> None:
+    rng = np.random.default_rng(samples)
+    probability, labels = rng.dirichlet(np.ones(4), samples), rng.integers(0, 4, samples)
+    order = sorted(range(samples), key=lambda i: probability[i].max())
+    bins = min(15, samples)
+    sizes = [samples // bins + (b < samples % bins) for b in range(bins)]
+    expected, start = 0.0, 0
+    for size in sizes:
+        part = order[start : start + size]
+        right = sum(int(probability[i].argmax() == labels[i]) for i in part) / size
+        expected += size / samples * abs(right - sum(probability[i].max() for i in part) / size)
+        start += size
+    assert equal_mass_calibration_error(probability, labels) == pytest.approx(expected, abs=1e-12)
+
+
+def test_drawn_labels_are_calibrated_and_sharpened_probabilities_are_not() -> None:
+    rng = np.random.default_rng(3)
+    probability = rng.dirichlet(np.ones(5), 60_000)
+    labels = (rng.random((60_000, 1)) > probability.cumsum(axis=1)).sum(axis=1)
+    assert equal_mass_calibration_error(probability, labels) < 0.01
+    sharp = probability**3 / (probability**3).sum(axis=1, keepdims=True)
+    assert equal_mass_calibration_error(sharp, labels) > 0.1
 
 
 def test_the_account_is_a_table_with_a_line_a_view() -> None:

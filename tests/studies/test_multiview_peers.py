@@ -11,8 +11,10 @@ import pytest
 import scipy.sparse as sp
 
 from limbeck.errors import InputError
+from limbeck.information import equal_mass_calibration_error
 from limbeck.multiview.data import assemble, load, save, stratified_folds
 from limbeck.multiview.digits import digits
+from limbeck.multiview.evaluation import Scores
 from limbeck.multiview.kernels import mean_kernel, median_distance, squared_distances
 from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.views import Views, read_views, select
@@ -33,7 +35,6 @@ from limbeck.studies.multiview_peers.run import (
     Trial,
     run,
 )
-from limbeck.studies.multiview_peers.scores import Figures, equal_mass_calibration_error
 from limbeck.studies.multiview_peers.tuning import suiting_temperature, tuned
 
 HERE = [name for name, peer in PEERS.items() if peer.unavailable is None]
@@ -116,31 +117,6 @@ def test_the_median_distance_looks_at_pairs_of_different_present_samples() -> No
     assert median_distance(squared, np.array([True, True, True, False])) == pytest.approx(2)
     assert median_distance(squared, np.array([True, False, False, False])) == 1
     assert median_distance(np.zeros((3, 3)), np.ones(3, bool)) == 1
-
-
-@pytest.mark.parametrize("samples", [1, 14, 15, 16, 47, 200])
-def test_the_calibration_error_is_what_a_naive_loop_gives(samples: int) -> None:
-    rng = np.random.default_rng(samples)
-    probability, labels = rng.dirichlet(np.ones(4), samples), rng.integers(0, 4, samples)
-    order = sorted(range(samples), key=lambda i: probability[i].max())
-    bins = min(15, samples)
-    sizes = [samples // bins + (b < samples % bins) for b in range(bins)]
-    expected, start = 0.0, 0
-    for size in sizes:
-        part = order[start : start + size]
-        right = sum(int(probability[i].argmax() == labels[i]) for i in part) / size
-        expected += size / samples * abs(right - sum(probability[i].max() for i in part) / size)
-        start += size
-    assert equal_mass_calibration_error(probability, labels) == pytest.approx(expected, abs=1e-12)
-
-
-def test_drawn_labels_are_calibrated_and_sharpened_probabilities_are_not() -> None:
-    rng = np.random.default_rng(3)
-    probability = rng.dirichlet(np.ones(5), 60_000)
-    labels = (rng.random((60_000, 1)) > probability.cumsum(axis=1)).sum(axis=1)
-    assert equal_mass_calibration_error(probability, labels) < 0.01
-    sharp = probability**3 / (probability**3).sum(axis=1, keepdims=True)
-    assert equal_mass_calibration_error(sharp, labels) > 0.1
 
 
 # -- counts of a known law --------------------------------------------------------------------------------------------
@@ -496,8 +472,8 @@ def test_samples_that_have_no_other_view_are_left_out_of_its_condition(tmp_path:
     assert all(0 < value <= 1 for group in result.groups().values() for value in result.values("logistic", group))
 
 
-def _figures(value: float) -> Figures:
-    return Figures(value, 1 - value, 0.1)
+def _figures(value: float) -> Scores:
+    return Scores(value, 1 - value, 0.1)
 
 
 def test_what_is_clear_of_zero_is_said_with_its_direction() -> None:
@@ -521,7 +497,7 @@ def test_accuracy_against_the_share_missing_is_a_curve(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     falls = {"limbeck": 0.05, "logistic": 0.3, "late-fusion": 0.2}
 
-    def at(row: str, share: float) -> Figures:
+    def at(row: str, share: float) -> Scores:
         return _figures(0.95 - falls[row] * share + 0.01 * float(rng.normal()))
 
     trials = {}

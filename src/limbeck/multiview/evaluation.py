@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from limbeck.information.calibration import calibration_error
+from limbeck.information.calibration import calibration_error, equal_mass_calibration_error
 
 Floats = NDArray[np.floating]
 
@@ -25,7 +25,7 @@ class Scores:
     Attributes:
         accuracy: share of samples whose most probable class is the label.
         cross_entropy: mean -log probability of the label, in nats.
-        calibration_error: see `calibration_error`.
+        calibration_error: see `calibration_error`, or `equal_mass_calibration_error` where that was asked for.
     """
 
     accuracy: float
@@ -33,12 +33,19 @@ class Scores:
     calibration_error: float
 
 
-def score(probability: Floats, labels: NDArray[np.int64]) -> Scores:
-    """Score predicted probabilities (samples, classes) against labels (samples,)."""
+def score(probability: Floats, labels: NDArray[np.int64], *, equal_mass: bool = False) -> Scores:
+    """Score predicted probabilities (samples, classes) against labels (samples,).
+
+    Args:
+        probability: what was predicted.
+        labels: what is true.
+        equal_mass: the bins of the calibration error hold as many samples each, instead of being equally wide.
+    """
+    error = equal_mass_calibration_error if equal_mass else calibration_error
     return Scores(
         accuracy=float((probability.argmax(axis=1) == labels).mean()),
         cross_entropy=cross_entropy_nats(probability, labels),
-        calibration_error=calibration_error(probability, labels),
+        calibration_error=error(probability, labels),
     )
 
 

@@ -26,7 +26,6 @@ from limbeck.studies.multiview_peers.run import (
     FigureName,
     MultiviewPeersResult,
 )
-from limbeck.studies.multiview_peers.scores import BINS
 
 # Name, heading, times which it is printed, digits, and whether more is better.
 _FIGURES: dict[FigureName, tuple[str, float, int, bool]] = {
@@ -213,7 +212,7 @@ def _notes(result: MultiviewPeersResult) -> list[str]:
         "view is its training mean; the mean of kernels and late fusion are taken over what is there; limbeck leaves "
         "its term out.",
         "Refitted: the peer is tuned and fitted again without the view; limbeck answers without it as it is.",
-        f"Expected calibration error: {BINS} bins of equal mass; of few samples it is above zero even for the truth.",
+        "Expected calibration error: 15 bins of equal mass; of few samples it is above zero even for the truth.",
         "Differences are paired by fold, with the corrected resampled t interval at the folds' own test to training "
         "ratio. CPU seconds of all threads, mean over folds; tuning is of the whole grid.",
     ]

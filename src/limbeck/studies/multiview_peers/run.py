@@ -24,6 +24,7 @@ from threadpoolctl import threadpool_limits
 from limbeck.errors import InputError
 from limbeck.files import write_json
 from limbeck.multiview.data import MultiViewData, assemble, digest, load
+from limbeck.multiview.evaluation import Scores, score
 from limbeck.multiview.folds import stored_or_drawn
 from limbeck.multiview.recipe import QUICK, Recipe
 from limbeck.multiview.views import Views, read_views, select
@@ -35,7 +36,6 @@ from limbeck.studies.multiview_peers.counts import Counts, CountSettings, draw_c
 from limbeck.studies.multiview_peers.features import hidden, without
 from limbeck.studies.multiview_peers.limbeck_rows import OWN, OwnName, OwnRow, learned
 from limbeck.studies.multiview_peers.peers import PEERS, Peer, TunedName
-from limbeck.studies.multiview_peers.scores import Figures, figures
 from limbeck.studies.multiview_peers.tuning import Learned, Model, tuned
 from limbeck.studies.side_by_side import side_by_side
 
@@ -100,7 +100,7 @@ class Trial:
         predicting_seconds: CPU seconds of answering for the test samples once.
     """
 
-    figures: dict[str, Figures]
+    figures: dict[str, Scores]
     chosen: dict[str, float] = field(default_factory=dict)
     validation_accuracy: float = 0.0
     validation_cross_entropy: float = 0.0
@@ -229,7 +229,7 @@ class MultiviewPeersResult:
             return None
         return max(known, key=lambda p: (known[p].validation_accuracy, -known[p].validation_cross_entropy))
 
-    def _figures(self, row: str, condition: str) -> list[Figures]:
+    def _figures(self, row: str, condition: str) -> list[Scores]:
         fit = self._fit_of(condition)
         view = fit.without
         if view is not None and (row in OWN or row == TRUTH):
@@ -355,7 +355,7 @@ def _trial(wanted: _Wanted) -> Trial:
         try:
             held = json.loads(wanted.file.read_text(encoding="utf-8"))
             of_then = held.pop("made_by")
-            found = Trial(**{**held, "figures": {name: Figures(**one) for name, one in held["figures"].items()}})
+            found = Trial(**{**held, "figures": {name: Scores(**one) for name, one in held["figures"].items()}})
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{wanted.file}: damaged ({error}); remove it to run the trial again") from None
         if of_then != made_by:
@@ -429,7 +429,7 @@ def _run_trial(wanted: _Wanted) -> Trial:
     else:
         made = _learn(wanted, seen(training, fit), seen(validation, fit), labels)
         model = made.model
-    found: dict[str, Figures] = {}
+    found: dict[str, Scores] = {}
     predicting = 0.0
     for name, lacks in _conditions(wanted):
         views, rows = seen(test, lacks)
@@ -437,7 +437,7 @@ def _run_trial(wanted: _Wanted) -> Trial:
         probability = model(views)
         if not found:
             predicting = time.process_time() - started
-        found[name] = figures(probability, labels[rows])
+        found[name] = score(probability, labels[rows], equal_mass=True)
     if made is None:
         return Trial(found)
     return Trial(
