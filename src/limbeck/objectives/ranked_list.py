@@ -12,7 +12,7 @@ from limbeck.objectives.precision import full_precision, power_of_two
 
 
 class RankedList(NamedTuple):
-    """What `ranked_list_loss` returns.
+    """What `ranked_list_loss` returns; `limbeck.objectives.modules.RankedListLoss` returns the loss alone.
 
     Attributes:
         loss: (...): mean over the valid anchors of each batch; 0 where a batch has none.
@@ -78,7 +78,7 @@ def ranked_list_loss(
     Source: Wang et al. 2019 (CVPR), eq. 3-9; the "rank loss" [48] of Tian et al. 2022, §5.1.2 and §5.2.2.
 
     Example:
-        >>> result = ranked_list_loss(torch.eye(3), torch.tensor([0, 0, 1]))
+        >>> result = ranked_list_loss(torch.eye(3), torch.tensor([0, 0, 1]))  # result.loss is the scalar to minimise
         >>> [round(value, 4) for value in result.per_anchor.tolist()], result.valid.tolist()
         ([0.3071, 0.3071, 0.0], [True, True, False])
     """
