@@ -3,6 +3,7 @@
 import importlib
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.errors import InputError
-from limbeck.nn import ResNet, SmallResNet, TimmEncoder, make_encoder
+from limbeck.nn import OwnEncoder, ResNet, SmallResNet, TimmEncoder, load_weights, make_encoder
 
 
 class _Model(nn.Module):
@@ -91,9 +92,82 @@ def test_the_last_stride_reaches_the_resnets() -> None:
     _refused("small", "last_stride must be 1 or 2", last_stride=4)
 
 
-@pytest.mark.parametrize("name", ["resnet", "timm:", "", "Small"])
+@pytest.mark.parametrize("name", ["resnet", "timm:", "", "Small", "module:", ":factory", "a b:c", "a.b:c.d"])
 def test_unknown_names_are_refused(name: str) -> None:
-    _refused(name, repr(name), "small, resnet18, resnet50, or timm:NAME")
+    _refused(name, repr(name), "small, resnet18, resnet50, timm:NAME, or package.module:factory")
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module with factories of encoders, good and bad."""
+    (tmp_path / "own_backbones.py").write_text(
+        "from torch import nn\n"
+        "def striding(features=5):\n"
+        "    made = nn.Sequential(nn.Conv2d(3, features, 3, stride=4, padding=1))\n"
+        "    made.features = features\n"
+        "    return made\n"
+        "def wrong():\n"
+        "    made = striding(4)\n"
+        "    made.features = 7\n"
+        "    return made\n"
+        "def flat():\n"
+        "    made = nn.Sequential(nn.Flatten())\n"
+        "    made.features = 3\n"
+        "    return made\n"
+        "def nameless():\n"
+        "    return nn.Identity()\n"
+        "def stages():\n"
+        "    made = nn.Identity()\n"
+        "    made.features = nn.Identity()\n"
+        "    return made\n"
+        "def text():\n"
+        "    return 'resnet50'\n"
+        "def asks(width):\n"
+        "    return width\n"
+        "number = 3\n"
+    )
+    (tmp_path / "own_broken.py").write_text("raise OSError('no licence')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("own_backbones", "own_broken"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return "own_backbones"
+
+
+def test_an_encoder_of_ones_own_is_made_by_its_factory(own: str, tmp_path: Path) -> None:
+    encoder = make_encoder(f"{own}:striding")
+    assert isinstance(encoder, OwnEncoder)
+    assert encoder.features == 5
+    assert encoder(torch.zeros(2, 3, 16, 8)).shape == (2, 5, 4, 2)
+    other = make_encoder(f"{own}:striding")
+    torch.save(encoder.model.state_dict(), tmp_path / "own.pth")
+    assert load_weights(other, str(tmp_path / "own.pth")).startswith("weights")
+    assert torch.equal(other.model[0].weight, encoder.model[0].weight)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("no_such_package.mine:make", ("No module named 'no_such_package'", "PYTHONPATH")),
+        ("own_backbones:gone", ("has no attribute 'gone'",)),
+        ("own_broken:make", ("own_broken cannot be imported", "OSError: no licence")),
+        ("own_backbones:asks", ("asks() failed", "TypeError", "called without arguments")),
+        ("own_backbones:number", ("number() failed",)),
+        ("own_backbones:text", ("returned a str", "torch.nn.Module")),
+        ("own_backbones:nameless", ("`features`", "not absent")),
+        ("own_backbones:stages", ("`features`", "not a Identity")),
+    ],
+)
+def test_what_is_wrong_with_an_own_encoder_is_said(own: str, name: str, words: tuple[str, ...]) -> None:
+    del own
+    _refused(name, repr(name), *words)
+
+
+@pytest.mark.parametrize(("factory", "shape"), [("wrong", "(2, 4, 4, 2)"), ("flat", "(2, 384)")])
+def test_an_own_encoder_that_gives_something_else_is_refused(own: str, factory: str, shape: str) -> None:
+    encoder = make_encoder(f"{own}:{factory}")
+    with pytest.raises(InputError, match="must give maps of shape") as caught:
+        encoder(torch.zeros(2, 3, 16, 8))
+    assert shape in str(caught.value)
 
 
 def test_timms_models_are_made_with_random_weights_and_without_a_classifier(timm) -> None:

@@ -85,7 +85,8 @@ class NetworkSettings:
     """An encoder, its embedding v, and perhaps a bottleneck behind it.
 
     Attributes:
-        encoder: "resnet50", "resnet18", "small" (for processors and small pictures) or "timm:NAME".
+        encoder: "resnet50", "resnet18", "small" (for processors and small pictures), "timm:NAME", or your own
+            as "package.module:factory" (`limbeck.nn.OwnEncoder`).
         weights: where it starts: a local .safetensors or .pth file, the name of a published weight, or "none" for
             random weights. There is no silent choice: what was loaded is printed.
         picture_normalization: "imagenet" or "picture", see `limbeck.nn.PictureNormalization`.

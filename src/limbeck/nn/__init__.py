@@ -2,7 +2,7 @@
 
 from limbeck.nn.bottleneck import Bottleneck, Gaussian
 from limbeck.nn.critic import PairCritic, PairScores
-from limbeck.nn.encoders import Encoder, TimmEncoder, make_encoder
+from limbeck.nn.encoders import Encoder, OwnEncoder, TimmEncoder, make_encoder
 from limbeck.nn.heads import AdditiveHead, BNNeck, ClassificationHead, JointPrediction, PairwiseHead
 from limbeck.nn.memory import CrossBatchMemory, cluster_means, moved_prototypes
 from limbeck.nn.normalization import PictureNormalization
@@ -24,6 +24,7 @@ __all__ = [
     "Gaussian",
     "GeneralizedMean",
     "JointPrediction",
+    "OwnEncoder",
     "PairCritic",
     "PairScores",
     "PairwiseHead",

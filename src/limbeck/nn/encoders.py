@@ -102,15 +102,81 @@ class TimmEncoder(nn.Module):
         )
 
 
-Encoder = ResNet | SmallResNet | TimmEncoder
+class OwnEncoder(nn.Module):
+    """A model of somebody else's code: what a factory returns, checked.
+
+    The factory is imported and called, without arguments, also when a trained model is loaded whose recipe names it.
+    Load models of people whom you do not know only where their recipe names an encoder that you know.
+
+    Args:
+        name: "package.module:factory". The module must be importable: installed, or in a folder of `PYTHONPATH`.
+
+    Attributes:
+        features: number of output maps, the model's own attribute `features`.
+        model: what the factory returned, to which `limbeck.nn.load_weights` loads.
+
+    Shapes: pictures (n, 3, height, width); maps (n, features, height', width').
+
+    Raises:
+        InputError: the module or the factory is not there or fails, what it returns is no module or has no number of
+            `features`; when called, the output is not of that many maps.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+        module, _, factory = name.partition(":")
+        try:
+            make = getattr(importlib.import_module(module), factory)
+        except ModuleNotFoundError as error:
+            raise InputError(
+                f"encoder {name!r}: {first_line(error)}; install the package, or put its folder into PYTHONPATH"
+            ) from error
+        except AttributeError as error:
+            raise InputError(f"encoder {name!r}: {first_line(error)}") from error
+        except Exception as error:  # a module of others can raise anything when it is imported
+            raise InputError(
+                f"encoder {name!r}: {module} cannot be imported ({type(error).__name__}: {first_line(error)})"
+            ) from error
+        try:
+            made = make()
+        except Exception as error:  # and so can a factory
+            raise InputError(
+                f"encoder {name!r}: {factory}() failed ({type(error).__name__}: {first_line(error)}); "
+                "it is called without arguments"
+            ) from error
+        if not isinstance(made, nn.Module):
+            raise InputError(f"encoder {name!r} returned a {type(made).__name__}; return a torch.nn.Module")
+        features: object = getattr(made, "features", None)
+        if not isinstance(features, int) or features <= 0:
+            raise InputError(
+                f"encoder {name!r}: its attribute `features` must be the number of its output maps, not "
+                f"{'absent' if features is None else f'a {type(features).__name__}'}"
+            )
+        self.model = made
+        self.features = features
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        maps: object = self.model(pictures)
+        if not isinstance(maps, Tensor) or maps.ndim != 4 or maps.shape[:2] != (len(pictures), self.features):
+            found = f"shape {tuple(maps.shape)}" if isinstance(maps, Tensor) else f"a {type(maps).__name__}"
+            raise InputError(
+                f"encoder {self.name!r} must give maps of shape ({len(pictures)}, {self.features}, height, width), "
+                f"not {found}"
+            )
+        return maps
+
+
+Encoder = ResNet | SmallResNet | TimmEncoder | OwnEncoder
 
 
 def make_encoder(name: str, *, last_stride: int = 1) -> Encoder:
     """Make an encoder, with random weights, from its name; `limbeck.nn.load_weights` fills it.
 
     Args:
-        name: "small" (`SmallResNet`), "resnet18", "resnet50" (`ResNet`), or "timm:" and the name of a model of the
-            optional package timm (`TimmEncoder`).
+        name: "small" (`SmallResNet`), "resnet18", "resnet50" (`ResNet`), "timm:" and the name of a model of the
+            optional package timm (`TimmEncoder`), or "package.module:factory", a function without arguments of your own
+            that returns the module (`OwnEncoder`).
         last_stride: stride of the last layer of a ResNet, 1 or 2. The other encoders keep their own strides.
 
     Returns:
@@ -118,7 +184,7 @@ def make_encoder(name: str, *, last_stride: int = 1) -> Encoder:
         attribute `features`.
 
     Raises:
-        InputError: the name is unknown, the stride is neither 1 nor 2, or timm is not there.
+        InputError: the name is unknown, the stride is neither 1 nor 2, timm is not there, or the factory fails.
 
     Example:
         >>> make_encoder("small").features, make_encoder("resnet18").features
@@ -134,7 +200,12 @@ def make_encoder(name: str, *, last_stride: int = 1) -> Encoder:
         return resnet50(last_stride=last_stride)
     if name.startswith("timm:") and name != "timm:":
         return TimmEncoder(name.removeprefix("timm:"))
-    raise InputError(f"encoder {name!r} is unknown; choose small, resnet18, resnet50, or timm:NAME")
+    module, _, factory = name.partition(":")
+    if factory.isidentifier() and all(word.isidentifier() for word in module.split(".")):
+        return OwnEncoder(name)
+    raise InputError(
+        f"encoder {name!r} is unknown; choose small, resnet18, resnet50, timm:NAME, or package.module:factory"
+    )
 
 
 def _pair(size: Any) -> tuple[int, int] | None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from limbeck.errors import InputError
 from limbeck.files import atomic_writer, first_line
-from limbeck.nn.encoders import TimmEncoder
+from limbeck.nn.encoders import OwnEncoder, TimmEncoder
 
 _CLASSIFIERS = ("fc.", "head.", "classifier.")
 _CHUNK = 2**20
@@ -51,7 +51,7 @@ def load_weights(module: nn.Module, source: str, *, folder: Path | None = None) 
     unwrapped, and the "module." that data-parallel training puts before every name is dropped. Names and shapes must be
     those of the module, but for two things, which the returned line reports: a classifier in the file that the module
     does not have ("fc.*", "head.*", "classifier.*") is left out, and batch counters (`num_batches_tracked`), which old
-    files lack, keep their values. For a `TimmEncoder` names are those of its `model`.
+    files lack, keep their values. For a `TimmEncoder` or an `OwnEncoder` names are those of its `model`.
 
     Args:
         module: what is filled; untouched if anything does not fit.
@@ -81,7 +81,7 @@ def load_weights(module: nn.Module, source: str, *, folder: Path | None = None) 
         raise InputError(
             f"weights {source!r} is neither a .safetensors, .pth or .pt file nor a known name; choose one of: {known}"
         )
-    target = module.model if isinstance(module, TimmEncoder) else module
+    target = module.model if isinstance(module, (TimmEncoder, OwnEncoder)) else module
     assert isinstance(target, nn.Module)
     own = target.state_dict()
     given = _without_wrapper(_read(path), own, path)

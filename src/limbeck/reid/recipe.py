@@ -73,7 +73,8 @@ class NetworkSettings:
     """The three-branch network of Tian et al. 2021, Fig. 3, and what it leaves open.
 
     Attributes:
-        encoder: "resnet50", "resnet18", "small" (for processors and small pictures) or "timm:NAME".
+        encoder: "resnet50", "resnet18", "small" (for processors and small pictures), "timm:NAME", or your own
+            as "package.module:factory" (`limbeck.nn.OwnEncoder`).
         weights: where the encoders start: a local .safetensors or .pth file, the name of a published weight, or "none"
             for random weights. There is no silent choice: what was loaded is printed.
         branches: any of "visible", "infrared", "shared"; the two specific ones only together.
