@@ -16,6 +16,7 @@ from tests.metric.metric_photographs import make_photographs, recipe
 
 from limbeck.cli import main
 from limbeck.errors import InputError
+from limbeck.metric.embedding import represent
 from limbeck.metric.evaluation import embed_split, evaluate_runs
 from limbeck.metric.runs import load_run, make_task, networks_of, train_run
 from limbeck.metric.task import MetricTask
@@ -199,3 +200,14 @@ def test_mistakes_are_one_line(photographs: Path, refused: Callable[..., None], 
     refused(["evaluate", photographs, "--protocol", "cub"], "'feature' is missing")
     refused(["data", "check", "cub", tmp_path], "holds no images.txt")
     refused(["metric", "embed", "--model", tmp_path, "--out", "features.csv"], "NPZ")
+
+
+@pytest.mark.slow
+def test_an_exported_program_gives_what_a_search_compares(metric_run: Path, tmp_path: Path) -> None:
+    main(["export", str(metric_run), "--torch", "--out", str(tmp_path)])
+    model = load_run(metric_run)
+    side = model.recipe.data.crop
+    pictures = np.random.default_rng(0).integers(0, 256, (3, side, side, 3), np.uint8)
+    found = torch.export.load(tmp_path / "photographs.pt2").module()(torch.from_numpy(pictures))
+    expected = represent(model.network, pictures, np.arange(3), size=side)["v"]
+    assert np.allclose(found.detach().numpy(), expected, rtol=1e-4, atol=1e-5)

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -418,3 +419,26 @@ def test_every_objective_trains_and_loads(small_recipe: ReidRecipe, tmp_path: Pa
     model = load_run(tmp_path)
     found = embed_split(model, tmp_path).features.feature
     assert np.isfinite(found).all()
+
+
+@pytest.mark.slow
+def test_a_run_may_have_an_encoder_of_ones_own(
+    small_recipe: ReidRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_backbone.py").write_text(
+        "from torch import nn\n"
+        "def make():\n"
+        "    made = nn.Sequential(nn.Conv2d(3, 8, 3, stride=4), nn.ReLU())\n"
+        "    made.features = 8\n"
+        "    return made\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    recipe = trained_for(1, replace(small_recipe, network=replace(small_recipe.network, encoder="my_backbone:make")))
+    train_run(recipe, tmp_path / "run")
+    model = load_run(tmp_path / "run")
+    found = model.represent(np.zeros((2, 32, 16, 3), np.uint8), np.zeros(2, np.int8))
+    assert found["v shared"].shape == (2, 8)
+    monkeypatch.undo()
+    monkeypatch.delitem(sys.modules, "my_backbone")
+    with pytest.raises(InputError, match="No module named 'my_backbone'; install the package"):
+        load_run(tmp_path / "run")

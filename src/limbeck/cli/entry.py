@@ -16,6 +16,11 @@ VERBS = (
         "a file with z_0, z_1, ..., y and perhaps v_0, ..., or with features and labels (NPZ, NPY, CSV, .mat, .pt); a "
         "multi-view set; or a folder of `limbeck train`",
     ),
+    SharedVerb(
+        "export",
+        "write a trained embedding as ONNX or a torch.export program, preprocessing included, checked against it",
+        "a folder that `limbeck train reid` or `limbeck train metric` wrote, or its model file",
+    ),
     SharedVerb("data list", "list the known sets", inputs=""),
     SharedVerb(
         "data describe",

@@ -12,6 +12,7 @@ TASK = Task(
     verbs={
         "evaluate": Job(f"{_JOBS}:evaluate", f"{_JOBS}:evaluate_arguments"),
         "diagnose": Job(f"{_JOBS}:diagnose", f"{_JOBS}:diagnose_arguments"),
+        "export": Job(f"{_JOBS}:export", f"{_JOBS}:export_arguments"),
     },
 )
 

@@ -10,11 +10,13 @@ from jsonargparse import ArgumentParser
 
 from limbeck.errors import InputError
 from limbeck.files import MODEL
+from limbeck.images.export_arguments import add_export_arguments, export_folder, export_forms, exported_line
 from limbeck.information.arguments import add_diagnosis_arguments, diagnosis
 from limbeck.metric.check import check_photographs, describe_photographs, list_sets
 from limbeck.metric.diagnosis import view_features_of_run
 from limbeck.metric.embedding import Feature
 from limbeck.metric.evaluation import embed_split, evaluate_runs
+from limbeck.metric.export import export_model
 from limbeck.metric.recipe import MetricRecipe
 from limbeck.metric.runs import load_run, train_run
 from limbeck.metric.sets import metric_sets
@@ -124,6 +126,21 @@ def pack(call: Invocation) -> Iterator[str]:
         yield pack_classes(
             Path(call.source), Path(call.target), size=call.size, leave_out=call.leave_out, progress=advance
         )
+
+
+def export_arguments(parser: ArgumentParser) -> None:
+    """Flags of `limbeck export RUN`."""
+    add_export_arguments(parser)
+    parser.add_argument("--feature", type=Feature, default="v", help="what the program gives: v or z")
+
+
+def export(call: Invocation) -> Iterator[str]:
+    """Write a model as programs, each with a line that says how well it agrees."""
+    forms = export_forms(call)
+    model = load_run(Path(call.inputs[0]))
+    data = model.recipe.data
+    for one in export_model(model, export_folder(call), forms=forms, feature=call.feature, tolerance=call.tolerance):
+        yield exported_line(one, (data.crop, data.crop), call.tolerance)
 
 
 def is_set(word: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -97,8 +97,18 @@ def search_feature(representations: Mapping[str, NDArray[np.float32]], kind: Fea
     Raises:
         InputError: the network has no bottleneck, so that there is no z.
     """
-    words: Sequence[str] = kind.split("+")
-    parts = [vectors for name, vectors in representations.items() if name.split()[0] in words]
-    if not parts or ("z" in words and not any(name.startswith("z ") for name in representations)):
-        raise InputError(f"the network has no bottleneck, so feature {kind!r} does not exist: use v")
+    parts = [representations[name] for name in search_names(representations, kind)]
     return np.concatenate(parts, axis=1) / np.float32(np.sqrt(len(parts)))
+
+
+def search_names(representations: Iterable[str], kind: Feature) -> list[str]:
+    """Which representations are compared in a search, in order.
+
+    Raises:
+        InputError: there are none: the network has no bottleneck, so that there is no z.
+    """
+    words = kind.split("+")
+    names = [name for name in representations if name.split()[0] in words]
+    if not names or ("z" in words and not any(name.startswith("z ") for name in names)):
+        raise InputError(f"the network has no bottleneck, so feature {kind!r} does not exist: use v")
+    return names

@@ -10,12 +10,14 @@ from typing import Literal
 from jsonargparse import ArgumentParser
 
 from limbeck.files import MODEL
+from limbeck.images.export_arguments import add_export_arguments, export_folder, export_forms, exported_line
 from limbeck.information.arguments import add_diagnosis_arguments, diagnosis
 from limbeck.registry import Invocation
 from limbeck.reid.check import check_people, describe_people, list_sets
 from limbeck.reid.diagnosis import view_features_of_run
 from limbeck.reid.embedding import Feature
 from limbeck.reid.evaluation import evaluate_runs
+from limbeck.reid.export import export_model
 from limbeck.reid.recipe import PeopleRecipe, ReidRecipe
 from limbeck.reid.runs import load_run
 from limbeck.reid.search import Modality, format_found, rank_folder, write_found
@@ -105,6 +107,21 @@ def diagnose(call: Invocation) -> Iterator[str]:
     split = call.split or "test"
     features = view_features_of_run(Path(run), root=call.data, split=split, branch=call.branch, device=call.device)
     return diagnosis(call, features)
+
+
+def export_arguments(parser: ArgumentParser) -> None:
+    """Flags of `limbeck export RUN`."""
+    add_export_arguments(parser)
+    parser.add_argument("--feature", type=Feature, default="v", help="what the program gives: v, z or v+z")
+
+
+def export(call: Invocation) -> Iterator[str]:
+    """Write a model as programs, each with a line that says how well it agrees."""
+    forms = export_forms(call)
+    model = load_run(Path(call.inputs[0]))
+    data = model.recipe.data
+    for one in export_model(model, export_folder(call), forms=forms, feature=call.feature, tolerance=call.tolerance):
+        yield exported_line(one, (data.height, data.width), call.tolerance)
 
 
 def is_set(word: str) -> bool:
