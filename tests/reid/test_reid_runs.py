@@ -28,6 +28,7 @@ from limbeck.reid.supervised.task import ReidTask
 from limbeck.reid.train import make_task, train_run
 from limbeck.reporting.progress import Progress
 from limbeck.retrieval import SYSU, Features, evaluate
+from limbeck.retrieval.reranking import KReciprocal
 from limbeck.synthetic.people import PeopleSettings, make_people
 from limbeck.tensorfiles import read_tensors, write_tensors
 from limbeck.training import Diverged, checkpoints
@@ -193,7 +194,7 @@ def test_ranks_are_computed_on_the_device_that_was_asked_for(
     monkeypatch.setattr(evaluation, "load_run", lambda run, device: load_run(run))
     monkeypatch.setattr(evaluation, "evaluate", recorded)
     monkeypatch.setattr(evaluation, "progress_bar", progress_bar)
-    table = evaluate_runs([small_run], device=device, rerank=rerank, out=tmp_path)
+    table = evaluate_runs([small_run], device=device, reranking=KReciprocal() if rerank else None, out=tmp_path)
     assert places == [ranked_on]
     assert ("re-ranking is computed on the CPU only" in table) == (device == "cuda" and rerank)
     queries = [(done, total) for what, done, total in told if what == "queries"]

@@ -22,12 +22,13 @@ from limbeck.registry import Invocation
 from limbeck.reporting.progress import progress_bar
 from limbeck.retrieval import Features, Protocol, load_features
 from limbeck.retrieval import evaluate as score
-from limbeck.retrieval.arguments import add_protocol_arguments, permutations_of, reranking_of
+from limbeck.retrieval.arguments import add_protocol_arguments, permutations_of, ranks_of, reranking_of
 from limbeck.retrieval.features import checked_vectors
 from limbeck.retrieval.files import load_all, load_sides, parse_keys
 from limbeck.retrieval.protocols import named_protocols
 from limbeck.retrieval.report import write_report
 from limbeck.retrieval.report.matches import find_matches, match_rows, write_matches
+from limbeck.retrieval.report.queries import write_queries
 from limbeck.retrieval.report.table import format_evaluations
 
 
@@ -67,7 +68,7 @@ def evaluate(call: Invocation) -> Iterator[str]:
     if call.protocol is None:
         raise InputError(f"{call.inputs[0]}: features are scored under a protocol: add --protocol")
     protocols = named_protocols(call.protocol, permutations=permutations_of(call))
-    reranking = reranking_of(call)
+    reranking, ranks = reranking_of(call), ranks_of(call)
     if len(call.inputs) > 1 and (call.queries, call.labels) != (None, None):
         raise InputError(f"{call.inputs[1]}: --queries and --labels are those of one file of features: evaluate one")
     keys = parse_keys(call.keys)
@@ -86,9 +87,13 @@ def evaluate(call: Invocation) -> Iterator[str]:
             similarity=call.similarity,
             reranking=reranking,
             device=None if call.device == "cpu" else call.device,
+            recalls=ranks,
             progress=advance,
         )
     yield format_evaluations(evaluations)
+    if call.per_query is not None:
+        write_queries(call.per_query, evaluations, protocols, features, similarity=call.similarity, reranking=reranking)
+        yield f"Written: {call.per_query}\n"
     if call.out is not None:
         files = write_report(
             call.out,
@@ -211,7 +216,9 @@ def project(call: Invocation) -> Iterator[str]:
     size = len(vectors)
     chosen = np.sort(np.random.default_rng(call.seed).permutation(size)[: call.items])
     labels = {
-        role: items[role].astype(str) for role in ("identity", "camera", "modality", "query") if role in items
+        role: items[role].astype(str)
+        for role in ("identity", "camera", "clothes", "modality", "query")
+        if role in items
     } or {"item": np.full(size, "all")}
     for role, array in labels.items():
         if array.shape != (size,):

@@ -22,6 +22,7 @@ from limbeck.metric.splits import split_classes
 from limbeck.reporting.progress import progress_bar
 from limbeck.retrieval import Features, evaluate, named_protocols
 from limbeck.retrieval.report import write_report
+from limbeck.retrieval.report.queries import write_queries
 from limbeck.retrieval.report.table import format_evaluations
 from limbeck.retrieval.reranking import KReciprocal
 from limbeck.retrieval.similarity import Similarity
@@ -99,7 +100,9 @@ def evaluate_runs(
     out: Path | None = None,
     device: str = "cpu",
     similarity: Similarity = "cosine",
-    rerank: bool = False,
+    reranking: KReciprocal | None = None,
+    recalls: Sequence[int] | None = None,
+    per_query: Path | None = None,
     seed: int = 0,
 ) -> Iterator[str]:
     """Score trained models and write a report folder; models that differ in their seed make one evaluation.
@@ -115,7 +118,9 @@ def evaluate_runs(
         out: the report's folder; default: one in the first run.
         device: where to embed and to rank; re-ranking is computed on the CPU always, and the notes say so.
         similarity: of embeddings.
-        rerank: with k-reciprocal neighbours.
+        reranking: with k-reciprocal neighbours; None: none.
+        recalls: the K of CMC that are shown; default: the protocol's.
+        per_query: a CSV file to write, with a line for every query; of two networks two, NAME-last and NAME-best.
         seed: of what the report's pictures show.
 
     Yields:
@@ -131,8 +136,7 @@ def evaluate_runs(
     files = [networks_of(run) for run in runs]
     if any(one.keys() != files[0].keys() for one in files):
         raise InputError(f"{runs[-1]}: some of the runs lack a network that others have; evaluate them apart")
-    reranking = KReciprocal() if rerank else None
-    ranked_on = None if rerank or torch.device(device).type == "cpu" else device
+    ranked_on = None if reranking is not None or torch.device(device).type == "cpu" else device
     for kind in files[0]:
         models = [load_run(one[kind], device=device) for one in files]
         embedded = [
@@ -146,6 +150,7 @@ def evaluate_runs(
                 similarity=similarity,
                 reranking=reranking,
                 device=ranked_on,
+                recalls=recalls,
                 progress=advance,
             )
         unusual = [
@@ -154,7 +159,7 @@ def evaluate_runs(
                 (kind, len(files[0]) > 1),
                 (split, split != "test"),
                 (similarity, similarity != "cosine"),
-                ("reranked", rerank),
+                ("" if reranking is None else reranking.tag, reranking is not None),
             )
             if said
         ]
@@ -163,7 +168,7 @@ def evaluate_runs(
         if out is not None and len(files[0]) > 1:
             folder = out / kind
         notes = [*_notes(recipes, models, kind, split, feature)]
-        if rerank and torch.device(device).type != "cpu":
+        if reranking is not None and torch.device(device).type != "cpu":
             notes.append(f"Embedded on {device}; re-ranking is computed on the CPU only.")
         written = write_report(
             folder,
@@ -179,7 +184,14 @@ def evaluate_runs(
             reranking=reranking,
             seed=seed,
         )
-        yield "\n".join([format_evaluations(evaluations), *notes, f"Written: {written[-1]}"])
+        lines = per_query
+        if lines is not None and len(files[0]) > 1:
+            lines = lines.with_stem(f"{lines.stem}-{kind}")
+        if lines is not None:
+            searched = [one.features for one in embedded]
+            write_queries(lines, evaluations, protocols, searched, similarity=similarity, reranking=reranking)
+        told = ", ".join(str(file) for file in (lines, written[-1]) if file is not None)
+        yield "\n".join([format_evaluations(evaluations), *notes, f"Written: {told}"])
 
 
 def _check_alike(runs: Sequence[Path], recipes: Sequence[MetricRecipe]) -> None:

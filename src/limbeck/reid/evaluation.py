@@ -23,6 +23,7 @@ from limbeck.reporting.progress import progress_bar
 from limbeck.retrieval import Features, evaluate, named_protocols
 from limbeck.retrieval.protocols import Permutations
 from limbeck.retrieval.report import write_report
+from limbeck.retrieval.report.queries import write_queries
 from limbeck.retrieval.report.table import format_evaluations
 from limbeck.retrieval.reranking import KReciprocal
 from limbeck.retrieval.similarity import Similarity
@@ -110,7 +111,9 @@ def evaluate_runs(
     device: str = "cpu",
     permutations: Permutations | None = None,
     similarity: Similarity = "cosine",
-    rerank: bool = False,
+    reranking: KReciprocal | None = None,
+    recalls: Sequence[int] | None = None,
+    per_query: Path | None = None,
     seed: int = 0,
 ) -> str:
     """Score trained models and write a report folder; several models (RegDB's folds) make one evaluation.
@@ -125,7 +128,9 @@ def evaluate_runs(
         device: where to embed and to rank; re-ranking is computed on the CPU always, and the notes say so.
         permutations: of SYSU-MM01's official galleries.
         similarity: of embeddings.
-        rerank: with k-reciprocal neighbours.
+        reranking: with k-reciprocal neighbours; None: none.
+        recalls: the K of CMC that are shown; default: the protocol's.
+        per_query: a CSV file to write, with a line for every query.
         seed: of what the report's pictures show.
 
     Returns:
@@ -144,8 +149,7 @@ def evaluate_runs(
     embedded = [
         embed_split(load_run(run, device=device), run, root=root, split=chosen, feature=feature) for run in runs
     ]
-    reranking = KReciprocal() if rerank else None
-    ranked_on = None if rerank or torch.device(device).type == "cpu" else device
+    ranked_on = None if reranking is not None or torch.device(device).type == "cpu" else device
     with progress_bar("queries") as advance:
         evaluations = evaluate(
             [one.features for one in embedded],
@@ -153,10 +157,17 @@ def evaluate_runs(
             similarity=similarity,
             reranking=reranking,
             device=ranked_on,
+            recalls=recalls,
             progress=advance,
         )
     unusual = [
-        word for word, said in ((chosen, split), (similarity, similarity != "cosine"), ("reranked", rerank)) if said
+        word
+        for word, said in (
+            (chosen, split),
+            (similarity, similarity != "cosine"),
+            ("" if reranking is None else reranking.tag, reranking is not None),
+        )
+        if said
     ]
     home = runs[0] if runs[0].is_dir() else runs[0].parent
     folder = out or home / "-".join(["report", name, feature, *unusual])
@@ -168,7 +179,7 @@ def evaluate_runs(
         return read_image(first.people.root / paths[position])
 
     notes = [*_notes(recipes, chosen, feature)]
-    if rerank and torch.device(device).type != "cpu":
+    if reranking is not None and torch.device(device).type != "cpu":
         notes.append(f"Embedded on {device}; re-ranking is computed on the CPU only.")
     representations = {name: found for name, found in first.representations.items() if name.startswith("z ")}
     files = write_report(
@@ -184,7 +195,11 @@ def evaluate_runs(
         reranking=reranking,
         seed=seed,
     )
-    return "\n".join([format_evaluations(evaluations), *notes, f"Written: {files[-1]}"])
+    if per_query is not None:
+        searched = [one.features for one in embedded]
+        write_queries(per_query, evaluations, protocols, searched, similarity=similarity, reranking=reranking)
+    told = ", ".join(str(file) for file in (per_query, files[-1]) if file is not None)
+    return "\n".join([format_evaluations(evaluations), *notes, f"Written: {told}"])
 
 
 def _check_alike(runs: Sequence[Path], recipes: Sequence[PeopleRecipe]) -> None:

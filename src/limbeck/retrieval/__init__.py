@@ -7,7 +7,11 @@ from limbeck.retrieval.metrics import Metrics, summarise
 from limbeck.retrieval.nearest import TopK
 from limbeck.retrieval.protocols import (
     CUB,
+    CUHK03NP,
     LLCM,
+    LTCC,
+    MSMT17,
+    PRCC,
     SOP,
     SYSU,
     Cars,
@@ -17,6 +21,8 @@ from limbeck.retrieval.protocols import (
     Market,
     Protocol,
     RegDB,
+    VehicleID,
+    VeRi,
     named_protocols,
 )
 from limbeck.retrieval.ranking import Labels, Ranker, Ranks
@@ -26,7 +32,11 @@ from limbeck.retrieval.top_k import RankedList, ranked_lists, top_k
 
 __all__ = [
     "CUB",
+    "CUHK03NP",
     "LLCM",
+    "LTCC",
+    "MSMT17",
+    "PRCC",
     "SOP",
     "SYSU",
     "Cars",
@@ -44,6 +54,8 @@ __all__ = [
     "Ranks",
     "RegDB",
     "TopK",
+    "VeRi",
+    "VehicleID",
     "evaluate",
     "k_reciprocal",
     "load_features",

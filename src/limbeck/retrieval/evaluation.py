@@ -37,7 +37,7 @@ class Evaluation:
         models: the number of the features that each trial is of, from 0: features are those of one model.
         not_asked: of each trial, items that would be queries if their identity were not negative.
         dropped: of each trial, junk that the protocol dropped from its gallery.
-        recalls: the protocol's K of Recall@K.
+        recalls: the K of Recall@K that tables show.
         shown: which figures are customary beside them, of `FIGURES`.
 
     Its estimates are on two levels. Where the features of several models were given, the figures of each are averaged
@@ -102,6 +102,7 @@ def evaluate(
     reranking: KReciprocal | None = None,
     device: str | torch.device | None = None,
     memory: int = MEMORY,
+    recalls: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> list[Evaluation]:
     """Score embeddings under some protocols.
@@ -119,6 +120,7 @@ def evaluate(
             bound, for one query at least (up to 170 bytes an item of the gallery), beside what does not grow with it:
             the labels and the ranks of all trials, twice the features of queries and gallery as float64 (once as
             float32), and 16 MiB. Re-ranking also holds two matrices (queries, gallery) of float32 and the neighbours.
+        recalls: the K of CMC, which is Recall@K, that tables show; default: those customary under each protocol.
         progress: called with (queries done, queries in all).
 
     Returns:
@@ -126,13 +128,16 @@ def evaluate(
 
     Raises:
         InputError: labels are missing, a gallery is empty, no query has a match, there is no such similarity, it gives
-            no distance for re-ranking, or the device is not there.
+            no distance for re-ranking, a K is below 1, or the device is not there.
     """
     runs = [features] if isinstance(features, Features) else list(features)
     chosen = [protocols] if isinstance(protocols, Protocol) else list(protocols)
     if not runs or not chosen:
         raise InputError("there is nothing to evaluate: give features and a protocol")
     check_similarity(similarity)
+    shown = None if recalls is None else tuple(sorted(set(recalls)))
+    if shown is not None and (not shown or shown[0] < 1):
+        raise InputError(f"ranks must be whole numbers of at least 1, not {', '.join(map(str, shown)) or 'none'}")
     given = {run.similarity is not None for run in runs}
     if len(given) > 1:
         raise InputError("some of the features are vectors and some are similarities: evaluate them apart")
@@ -160,7 +165,7 @@ def evaluate(
                 advance(len(group[0].asked))
     compared_by = "given similarities" if True in given else f"{similarity} similarity"
     suffix = f"; {compared_by}; " + ("no re-ranking" if reranking is None else f"{reranking} of it")
-    return [_gathered([row[index] for row in plans], suffix) for index in range(len(chosen))]
+    return [_gathered([row[index] for row in plans], suffix, shown) for index in range(len(chosen))]
 
 
 class _Plan:
@@ -282,10 +287,11 @@ def _rerank(
             parts.append(plan.ranker(trial, None).rank(again, plan.of(queries)))
 
 
-def _gathered(plans: Sequence[_Plan], suffix: str) -> Evaluation:
+def _gathered(plans: Sequence[_Plan], suffix: str, recalls: tuple[int, ...] | None) -> Evaluation:
     protocol = plans[0].protocol
+    recalls = recalls or protocol.recalls
     ranks = [Ranks.join(parts) for plan in plans for parts in plan.parts]
-    trials = [summarise(one, longest=max(LONGEST_CMC, *protocol.recalls)) for one in ranks]
+    trials = [summarise(one, longest=max(LONGEST_CMC, *recalls)) for one in ranks]
     if not any(trial.queries for trial in trials):
         raise InputError(
             f"the protocol {protocol.name} finds no query with a match in its gallery; look at identity and modality"
@@ -300,6 +306,6 @@ def _gathered(plans: Sequence[_Plan], suffix: str) -> Evaluation:
         models=[number for number, plan in enumerate(plans) for _ in plan.trials],
         not_asked=[trial.not_asked for plan in plans for trial in plan.trials],
         dropped=[trial.dropped for plan in plans for trial in plan.trials],
-        recalls=protocol.recalls,
+        recalls=recalls,
         shown=protocol.shown,
     )

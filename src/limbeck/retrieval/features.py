@@ -39,6 +39,7 @@ class Features:
         query: (items,) which are queries, where the set fixes it (Market-1501), or None.
         similarity: where similarities were given instead of vectors, and `feature` is (items, 0): (items, items), or
             (queries, other items) in the order of the items where `query` says which are queries; larger is nearer.
+        clothes: (items,) int64, what is worn, or None.
         origin: what messages call it.
     """
 
@@ -51,6 +52,7 @@ class Features:
     origin: str = "features"
     names: tuple[str, ...] | None = None
     similarity: NDArray[np.floating] | None = None
+    clothes: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.identity)
@@ -61,6 +63,7 @@ class Features:
         identity: ArrayLike | Tensor,
         *,
         camera: ArrayLike | Tensor | None = None,
+        clothes: ArrayLike | Tensor | None = None,
         modality: ArrayLike | Tensor | None = None,
         path: Sequence[str] | None = None,
         query: ArrayLike | Tensor | None = None,
@@ -75,6 +78,7 @@ class Features:
                 numbers, unless two of them would become one; others are numbered in ascending order, as `names` keeps
                 them, but for "-1", which stays -1.
             camera: (items,) integers.
+            clothes: (items,) integers, of the whole set or counted anew for each identity.
             modality: (items,) of 0 and 1, or of "visible" and "infrared".
             path: (items,) names.
             query: (items,) booleans.
@@ -85,7 +89,15 @@ class Features:
         """
         vectors = checked_vectors(feature, origin)
         return _labelled(
-            vectors, len(vectors), identity, camera=camera, modality=modality, path=path, query=query, origin=origin
+            vectors,
+            len(vectors),
+            identity,
+            camera=camera,
+            clothes=clothes,
+            modality=modality,
+            path=path,
+            query=query,
+            origin=origin,
         )
 
     @staticmethod
@@ -94,6 +106,7 @@ class Features:
         identity: ArrayLike | Tensor,
         *,
         camera: ArrayLike | Tensor | None = None,
+        clothes: ArrayLike | Tensor | None = None,
         modality: ArrayLike | Tensor | None = None,
         path: Sequence[str] | None = None,
         query: ArrayLike | Tensor | None = None,
@@ -117,7 +130,17 @@ class Features:
                 raise InputError(f"{origin}: 'similarity' holds NaN")
         size = len(plain(identity))
         empty = np.zeros((size, 0), np.float32)
-        held = _labelled(empty, size, identity, camera=camera, modality=modality, path=path, query=query, origin=origin)
+        held = _labelled(
+            empty,
+            size,
+            identity,
+            camera=camera,
+            clothes=clothes,
+            modality=modality,
+            path=path,
+            query=query,
+            origin=origin,
+        )
         asked = size if held.query is None else int(held.query.sum())
         if matrix.shape not in ((size, size), (asked, size - asked)):
             shapes = f"{(size, size)}" + f" or {(asked, size - asked)}" * (held.query is not None)
@@ -170,6 +193,7 @@ def _labelled(
     identity: ArrayLike | Tensor,
     *,
     camera: ArrayLike | Tensor | None,
+    clothes: ArrayLike | Tensor | None,
     modality: ArrayLike | Tensor | None,
     path: Sequence[str] | None,
     query: ArrayLike | Tensor | None,
@@ -187,6 +211,7 @@ def _labelled(
         None if query is None else _flags(query, size, origin),
         origin,
         names,
+        clothes=None if clothes is None else _integers(clothes, "clothes", size, origin),
     )
 
 
@@ -206,6 +231,8 @@ def save_features(features: Features, path: str | os.PathLike[str]) -> None:
         arrays["similarity"] = features.similarity
     if features.camera is not None:
         arrays["camera"] = features.camera
+    if features.clothes is not None:
+        arrays["clothes"] = features.clothes
     if features.modality is not None:
         arrays["modality"] = np.array(MODALITIES)[features.modality]
     if features.path is not None:

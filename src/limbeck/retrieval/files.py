@@ -25,6 +25,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         *("targets", "id", "ids"),
     ),
     "camera": ("camera", "cameras", "cam", "cams", "camid", "camids", "cameraid", "cameraids"),
+    "clothes": ("clothes", "cloth", "clothid", "clothids", "clothesid", "clothesids"),
     "modality": ("modality", "modalities"),
     "path": ("path", "paths", "imgpath", "imgpaths", "imagepath", "imagepaths", "file", "files", "filename"),
     "query": ("query", "isquery"),
@@ -32,7 +33,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "distance": ("distance", "distances", "dist", "distmat", "distancematrix"),
 }
 _SIDES = {"query": ("query", "q"), "gallery": ("gallery", "g")}
-_OF_A_SIDE = ("feature", "identity", "camera", "modality", "path")
+_OF_A_SIDE = ("feature", "identity", "camera", "clothes", "modality", "path")
 _VIEW = re.compile(r"z\d+")
 ROLES = (*ALIASES, *(f"{side}_{role}" for side in _SIDES for role in _OF_A_SIDE))
 
@@ -97,6 +98,7 @@ def load_features(
     names = items.arrays.get("path")
     given: dict[str, Any] = {
         "camera": items.arrays.get("camera"),
+        "clothes": items.arrays.get("clothes"),
         "modality": items.arrays.get("modality"),
         "path": None if names is None else [str(name) for name in names],
         "query": items.arrays.get("query"),

@@ -42,7 +42,8 @@ class Labels(NamedTuple):
 
     Attributes:
         identity: (items,) integers.
-        place: (items,) integers, a camera or a location; None where no rule asks.
+        place: (items,) integers, a camera or a location; (items, kinds) of several, such as camera and clothes: two
+            items share a place where any kind agrees. None where no rule asks.
     """
 
     identity: NDArray[np.int64]
@@ -110,7 +111,7 @@ class Ranker:
     Args:
         gallery: labels of the gallery.
         removal: which items a query does not see: "none"; "place": all from its own place, whatever their identity
-            (SYSU-MM01); "identity-and-place": those that share both (Market-1501).
+            (SYSU-MM01), which must be of one kind; "identity-and-place": those that share both (Market-1501).
         unique_identity: whether `first` counts identities instead of items.
         columns: (gallery,) which columns of a similarity matrix are this gallery's; default: all, in order. Lets many
             galleries share one matrix.
@@ -145,13 +146,15 @@ class Ranker:
         size = len(gallery.identity)
         if gallery.place is not None and len(gallery.place) != size:
             raise ValueError(f"{size} gallery identities but {len(gallery.place)} places")
+        if removal == "place" and gallery.place is not None and np.ndim(gallery.place) != 1:
+            raise ValueError("removal='place' needs places of one kind, (items,)")
         if columns is not None and len(columns) != size:
             raise ValueError(f"{size} gallery identities but {len(columns)} columns")
         self.removal, self.unique_identity = removal, unique_identity
         self.columns = None if columns is None else np.ascontiguousarray(columns, dtype=np.int64)
         self.identities, codes = np.unique(gallery.identity, return_inverse=True)
         self.codes = codes.astype(np.int64)
-        self.places = np.zeros(size, np.int64) if gallery.place is None else np.asarray(gallery.place, np.int64)
+        self.places = _kinds(gallery.place, size)
         # The gallery positions of identity c are members[starts[c]:starts[c + 1]], in order.
         self.members = np.argsort(self.codes, kind="stable")
         self.starts = np.concatenate([[0], np.cumsum(np.bincount(self.codes, minlength=len(self.identities)))])
@@ -201,7 +204,9 @@ class Ranker:
         if self.removal != "none" and query.place is None:
             raise ValueError(f"removal={self.removal!r} needs the places of the queries")
         codes = self._query_codes(query.identity)
-        places = np.zeros(rows, np.int64) if query.place is None else np.asarray(query.place, np.int64)
+        places = _kinds(query.place, rows)
+        if self.removal != "none" and places.shape != (rows, self.places.shape[1]):
+            raise ValueError(f"places of the queries must be of {self.places.shape[1]} kinds for {rows} queries")
         # Below zero: not even equal similarities are near.
         near = np.full(rows, -1.0) if tolerance is None else np.asarray(tolerance, np.float64)
         if isinstance(similarity, Tensor):
@@ -303,6 +308,21 @@ class Ranker:
         return Ranks.join(ranks), np.concatenate(close)
 
 
+def _kinds(place: NDArray[np.int64] | None, items: int) -> NDArray[np.int64]:
+    """Places as (items, kinds); one kind of zeros where there are none."""
+    held = np.zeros(items, np.int64) if place is None else np.asarray(place, np.int64)
+    return np.ascontiguousarray(held[:, None] if held.ndim == 1 else held)
+
+
+@jit
+def _shared(place: NDArray[np.int64], other: NDArray[np.int64]) -> bool:
+    """Whether two places agree in any kind."""
+    agree = False
+    for kind in range(len(place)):
+        agree |= place[kind] == other[kind]
+    return agree
+
+
 @jit
 def _rank_rows(
     similarity: NDArray[np.floating],
@@ -334,14 +354,14 @@ def _rank_rows(
         found = 0
         if code >= 0:
             for position in members[starts[code] : starts[code + 1]]:
-                if removal == 0 or places[position] != place:
+                if removal == 0 or not _shared(places[position], place):
                     scores[found], order[found] = row[columns[position]], position
                     found += 1
         if found > 1:  # best first; equals stay in the gallery's order
             ranked = np.argsort(-scores[:found], kind="mergesort")
             scores[:found], order[:found] = scores[:found][ranked], order[:found][ranked]
         counts[: found + 1] = 0
-        hidden = place if removal == 1 else _NOWHERE
+        hidden = place[0] if removal == 1 else _NOWHERE
         identities, close[query] = _count_others(
             row, columns, codes, places, code, hidden, scores[:found], order[:found], counts, seen, query, near[query]
         )
@@ -395,7 +415,7 @@ def _count_others(
             continue
         if np.isnan(score):
             return -1, False
-        if codes[position] == code or places[position] == hidden:
+        if codes[position] == code or places[position, 0] == hidden:
             continue
         low, high = 0, len(scores)
         while low < high:
@@ -456,7 +476,7 @@ def _rank_rows_on_device(
         return torch.zeros_like(matches), unknown, unknown, matches, unknown, unknown, nothing
     other = query.codes.unsqueeze(1) != gallery.codes
     if removal == "place":
-        other &= query.places.unsqueeze(1) != gallery.places
+        other &= query.places != gallery.places[:, 0]
     close = _close(similarity, scores, matches, other, query.near) if within else nothing
     # How many matches come before each item; those that are no others go into a place of their own.
     ahead = _matches_ahead(similarity, scores, position, matches, other).masked_fill_(~other, most + 1)
@@ -494,7 +514,8 @@ def _sorted_matches(
     position = gallery.members[index]
     del index
     if removal != "none":
-        valid &= gallery.places[position] != query.places.unsqueeze(1)
+        for kind in range(gallery.places.shape[1]):
+            valid &= gallery.places[position, kind] != query.places[:, kind].unsqueeze(1)
     valid, order = valid.sort(dim=1, stable=True)
     position = position.gather(1, order)
     scores = similarity.gather(1, position).masked_fill_(~valid, -torch.inf)

@@ -21,11 +21,27 @@ _PAIRS = 2**16
 
 @dataclass(frozen=True)
 class KReciprocal:
-    """Settings of `k_reciprocal`; the defaults are the paper's."""
+    """Settings of `k_reciprocal`; the defaults are the paper's.
+
+    Raises:
+        InputError: k1, k2 or weight is out of range.
+    """
 
     k1: int = 20
     k2: int = 6
     weight: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.k1 < 1 or self.k2 < 1 or not 0 <= self.weight <= 1:
+            raise InputError(
+                "re-ranking needs k1 and k2 of at least 1 and a weight in [0, 1], "
+                f"not {self.k1}, {self.k2} and {self.weight}"
+            )
+
+    @property
+    def tag(self) -> str:
+        """For names of folders; the defaults are not written out."""
+        return "reranked" if self == KReciprocal() else f"reranked-{self.k1}-{self.k2}-{self.weight:g}"
 
     def __str__(self) -> str:
         return f"k-reciprocal re-ranking (k1 {self.k1}, k2 {self.k2}, weight {self.weight:g})"
@@ -76,10 +92,7 @@ def k_reciprocal(
 
     Source: Zhong et al. 2017, eq. 4-12.
     """
-    if k1 < 1 or k2 < 1 or not 0 <= weight <= 1:
-        raise InputError(
-            f"re-ranking needs k1 and k2 of at least 1 and a weight in [0, 1], not {k1}, {k2} and {weight}"
-        )
+    KReciprocal(k1, k2, weight)
     check_reranking(similarity)
     everything = distance_vectors(
         np.concatenate([floating(query, "query"), floating(gallery, "gallery")]), similarity

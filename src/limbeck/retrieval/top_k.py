@@ -153,7 +153,7 @@ def ranked_lists(
         if np.isnan(scores).any():
             raise ValueError("similarity holds NaN")
         same = people == features.identity[row]
-        seen = _seen(protocol.removal, same, None if place is None or there is None else there == place[row])
+        seen = _seen(protocol.removal, same, None if place is None or there is None else _here(there, place[row]))
         if comparison is None:
             order = seen[highest(scores[seen], k)]
             found = scores[order]
@@ -200,6 +200,12 @@ def _compared(
         weight=reranking.weight,
     )
     return None, iter(again[np.searchsorted(known, asked)])
+
+
+def _here(there: NDArray[np.int64], place: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which items share the place, in any of its kinds (see `Labels`)."""
+    same = np.asarray(there == place)
+    return same if same.ndim == 1 else np.asarray(same.any(axis=1))
 
 
 def _seen(removal: Removal, same: NDArray[np.bool_], here: NDArray[np.bool_] | None) -> NDArray[np.int64]:

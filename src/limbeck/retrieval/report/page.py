@@ -123,7 +123,7 @@ def write_report(
     written("figures.json")
     tables = _table_names(evaluations)
     for one, protocol, name in zip(evaluations, chosen, tables, strict=True):
-        write_queries(home / name, one, protocol, runs, similarity=similarity, reranking=reranking)
+        write_queries(home / name, [one], [protocol], runs, similarity=similarity, reranking=reranking)
         written(name)
     for name, data in pictures.items():
         written(name, data)

@@ -22,6 +22,7 @@ from limbeck.retrieval.similarity import Similarity
 from limbeck.retrieval.top_k import ranked_lists
 
 COLUMNS = (
+    "protocol",
     "trial",
     "row",
     "path",
@@ -73,6 +74,7 @@ def query_rows(
         for index, found in enumerate(lists):
             best = found.items[0] if len(found.items) else None
             yield (
+                evaluation.protocol,
                 str(number),
                 *_item(held, found.query),
                 "" if held.modality is None else MODALITIES[held.modality[found.query]],
@@ -90,14 +92,14 @@ def query_rows(
 
 def write_queries(
     path: str | os.PathLike[str],
-    evaluation: Evaluation,
-    protocol: Protocol,
+    evaluations: Sequence[Evaluation],
+    protocols: Sequence[Protocol],
     features: Features | Sequence[Features],
     *,
     similarity: Similarity = "cosine",
     reranking: KReciprocal | None = None,
 ) -> None:
-    """Write `query_rows` as a CSV file with a heading line, UTF-8, atomically.
+    """Write the `query_rows` of some evaluations as a CSV file with a heading line, UTF-8, atomically.
 
     Raises:
         InputError: as `query_rows` does.
@@ -106,7 +108,8 @@ def write_queries(
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(query_rows(evaluation, protocol, features, similarity=similarity, reranking=reranking))
+    for evaluation, protocol in zip(evaluations, protocols, strict=True):
+        writer.writerows(query_rows(evaluation, protocol, features, similarity=similarity, reranking=reranking))
     with atomic_writer(path) as stream:
         # Names that the file system holds need not be UTF-8.
         stream.write(text.getvalue().encode("utf-8", "backslashreplace"))
