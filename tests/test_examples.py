@@ -7,7 +7,14 @@ from types import ModuleType
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-REACHES = {"acquire_views": 0.01, "lightning_module": 0.1, "losses_in_your_loop": 0.9, "missing_views": 0.75}
+REACHES = {
+    "acquire_views": 0.01,
+    "huggingface_trainer": 0.1,
+    "lightning_module": 0.1,
+    "losses_in_your_loop": 0.9,
+    "missing_views": 0.75,
+}
+NEEDS = {"huggingface_trainer": ("transformers", "accelerate"), "lightning_module": ("lightning",)}
 
 
 def load(name: str) -> ModuleType:
@@ -26,6 +33,6 @@ def test_every_example_is_listed() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REACHES)
 def test_example_reaches_its_figure(name: str) -> None:
-    if name == "lightning_module":
-        pytest.importorskip("lightning", reason="lightning is not installed", exc_type=ImportError)
+    for package in NEEDS.get(name, ()):
+        pytest.importorskip(package, reason=f"{package} is not installed", exc_type=ImportError)
     assert load(name).main() > REACHES[name]

@@ -2,13 +2,15 @@
 
 A package declares its entries in a light module `entry.py` (in `limbeck/NAME/` or `limbeck/studies/NAME/`); another
 distribution by an entry point of the group `limbeck`, which names such a module or an entry in it; a script or a test
-by `register`. Nothing heavy is imported until a verb is chosen, so that `limbeck --help` is quick.
+by `register`. A set or a study that nobody declared may be named as "package.module:NAME" instead (`referred`). Nothing
+heavy is imported until a verb is chosen, so that `limbeck --help` is quick.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -180,6 +182,7 @@ Entry: TypeAlias = Any
 Kind = TypeVar("Kind")
 
 _registered: list[Entry] = []
+_REFERENCE = re.compile(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*")
 
 
 def register(*entries: Entry) -> None:
@@ -209,16 +212,49 @@ def members(kind: type[Kind], package: ModuleType) -> dict[str, Kind]:
 
 
 def member(kind: type[Kind], package: ModuleType, name: str) -> Kind:
-    """That of `members` which has a name.
+    """That of `members` which has a name, or the one that "package.module:NAME" refers to.
 
     Raises:
         InputError: there is none.
         ImportError: a module cannot be imported.
     """
+    if is_reference(name):
+        return referred(kind, name)
     known = members(kind, package)
     if name not in known:
         raise InputError(f"there is no set {name!r}: choose from {', '.join(known)}")
     return known[name]
+
+
+def is_reference(word: str) -> bool:
+    """Whether a word is written as "package.module:NAME"."""
+    return _REFERENCE.fullmatch(word) is not None
+
+
+def referred(kind: type[Kind], reference: str) -> Kind:
+    """The entry that "package.module:NAME" refers to.
+
+    Raises:
+        InputError: the module cannot be imported, or holds no such entry of that kind.
+    """
+    try:
+        found = resolve(reference)
+    except Exception as error:  # whatever another's module raises
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError(
+            f"{reference} cannot be imported ({reason}); install its package, or put its folder in PYTHONPATH"
+        ) from error
+    if not isinstance(found, kind):
+        raise InputError(f"{reference} must be a {kind.__name__}, not {type(found).__name__}")
+    return found
+
+
+def refers_to(kind: type[Any], word: str) -> bool:
+    """Whether a word is such a reference to an entry of a kind, which is imported to be known."""
+    try:
+        return is_reference(word) and isinstance(resolve(word), kind)
+    except ImportError:
+        return False
 
 
 def set_input(name: str, jobs: str) -> Input:

@@ -106,6 +106,34 @@ def test_an_installed_distribution_is_found_by_its_entry_points(tmp_path: Path) 
     assert (greeted.returncode, greeted.stdout) == (0, "hello\n")
 
 
+@pytest.mark.slow
+def test_a_set_and_a_study_are_named_by_their_module(
+    people: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    refused: Callable[..., None],
+) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "mine.py").write_text(Path(toy_plugin.__file__).read_text())
+    monkeypatch.syspath_prepend(tmp_path / "code")
+    assert main(["study", "mine:STUDY", "--sides", "2", "--out", str(tmp_path / "dice")]) == 0
+    assert "100 throws of 2 sides: 1." in capsys.readouterr().out
+    assert main(["data", "check", "mine:SET", str(people)]) == 0
+    assert "32 pictures" in capsys.readouterr().out
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    words = ["train", "reid", "--config", str(tmp_path / "tiny.yaml"), "--data.root", str(people)]
+    assert main([*words, "--data.set", "mine:SET", "--out", str(tmp_path / "run")]) == 0
+    assert main(["evaluate", str(tmp_path / "run")]) == 0
+    assert "cross-i2v" in capsys.readouterr().out
+    refused(
+        [*words, "--data.set", "mine:STUDY", "--out", tmp_path / "other"], "mine:STUDY must be a ReidSet, not Study"
+    )
+    refused(["study", "mine:NOTHING"], "mine:NOTHING cannot be imported (ImportError: mine has no 'NOTHING')")
+    refused(["study", "nowhere.mine:STUDY"], "No module named 'nowhere'", "put its folder in PYTHONPATH")
+    refused(["data", "check", "nowhere:SET", people], "nowhere:SET")
+
+
 def test_every_reference_of_limbecks_own_entries_leads_somewhere() -> None:
     own = registry._own()
     assert len(own) > 15

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from limbeck.errors import InputError
-from limbeck.registry import SharedVerb, Study, Task, Verb, entries
+from limbeck.registry import SharedVerb, Study, Task, Verb, entries, is_reference, referred
 
 AnyVerb: TypeAlias = Verb | SharedVerb | Task | Study
 _MOST_WORDS = 3
@@ -33,6 +33,8 @@ def choose(words: Sequence[str]) -> tuple[AnyVerb, list[str]]:
     Raises:
         InputError: they begin with none.
     """
+    if len(words) > 1 and words[0] == "study" and is_reference(words[1]):
+        return referred(Study, words[1]), list(words[2:])
     verbs = known()
     for count in range(min(_MOST_WORDS, len(words)), 0, -1):
         name = " ".join(words[:count])

@@ -19,12 +19,12 @@ from limbeck.metric.evaluation import embed_split, evaluate_runs
 from limbeck.metric.export import export_model
 from limbeck.metric.recipe import MetricRecipe
 from limbeck.metric.runs import load_run, train_run
-from limbeck.metric.sets import metric_sets
+from limbeck.metric.sets import MetricSet, metric_sets
 from limbeck.metric.sets.arrays import pack_classes
-from limbeck.registry import Invocation
+from limbeck.registry import Invocation, refers_to
 from limbeck.reporting.progress import progress_bar
 from limbeck.retrieval import save_features
-from limbeck.retrieval.arguments import add_protocol_arguments
+from limbeck.retrieval.arguments import add_protocol_arguments, ranks_of, reranking_of
 from limbeck.training.arguments import TERMINATED, add_training_arguments
 
 
@@ -73,7 +73,9 @@ def evaluate(call: Invocation) -> Iterator[str]:
         out=None if call.out is None else Path(call.out),
         device=call.device,
         similarity=call.similarity,
-        rerank=call.rerank,
+        reranking=reranking_of(call),
+        recalls=ranks_of(call),
+        per_query=None if call.per_query is None else Path(call.per_query),
         seed=call.seed,
     )
 
@@ -145,7 +147,7 @@ def export(call: Invocation) -> Iterator[str]:
 
 def is_set(word: str) -> bool:
     """Whether a word is the name of a set of photographs."""
-    return word in metric_sets()
+    return word in metric_sets() or refers_to(MetricSet, word)
 
 
 def list_known(call: Invocation) -> Iterator[str]:

@@ -9,7 +9,8 @@ from typing import Annotated, Literal, Self
 
 from limbeck.errors import InputError
 from limbeck.images.photographs import PhotographSettings
-from limbeck.metric.sets import metric_sets
+from limbeck.metric.sets import metric_set, metric_sets
+from limbeck.registry import is_reference
 from limbeck.settings import (
     NonNegativeFloat,
     NonNegativeInt,
@@ -74,7 +75,9 @@ class DataSettings:
 
     def __post_init__(self) -> None:
         check_settings(self, "data.")
-        if self.set not in (known := metric_sets()):
+        if is_reference(self.set):
+            metric_set(self.set)
+        elif self.set not in (known := metric_sets()):
             raise InputError(f"data.set must be one of {', '.join(known)}, not {self.set!r}")
         if self.crop > self.resize:
             raise InputError(f"data.crop must be at most data.resize, {self.resize}, not {self.crop}")

@@ -12,7 +12,7 @@ from jsonargparse import ArgumentParser
 from limbeck.files import MODEL
 from limbeck.images.export_arguments import add_export_arguments, export_folder, export_forms, exported_line
 from limbeck.information.arguments import add_diagnosis_arguments, diagnosis
-from limbeck.registry import Invocation
+from limbeck.registry import Invocation, refers_to
 from limbeck.reid.check import check_people, describe_people, list_sets
 from limbeck.reid.diagnosis import view_features_of_run
 from limbeck.reid.embedding import Feature
@@ -21,12 +21,12 @@ from limbeck.reid.export import export_model
 from limbeck.reid.recipe import PeopleRecipe, ReidRecipe
 from limbeck.reid.runs import load_run
 from limbeck.reid.search import Modality, format_found, rank_folder, write_found
-from limbeck.reid.sets import reid_sets
+from limbeck.reid.sets import ReidSet, reid_sets
 from limbeck.reid.train import train_run
 from limbeck.reid.unsupervised.curves import write_curves
 from limbeck.reid.unsupervised.recipe import UnsupervisedRecipe
 from limbeck.reporting.progress import progress_bar
-from limbeck.retrieval.arguments import add_protocol_arguments, permutations_of
+from limbeck.retrieval.arguments import add_protocol_arguments, permutations_of, ranks_of, reranking_of
 from limbeck.training.arguments import TERMINATED, add_training_arguments
 
 _SPLITS = "train, validation, test, all or held_out, as far as the set has them"
@@ -88,7 +88,9 @@ def evaluate(call: Invocation) -> Iterator[str]:
         device=call.device,
         permutations=permutations_of(call),
         similarity=call.similarity,
-        rerank=call.rerank,
+        reranking=reranking_of(call),
+        recalls=ranks_of(call),
+        per_query=None if call.per_query is None else Path(call.per_query),
         seed=call.seed,
     )
 
@@ -126,7 +128,7 @@ def export(call: Invocation) -> Iterator[str]:
 
 def is_set(word: str) -> bool:
     """Whether a word is the name of a set of people."""
-    return word in reid_sets()
+    return word in reid_sets() or refers_to(ReidSet, word)
 
 
 def list_known(call: Invocation) -> Iterator[str]:

@@ -9,7 +9,8 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from limbeck.errors import InputError
 from limbeck.images.augmentation import AugmentationSettings
-from limbeck.reid.sets import reid_sets
+from limbeck.registry import is_reference
+from limbeck.reid.sets import reid_set, reid_sets
 from limbeck.settings import (
     Items,
     NonNegativeFloat,
@@ -64,7 +65,9 @@ class DataSettings:
 
     def __post_init__(self) -> None:
         check_settings(self, "data.")
-        if self.set not in (known := reid_sets()):
+        if is_reference(self.set):
+            reid_set(self.set)
+        elif self.set not in (known := reid_sets()):
             raise InputError(f"data.set must be one of {', '.join(known)}, not {self.set!r}")
 
 
