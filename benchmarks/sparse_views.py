@@ -152,9 +152,7 @@ def _epoch(
     return times[1] * learned / len(fold.training)
 
 
-def table(
-    samples: int = SAMPLES, steps: int = 60, batch_size: int = QUICK.batch_size, *, whole: bool = False
-) -> Table:
+def table(samples: int = SAMPLES, steps: int = 60, batch_size: int = QUICK.batch_size, *, whole: bool = False) -> Table:
     """All of them, one after the other, and their seconds and bytes as multiples of limbeck's."""
     found = {}
     for name in (OURS, DENSE, *MODELS, *(WHOLE if whole else ())):

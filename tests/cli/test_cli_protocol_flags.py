@@ -38,7 +38,7 @@ def test_ranks_are_those_that_were_asked_for(
     assert all(f" R{k} " in shown for k in (2, 7, 60))
     assert " R1 " not in shown
     (found,) = evaluate(held, named_protocols("msmt17"))
-    assert f"{100 * found.cmc(7).mean:.1f}" in shown
+    assert f"{100 * found.cmc(7).mean:.2f}" in shown
 
 
 def test_re_ranking_has_the_settings_that_were_given(
@@ -49,7 +49,7 @@ def test_re_ranking_has_the_settings_that_were_given(
     shown = " ".join(capsys.readouterr().out.split())
     assert "k1 5, k2 2, weight 0.5" in shown
     (found,) = evaluate(held, named_protocols("ltcc-clothes"), reranking=KReciprocal(5, 2, 0.5))
-    assert f"{100 * found.mean_average_precision.mean:.1f}" in shown
+    assert f"{100 * found.mean_average_precision.mean:.2f}" in shown
     (usual,) = evaluate(held, named_protocols("ltcc-clothes"), reranking=KReciprocal())
     assert usual.mean_average_precision.mean != found.mean_average_precision.mean
 

@@ -12,7 +12,7 @@ from limbeck.retrieval.features import Features
 from limbeck.retrieval.protocols import LLCM, SYSU, CrossModal, Market, Protocol, RegDB, named_protocols, protocol_names
 
 INFRARED_CAMERAS = (3, 6)
-LABELS_ALONE = ("cub", "cars", "sop", "leave-one-out")
+LABELS_ALONE = ("cub", "cars", "sop", "leave-one-out", "vehicleid")
 
 
 def sysu_like(identities: int = 6, each: int = 12, *, shuffled: bool = False) -> Features:
