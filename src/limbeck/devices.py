@@ -17,5 +17,7 @@ def check_device(device: str | torch.device) -> torch.device:
         found = torch.device(device)
         torch.empty(0, device=found)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"device {str(device)!r} cannot be used here: {str(error).splitlines()[0]}") from None
+        reason = str(error).splitlines()[0]
+        why = "there is no such device" if reason.startswith("Expected one of") else reason  # else of 20 kinds
+        raise InputError(f"device {str(device)!r} cannot be used here ({why}); give cpu, cuda or cuda:N") from None
     return found

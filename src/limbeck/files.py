@@ -102,6 +102,7 @@ def read_arrays(path: str | os.PathLike[str], *, hint: str = "") -> dict[str, ND
         raise InputError(f"{path}: this is a folder; give an NPZ file in it")
     if not path.exists():
         raise InputError(f"{path}: no such file; give the path of an NPZ file{hint}")
+    wanted = f"not an NPZ file; give the path of an NPZ file{hint}"
     arrays: dict[str, NDArray[Any]] = {}
     try:
         with zipfile.ZipFile(path) as archive:
@@ -113,11 +114,11 @@ def read_arrays(path: str | os.PathLike[str], *, hint: str = "") -> dict[str, ND
         raise
     except zipfile.BadZipFile as error:
         if (kind := file_kind(path)) not in ("NPZ", "ZIP", "unknown"):
-            raise InputError(
-                f"{path}: is {described_kind(kind)}, not an NPZ file; give the path of an NPZ file{hint}"
-            ) from error
+            raise InputError(f"{path}: is {described_kind(kind)}, {wanted}") from error
         raise InputError(f"{path}: not an NPZ file, or a damaged or cut-off one ({error}); fetch it again") from error
     except (ValueError, EOFError, KeyError, OverflowError, zlib.error, NotImplementedError, RuntimeError) as error:
+        if (kind := file_kind(path)) not in ("NPZ", "unknown"):
+            raise InputError(f"{path}: is {described_kind(kind)}, {wanted}") from error
         raise InputError(f"{path}: damaged or cut off ({first_line(error)}); fetch it again") from error
     except MemoryError as error:
         raise InputError(

@@ -31,7 +31,7 @@ def parser() -> Parser:
         (["--part", "test"], "there is no flag --part any more: it is --split"),
         (["--branch", "shared"], "--branch is not for digits.npz: leave it out"),
         (["--qwertz", "3"], "there is no flag --qwertz (see limbeck try --help)"),
-        (["--training.epochs", "many"], "training.epochs must be int, not many"),
+        (["--training.epochs", "many"], "--training.epochs must be a whole number, not 'many'"),
         (["--training.optimizer", "adm"], "training.optimizer must be one of adam, adamw, sgd, not 'adm'"),
         (["stray"], "stray"),
         (["--split"], "--split"),

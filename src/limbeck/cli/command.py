@@ -54,6 +54,8 @@ def _run(words: list[str]) -> None:
 
 
 def _one_line(error: BaseException) -> str:
+    if isinstance(error, FileExistsError | NotADirectoryError) and error.filename:
+        return f"{error.filename}: a file lies where a folder is needed; name another folder"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return " ".join(str(error).split())

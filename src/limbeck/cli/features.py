@@ -158,6 +158,8 @@ def search(call: Invocation) -> Iterator[str]:
         InputError: the files cannot be used, or a picture cannot be read.
         OSError: the folder cannot be written.
     """
+    if call.top < 1:
+        raise InputError(f"--top must be at least 1, not {call.top}")
     keys = parse_keys(call.keys)
     queries, gallery = load_sides(
         call.features, queries=call.queries, labels=call.labels, query_labels=call.query_labels, keys=keys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from limbeck.cli.parser import Parser
@@ -40,7 +41,17 @@ def _done(
     inputs = (given,) if isinstance(given, str) else tuple(given)
     if check is not None:
         check(inputs)
-    yield from resolve(job.run)(Invocation(parser, values, inputs))
+    with _arguments_as_typed(parser):
+        yield from resolve(job.run)(Invocation(parser, values, inputs))
+
+
+@contextmanager
+def _arguments_as_typed(parser: Parser) -> Iterator[None]:
+    """Messages of the library name its own arguments: name the flags instead."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(parser.as_typed(str(error))) from error
 
 
 def _add(parser: Parser, job: Job) -> None:
@@ -64,10 +75,12 @@ def _study(study: Study, words: Sequence[str]) -> Iterator[str]:
     values = parser.read(words)
     call, folder = Invocation(parser, values), Path(values.out)
     words_given = {} if study.positional is None else {study.positional: tuple(values[study.positional])}
-    settings = call.settings(kind, **words_given)
+    with _arguments_as_typed(parser):
+        settings = call.settings(kind, **words_given)
     # Before the work, so that an unwritable folder is known now and not in an hour.
     write_text(folder / "settings.yaml", call.resolved)
-    result = resolve(study.run)(settings, folder)
+    with _arguments_as_typed(parser):
+        result = resolve(study.run)(settings, folder)
     files = resolve(study.write)(result, folder)
     yield resolve(study.format)(result)
     yield "Written: " + ", ".join(str(file) for file in files)

@@ -22,7 +22,16 @@ FORMER = {
     "splits": "folds",
     "folds": "probe_folds",
 }
+# Flag of another verb -> the one that does the same where both are not known.
+MEANT = {"labels_key": "keys", "views_key": "keys"}
 _FLAG = re.compile(r"--([A-Za-z_][\w.-]*)(\+?)(=.*)?", re.DOTALL)
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "tuple": "a list, [A, B]",
+}
 
 
 class Parser(ArgumentParser):
@@ -54,6 +63,8 @@ class Parser(ArgumentParser):
         self.recipes: Callable[[str], Path] | None = None
         self._elsewhere = elsewhere
         self._short: dict[str, str] = {}
+        self._typed: set[str] = set()
+        self._config = ""
 
     def read(self, words: Sequence[str]) -> Namespace:
         """What the words say.
@@ -63,7 +74,7 @@ class Parser(ArgumentParser):
             SystemExit: help was asked for.
         """
         self._add_short()
-        return self.parse_args(self._with_recipes([self._exact(word) for word in words]))
+        return self.parse_args(self._with_configs([self._exact(word) for word in words]))
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         del ex
@@ -74,6 +85,17 @@ class Parser(ArgumentParser):
         """Every flag, without its hyphens, and its help."""
         actions = self._option_string_actions
         return {name[2:]: str(action.help or "") for name, action in actions.items() if name.startswith("--")}
+
+    def as_typed(self, message: str) -> str:
+        """A message that begins with the name of an argument, with the flag that stands for it here instead."""
+        match = re.match(r"(\w+) must ", message)
+        if match is None:
+            return message
+        for end in (match[1], f".{match[1]}", f"_{match[1]}"):
+            found = [flag for flag in self.flags if (flag.endswith(end) if end[0] in "._" else flag == end)]
+            if len(found) == 1:
+                return f"--{found[0]}{message[len(match[1]) :]}"
+        return message
 
     def _add_short(self) -> None:
         """The flags that short ones stand for."""
@@ -86,17 +108,27 @@ class Parser(ArgumentParser):
             told = ", ".join(f"--{name} is short for --{flag}" for name, flag in self._short.items())
             self.epilog = f"{told}."
 
-    def _with_recipes(self, words: list[str]) -> list[str]:
-        """The words with the files of shipped recipes in place of their names."""
-        if self.recipes is None:
-            return words
+    def _with_configs(self, words: list[str]) -> list[str]:
+        """The words with the files of shipped recipes in place of their names.
+
+        Raises:
+            InputError: there is no such file or recipe.
+        """
         found = list(words)
         for place, word in enumerate(words):
-            if place and words[place - 1] == "--config" and re.fullmatch(r"[\w-]+", word) and not Path(word).exists():
-                try:
-                    found[place] = str(self.recipes(word))
-                except InputError as error:
-                    raise InputError(f"--config {word}: there is no such file, and a shipped {error}") from None
+            flag, given = ("--config=", word[9:]) if word.startswith("--config=") else ("", word)
+            if not flag and (place == 0 or words[place - 1] != "--config"):
+                continue
+            self._config = given
+            # A setting may be written out in place of a file.
+            if Path(given).is_file() or "{" in given or ": " in given:
+                continue
+            if self.recipes is None or not re.fullmatch(r"[\w-]+", given):
+                raise InputError(f"--config {given}: there is no such file; give a YAML file of settings")
+            try:
+                found[place] = f"{flag}{self.recipes(given)}"
+            except InputError as error:
+                raise InputError(f"--config {given}: there is no such file, and a shipped {error}") from None
         return found
 
     def _exact(self, word: str) -> str:
@@ -112,6 +144,7 @@ class Parser(ArgumentParser):
         name = self._short.get(name, name)
         if name not in self.flags:
             raise InputError(f"{self._unknown(name)} (see {self.prog} --help)")
+        self._typed.add(name)
         return f"--{name}{append}{value}"
 
     def _unknown(self, name: str) -> str:
@@ -123,7 +156,8 @@ class Parser(ArgumentParser):
             return f"there is no flag --{name} any more: it is --{now}"
         if name in (others := self._elsewhere()):
             return f"--{name} is not for {others[name]}: leave it out"
-        near = longer or difflib.get_close_matches(name, [*known, *self._short], n=1, cutoff=0.6)
+        meant_here = [MEANT[name]] if MEANT.get(name) in known else []
+        near = longer or meant_here or difflib.get_close_matches(name, [*known, *self._short], n=1, cutoff=0.6)
         meant = f": did you mean {' or '.join(f'--{flag}' for flag in near)}?" if near else ""
         return f"there is no flag --{name}{meant}"
 
@@ -131,15 +165,46 @@ class Parser(ArgumentParser):
         """The message of jsonargparse as one line, without the words that only programmers use."""
         line = " ".join(message.split())
         line = re.sub(r'^Parser key "([^"]+)": ', r"\1: ", line)
+        missing = re.match(r"the following arguments are required: (.+)", line)
+        if missing:
+            return self._missing(missing[1].split(", "))
+        if line.startswith("Problems parsing config: "):
+            reason = line.partition(": ")[2].replace('in "<unicode string>", ', "in ")
+            return f"--config {self._config}: not a YAML file ({reason})"
         choice = re.match(r"([\w.]+): Expected an? typing\.Literal\[(.*?)\]\. Got value: (.*)", line)
         if choice:
             options = choice[2].replace("'", "")
-            return f"{choice[1]} must be one of {options}, not {choice[3]!r}"
-        line = re.sub(r": Expected an? <class '(\w+)'>\. Got value: ", r" must be \1, not ", line)
+            return f"{self._called(choice[1])} must be one of {options}, not {choice[3]!r}"
+        kind = re.match(r"([\w.]+): Expected an? <class '(\w+)'>\. Got value: (.*)", line)
+        if kind:
+            return f"{self._called(kind[1])} must be {_KINDS.get(kind[2], kind[2])}, not {kind[3]!r}"
         unknown = re.search(r"does not accept option '([^']+)'", line)
         if unknown:
             group = re.search(r"Group '([^']+)'", line)
-            name = f"{group[1]}.{unknown[1]}" if group else unknown[1]
-            if FORMER.get(name) in self.flags:
-                return f"there is no key {name} any more: it is {FORMER[name]}"
-        return line
+            return self._no_key(f"{group[1]}.{unknown[1]}" if group else unknown[1])
+        line = re.sub(r"^argument (--[\w.]+): expected one argument$", r"\1 needs a value", line)
+        line = re.sub(r"^unrecognized arguments: (.*)$", r"'\1' is not expected here; flags begin with --", line)
+        name = re.match(r"([\w.]+)(?=: )", line)
+        return self._called(name[1]) + line[name.end() :] if name else line
+
+    def _missing(self, names: Sequence[str]) -> str:
+        """What to say of arguments that must be given; of one also what it is."""
+        told = [f"--{name}" if name in self.flags else name.upper() for name in names]
+        if len(told) > 1:
+            return f"{' and '.join(told)} are missing"
+        (help_text,) = [str(action.help or "") for action in self._actions if action.dest == names[0]][:1] or [""]
+        return f"{told[0]} is missing{f': give {help_text}' if help_text else ''}"
+
+    def _called(self, name: str) -> str:
+        """A setting as it was given: a flag, or a key of the file."""
+        if name in self._typed:
+            return f"--{name}"
+        return f"{self._config}: {name}" if self._config and name in self.flags else name
+
+    def _no_key(self, name: str) -> str:
+        """What to say of a key in a file of settings that is not known."""
+        if FORMER.get(name) in self.flags:
+            return f"there is no key {name} any more: it is {FORMER[name]}"
+        near = difflib.get_close_matches(name, self.flags, n=1)
+        meant = f": did you mean {near[0]}?" if near else ""
+        return f"{f'{self._config}: ' if self._config else ''}there is no key {name}{meant}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from limbeck.errors import InputError
@@ -70,8 +70,21 @@ def _no_verb(words: Sequence[str], verbs: dict[str, AnyVerb]) -> str:
     for study in entries(Study).values():
         if typed in (f"study {name}" for name in study.former):
             return f"there is no verb {typed!r} any more: it is `study {study.name}`"
-    near = difflib.get_close_matches(typed, verbs, n=1)
-    if near:
-        return f"there is no verb {typed!r}: did you mean `{near[0]}`?"
     family = [name for name in verbs if name.startswith(f"{words[0]} ")]
+    if family and (len(words) == 1 or words[1].startswith("-")):
+        return f"{words[0]!r} is the beginning of a verb: choose from {', '.join(family)}"
+    typed, near = _nearest(words, (*verbs, "--version", "--help"))
+    if near:
+        return f"there is no verb {typed!r}: did you mean `{near}`?"
     return f"there is no verb {typed!r}: choose from {', '.join(family or verbs)}"
+
+
+def _nearest(words: Sequence[str], verbs: Iterable[str]) -> tuple[str, str]:
+    """The words that are most like a verb of as many words, and that verb; the first two and "" where none is near."""
+    best, found = 0.6, (" ".join(words[:2]), "")
+    for verb in verbs:
+        typed = " ".join(words[: verb.count(" ") + 1])
+        likeness = difflib.SequenceMatcher(None, typed, verb).ratio()
+        if likeness > best:
+            best, found = likeness, (typed, verb)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,7 +137,7 @@ def networks_of(run: Path) -> dict[str, Path]:
     return {"best" if recipe.training.select == "best" or file.name == BEST else "last": file}
 
 
-def load_run(run: Path, *, device: str = "cpu") -> MetricModel:
+def load_run(run: str | os.PathLike[str], *, device: str = "cpu") -> MetricModel:
     """The trained model of a run folder, or of a model file.
 
     Raises:
@@ -154,7 +155,7 @@ def load_run(run: Path, *, device: str = "cpu") -> MetricModel:
     return MetricModel(network, recipe, classes, **description["training"], device=torch.device(device))
 
 
-def recipe_of(run: Path) -> MetricRecipe:
+def recipe_of(run: str | os.PathLike[str]) -> MetricRecipe:
     """The recipe of a trained model, without its weights.
 
     Raises:

@@ -140,13 +140,13 @@ def _read_mat(path: Path) -> dict[str, NDArray[Any]]:
 def _labels_name(arrays: Mapping[str, Any], wanted: str | None, path: Path) -> str:
     if wanted is not None:
         if wanted not in arrays:
-            raise InputError(f"{path}: there is no {wanted!r}; labels_key may be one of {', '.join(arrays)}")
+            raise InputError(f"{path}: there is no {wanted!r}; --labels_key may be one of {', '.join(arrays)}")
         return wanted
     lower = {key.lower(): key for key in arrays}
     for key in LABEL_KEYS:
         if key.lower() in lower:
             return lower[key.lower()]
-    raise InputError(f"{path}: no labels found among {', '.join(arrays)}; name them with labels_key")
+    raise InputError(f"{path}: no labels found among {', '.join(arrays)}; name them with --labels_key")
 
 
 def _label_values(array: Any, where: str) -> NDArray[Any]:
@@ -155,7 +155,7 @@ def _label_values(array: Any, where: str) -> NDArray[Any]:
     if values.dtype == object:
         cells = [np.asarray(cell).reshape(-1) for cell in values.reshape(-1)]
         if any(cell.size != 1 or cell.dtype.kind not in "iufUb" for cell in cells):
-            raise InputError(f"{where} does not hold one number or string per sample; choose another with labels_key")
+            raise InputError(f"{where} does not hold one number or string per sample; choose another with --labels_key")
         values = np.array([cell[0] for cell in cells])
     values = values.squeeze() if values.ndim > 1 else values
     if values.ndim != 1 or not len(values):
@@ -272,7 +272,7 @@ def _orient(views: Mapping[str, Any], samples: int, path: Path) -> dict[str, Any
             rows, columns = view.shape
             raise InputError(
                 f"{path}: {key!r} is {rows} x {columns}, but there are {samples} labels; "
-                "drop it, or name other arrays with views_key and labels_key"
+                "drop it, or name other arrays with --views_key and --labels_key"
             )
     clear = [view.shape[0] == samples for view in views.values() if view.shape[0] != view.shape[1]]
     square_is_turned = bool(clear) and not any(clear)
@@ -328,7 +328,7 @@ def _csv_columns(columns: list[str], label: str | None, path: Path) -> tuple[int
         lower = {column.lower(): column for column in columns}
         label = next((lower[key.lower()] for key in ("label", *LABEL_KEYS) if key.lower() in lower), None)
     if label is None or label not in columns:
-        raise InputError(f"{path}: no label column{'' if label is None else f' {label!r}'}; name it with labels_key")
+        raise InputError(f"{path}: no label column{'' if label is None else f' {label!r}'}; name it with --labels_key")
     place = columns.index(label)
     mark = ":" if any(":" in column for column in columns) else "."
     groups: dict[str, list[int]] = {}

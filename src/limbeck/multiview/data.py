@@ -100,7 +100,7 @@ def load(source: str | os.PathLike[str]) -> MultiViewData:
     path = Path(source)
     arrays = read_arrays(path, hint=f"; or give the name of an embedded set: {', '.join(EMBEDDED)}")
     if "y" not in arrays:
-        raise InputError(f"{path}: the array 'y' (labels) is missing; make the file with `convert`")
+        raise InputError(f"{path}: the array 'y' (labels) is missing; make the file with `limbeck data convert`")
     return assemble(
         _text(arrays, "name", path.stem),
         views_of(arrays, str(path)),
@@ -250,14 +250,14 @@ def views_of(arrays: Mapping[str, NDArray[Any]], origin: str) -> dict[str, Any]:
         else:
             break
     if not found:
-        raise InputError(f"{origin}: there is no array 'view_0'; make the file with `convert`")
+        raise InputError(f"{origin}: there is no array 'view_0'; make the file with `limbeck data convert`")
     stored = {key for key in arrays if key.startswith("view_") and key != "view_names"}
     known = {f"view_{index}{tail}" for index in range(len(found)) for tail in ("", *(f"_{p}" for p in _SPARSE_PARTS))}
     if stored - known:
         raise InputError(f"{origin}: array {min(stored - known)!r} stands alone: there is no 'view_{len(found)}'")
     names = _names(arrays, "view_names", origin)
     if names is None:
-        raise InputError(f"{origin}: the array 'view_names' is missing; make the file with `convert`")
+        raise InputError(f"{origin}: the array 'view_names' is missing; make the file with `limbeck data convert`")
     if len(names) != len(found) or len(set(names)) != len(names):
         raise InputError(f"{origin}: {len(found)} views, but 'view_names' is {', '.join(names)}; name each once")
     return dict(zip(names, found, strict=True))

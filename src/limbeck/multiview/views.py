@@ -162,6 +162,9 @@ def _name_views(given: Any, columns: ViewColumns | None, names: Sequence[str] | 
         cut = {f"view_{position}": view for position, view in enumerate(given)}
     if names is None:
         return cut
+    if len(cut) != len(names) and is_matrix(given):
+        known = ", ".join(f"{name!r}: ..." for name in names)
+        raise InputError(f"X is one matrix, but the model was fitted on {len(names)} views: give a dict {{{known}}}")
     if len(cut) != len(names):
         raise InputError(f"X has {len(cut)} views, but {len(names)} were there when fitting: {', '.join(names)}")
     return dict(zip(names, cut.values(), strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def decoded(people: ReidDataset, settings: DataSettings, cache: Path) -> tuple[N
     return decoded_pictures(people.root, people.path, cache, size=size, skip_corrupt=settings.skip_corrupt)
 
 
-def load_run(run: Path, *, device: str = "cpu") -> ReidModel:
+def load_run(run: str | os.PathLike[str], *, device: str = "cpu") -> ReidModel:
     """The trained model of a run folder, or of its model file.
 
     Raises:
@@ -88,7 +89,7 @@ def load_run(run: Path, *, device: str = "cpu") -> ReidModel:
     return ReidModel(network, recipe, np.array(description["identities"], np.int64), torch.device(device))
 
 
-def recipe_of(run: Path) -> PeopleRecipe:
+def recipe_of(run: str | os.PathLike[str]) -> PeopleRecipe:
     """The recipe of a trained model, without its weights: a `ReidRecipe` or an `UnsupervisedRecipe`.
 
     Raises:
@@ -97,5 +98,5 @@ def recipe_of(run: Path) -> PeopleRecipe:
     return recipe_in(_file(run), FORMATS, "re-identification model")
 
 
-def _file(run: Path) -> Path:
+def _file(run: str | os.PathLike[str]) -> Path:
     return model_file(run, "train reid")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,7 +94,7 @@ def make_task(
     )
 
 
-def load_run(run: Path, *, device: str = "cpu") -> SegmentationModel:
+def load_run(run: str | os.PathLike[str], *, device: str = "cpu") -> SegmentationModel:
     """The trained model of a run folder, or of a model file.
 
     Raises:
@@ -111,7 +112,7 @@ def load_run(run: Path, *, device: str = "cpu") -> SegmentationModel:
     return SegmentationModel(network, recipe, classes, **description["training"], device=torch.device(device))
 
 
-def recipe_of(run: Path) -> SegmentationRecipe:
+def recipe_of(run: str | os.PathLike[str]) -> SegmentationRecipe:
     """The recipe of a trained model, without its weights.
 
     Raises:

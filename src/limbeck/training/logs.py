@@ -104,7 +104,8 @@ def _curves(folder: Path, step: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - heavy, and often not installed
     except ImportError:
         warnings.warn(
-            "tensorboard is not installed, so that no curves are drawn for it; log.jsonl and epochs.csv hold them all",
+            "tensorboard is not installed, so that no curves are drawn for it; log.jsonl and epochs.csv hold them all "
+            "(pip install tensorboard)",
             stacklevel=4,
         )
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -120,7 +121,7 @@ def recipe_fingerprint(values: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{group}.{name}": value for group, entries in groups.items() for name, value in entries.items()}
 
 
-def model_file(run: Path, verb: str) -> Path:
+def model_file(run: str | os.PathLike[str], verb: str) -> Path:
     """The model file of a run folder; a file is taken for one.
 
     Args:
@@ -128,11 +129,14 @@ def model_file(run: Path, verb: str) -> Path:
         verb: of the command that trains such models, for the message.
 
     Raises:
-        InputError: the folder holds none.
+        InputError: there is no such folder or file, or the folder holds none.
     """
-    file = run / MODEL if run.is_dir() else run
-    if run.is_dir() and not file.is_file():
-        raise InputError(f"{run}: holds no {MODEL}; let `limbeck {verb} --out {run}` end first")
+    place = Path(run)
+    if not place.exists():
+        raise InputError(f"{place}: there is no such file or folder; give a folder that `limbeck {verb}` wrote")
+    file = place / MODEL if place.is_dir() else place
+    if not file.is_file():
+        raise InputError(f"{place}: holds no {MODEL}; let `limbeck {verb} --out {place}` end first")
     return file
 
 
@@ -150,7 +154,7 @@ def recipe_in(file: Path, kinds: Mapping[str, type[AnyRecipe]], what: str) -> An
     description = read_description(file)
     kind = kinds.get(description["format"])
     if kind is None or "recipe" not in description:
-        raise InputError(f"{file}: not a {what} of this version")
+        raise InputError(f"{file}: not a {what} of this version (its format is {description['format']!r})")
     return kind.from_dict(description["recipe"])
 
 

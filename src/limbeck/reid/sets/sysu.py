@@ -51,6 +51,8 @@ def identities(root: Path) -> dict[str, list[int]]:
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; give the one that holds cam1 to cam6 and exp")
+    if not (root / "exp").is_dir():
+        raise InputError(f"{root}: holds no folder exp; give the one that holds cam1 to cam6 and exp")
     splits = {split: read_identities(root / "exp" / file) for split, file in SPLITS.items()}
     owner: dict[int, str] = {}
     for split, members in splits.items():
