@@ -57,8 +57,9 @@ def test_search_prints_a_table_and_writes_a_page(files: Path, capsys: pytest.Cap
     assert main([*asked, "--query_labels", str(files / "queries.csv"), "--out", str(out)]) == 0
     assert "without pictures" not in capsys.readouterr().out
     page = (out / "index.html").read_text(encoding="utf-8")
-    assert page.count("<img") == 3
-    assert page.count("<td>yes</td>") == 12
+    assert page.count("<img") == 15
+    assert page.count('class="query"') == 3
+    assert page.count('class="right"') == page.count("<figcaption>\u2713 ") == 12
     table = pd.read_csv(out / "matches.csv")
     assert table["item_path"].str.endswith(".png").all()
     assert table["rank"].tolist() == [1, 2, 3, 4] * 3
@@ -95,7 +96,7 @@ def test_mistakes_are_one_line(
         ),
         (["search", "all.pt"], "give their file with --queries"),
         (["search", "none.npz", "--queries", "queries.npy"], "none.npz: no such file"),
-        (["search", "all.pt", "--queries", "queries.npy", "--top", "0"], "k must be at least 1"),
+        (["search", "all.pt", "--queries", "queries.npy", "--top", "0"], "--top must be at least 1"),
         (["project", "queries.csv", "--out", "o"], "'feature' is missing; there are: label, path"),
     ):
         with pytest.raises(SystemExit, match="2"):

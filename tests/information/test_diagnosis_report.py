@@ -152,6 +152,40 @@ def test_views_that_say_nothing_can_be_drawn(found):
     assert venn_figure(silent) is not None
 
 
+def test_no_figure_below_zero_stands_in_the_picture(found, tmp_path):
+    one, other, both = found.regions
+    regions = {
+        one: Interval(-0.02, -0.05, 0.01),
+        other: Interval(0.4, 0.3, 0.5),
+        both: Interval(-0.1, -0.2, -0.05),
+    }
+    more = Interval(found.entropy.nats + 0.01, found.entropy.nats, found.entropy.nats + 0.02)
+    company = replace(found, regions=regions, joint=more)
+    (axes,) = venn_figure(company).axes
+    assert axes.get_title().splitlines() == [
+        f"H(y) = {found.entropy.nats:.3f} nats; all of it is read",
+        "<view 0> alone: nothing",
+        "<view 0> and <view 1>: nothing in common, but 0.100 of synergy",
+    ]
+    assert not [text for text in axes.texts if "-" in text.get_text()]
+    page = write_diagnosis(company, tmp_path)[-1].read_text()
+    assert "Regions whose figure is below 0" in page
+    assert "-0.100" in page  # the table has it
+
+
+def test_captions_speak_of_what_is_there(found, tmp_path):
+    page = write_diagnosis(found, tmp_path)[-1].read_text()
+    assert "read from observations and representations" in page
+    assert "Where areas cannot follow" not in page
+    precision = " and ".join(f"{100 * one.mean_average_precision:.0f}" for one in found.retrieval)
+    assert f"has a mAP of {precision} %" in page
+    alone = replace(found, views=found.views[:1], regions={}, joint_observations=None, retrieval=())
+    page = write_diagnosis(alone, tmp_path)[-1].read_text()
+    assert "Nats of the label read from representations" in page
+    assert "Hatched" not in page
+    assert "mAP" not in page
+
+
 def test_a_file_gives_what_was_saved(tmp_path):
     given = bits(3)
     matrices = given["representations"]

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limbeck.reporting.html import Page
+from limbeck.reporting.html import Cell, Page
 
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "source"}
 HOSTILE = "<script>alert('x')</script> \" & \x00 \udcff"
 
 
@@ -99,3 +99,33 @@ def test_what_does_not_fit_is_refused() -> None:
         page.table(["a", "b"], [["1", "2"], ["3"]])
     with pytest.raises(ValueError, match="level"):
         page.heading("h", level=1)
+
+
+def test_plots_turn_dark_and_photographs_do_not() -> None:
+    page = Page("t")
+    page.picture(dot(), "a plot")
+    page.picture(dot(), "photographs", photographs=True)
+    page.picture(dot(3), "drawn twice", dark=dot(5))
+    read = Read(page.html())
+    assert [image.get("class") for image in read.all("img")] == ["plot", None, None]
+    (source,) = read.all("source")
+    assert source["media"] == "(prefers-color-scheme: dark)"
+    assert base64.b64decode(str(source["srcset"]).partition(",")[2]) == dot(5)
+    assert "@media screen and (prefers-color-scheme: dark)" in page.html()  # paper stays white
+
+
+def test_a_grid_marks_right_and_wrong_by_more_than_colour() -> None:
+    page = Page("t")
+    page.grid(
+        [
+            Cell(dot(), "asked", "query\n<a>", query=True),
+            Cell(dot(), "first", "1.", right=True),
+            Cell(dot(), "second", "2.", right=False),
+        ]
+    )
+    read = Read(page.html())
+    assert [figure.get("class") for figure in read.all("figure")] == ["query", "right", "wrong"]
+    for text in ("query\n&lt;a&gt;", "\u2713 1.", "\u2717 2."):
+        assert f"<figcaption>{text}</figcaption>" in page.html()
+    with pytest.raises(ValueError, match="PNG"):
+        page.grid([Cell(b"GIF89a", "alt", "")])

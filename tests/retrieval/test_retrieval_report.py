@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 from PIL import Image
 from tests.reporting.test_html import Read
@@ -28,6 +29,7 @@ from limbeck.retrieval.protocols import SYSU, CrossModal, Market, RegDB, named_p
 from limbeck.retrieval.ranking import Ranks
 from limbeck.retrieval.report import write_report
 from limbeck.retrieval.report.curves import cmc_figure, precision_figure, sorted_precision
+from limbeck.retrieval.report.plane import plane_figure
 from limbeck.retrieval.report.projection import (
     choose_items,
     identity_silhouette,
@@ -403,3 +405,22 @@ def test_a_map_repeats_with_its_seed_and_junk_alone_is_refused() -> None:
     np.testing.assert_array_equal(first[0].points, again[0].points)
     with pytest.raises(InputError, match="nothing to project"):
         project({"z": np.eye(2)}, np.array([-1, -1]))
+
+
+def test_the_legend_of_a_plane_counts_as_people_do() -> None:
+    names = [str(number) for number in (1, 2, 10, 11)]
+    labels = np.array(sorted(names) * 3)
+    figure = plane_figure(np.random.default_rng(0).normal(size=(12, 2)), labels, title="t", name="identity")
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == names
+
+
+def test_the_dark_sheet_differs_in_its_letters_and_its_paper_alone() -> None:
+    held = people()
+    shown = [ShownQuery(found, found.first, 0.5) for found in ranked_lists(held, RegDB("i2v"), k=3)[:2]]
+    light, dark = (sheet_figure(shown, held, picture, k=3, dark=dark) for dark in (False, True))
+    assert [text.get_text() for text in light.axes[0].texts] == [text.get_text() for text in dark.axes[0].texts]
+    for figure, paper in ((light, 1.0), (dark, 0.1)):
+        assert figure.get_facecolor()[0] == pytest.approx(paper, abs=0.02)
+        letters = [text.get_color() for text in figure.axes[0].texts if text.get_text() not in "\u2713\u2717"]
+        assert min(abs(to_rgb(colour)[0] - paper) for colour in letters) > 0.5

@@ -9,6 +9,7 @@ from typing import Literal
 
 from jsonargparse import ArgumentParser
 
+from limbeck.errors import InputError
 from limbeck.files import MODEL
 from limbeck.images.export_arguments import add_export_arguments, export_folder, export_forms, exported_line
 from limbeck.information.arguments import add_diagnosis_arguments, diagnosis
@@ -20,7 +21,7 @@ from limbeck.reid.evaluation import evaluate_runs
 from limbeck.reid.export import export_model
 from limbeck.reid.recipe import PeopleRecipe, ReidRecipe
 from limbeck.reid.runs import load_run
-from limbeck.reid.search import Modality, format_found, rank_folder, write_found
+from limbeck.reid.search import Modality, format_found, pictures_of, rank_folder, write_found
 from limbeck.reid.sets import ReidSet, reid_sets
 from limbeck.reid.train import train_run
 from limbeck.reid.unsupervised.curves import write_curves
@@ -162,7 +163,7 @@ def check_set(call: Invocation) -> Iterator[str]:
 def rank_arguments(parser: ArgumentParser) -> None:
     """Flags of `limbeck reid rank`."""
     parser.add_argument("--model", type=str, required=True, help="a folder that `limbeck train reid` wrote")
-    parser.add_argument("--query", type=str, required=True, help="a picture of a person")
+    parser.add_argument("--query", type=str, nargs="+", required=True, help="pictures of people, or folders")
     parser.add_argument("--gallery", type=str, required=True, help="a folder of pictures")
     parser.add_argument("--first", type=int, default=10, help="how many to show")
     parser.add_argument("--query_modality", type=Modality, default="auto", help="auto: a grey picture is infrared")
@@ -173,12 +174,15 @@ def rank_arguments(parser: ArgumentParser) -> None:
 
 
 def rank(call: Invocation) -> Iterator[str]:
-    """Search a folder of pictures with one picture."""
+    """Search a folder of pictures with some pictures."""
+    queries = pictures_of([Path(query) for query in call.query])
+    if not queries:
+        raise InputError(f"--query {' '.join(call.query)}: holds no .jpg, .png or .bmp picture")
     model = load_run(Path(call.model), device=call.device)
     with progress_bar("pictures") as advance:
         found = rank_folder(
             model,
-            Path(call.query),
+            queries,
             Path(call.gallery),
             first=call.first,
             query_modality=call.query_modality,

@@ -1,8 +1,7 @@
-"""Search one's own pictures: which of a folder look most like one picture of a person."""
+"""Search one's own pictures: which of a folder look most like some pictures of people."""
 
 from __future__ import annotations
 
-import io
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from limbeck.errors import InputError
 from limbeck.images.decoding import read_image, try_image
@@ -20,9 +18,12 @@ from limbeck.images.listing import IMAGE_SUFFIXES
 from limbeck.modalities import INFRARED, MODALITIES, VISIBLE
 from limbeck.reid.embedding import Feature, search_feature
 from limbeck.reid.runs import ReidModel
-from limbeck.reporting.html import Page
 from limbeck.reporting.progress import Progress
 from limbeck.reporting.tables import format_table
+from limbeck.retrieval.files import Items
+from limbeck.retrieval.nearest import TopK
+from limbeck.retrieval.report.matches import Matches, write_matches
+from limbeck.retrieval.similarity import highest
 
 Modality = Literal["auto", "visible", "infrared"]
 logger = logging.getLogger(__name__)
@@ -36,27 +37,17 @@ class Found:
     """What a search found.
 
     Attributes:
-        query: the picture that was asked with.
-        query_modality: as given, or as it looks.
-        path: of the best pictures, best first.
-        similarity: (best,) cosine, in [-1, 1].
-        modality: (best,) of each, as given or as it looks.
-        searched: how many pictures were compared.
-        skipped: a line for each that could not be read.
+        matches: of every query the best pictures, best first, by cosine; path and modality of all.
+        skipped: a line for each picture of the gallery that could not be read.
     """
 
-    query: Path
-    query_modality: int
-    path: tuple[Path, ...]
-    similarity: NDArray[np.float32]
-    modality: NDArray[np.int8]
-    searched: int
+    matches: Matches
     skipped: tuple[str, ...]
 
 
 def rank_folder(
     model: ReidModel,
-    query: Path,
+    queries: Sequence[Path],
     gallery: Path,
     *,
     first: int = 10,
@@ -65,31 +56,34 @@ def rank_folder(
     feature: Feature = "v",
     progress: Progress | None = None,
 ) -> Found:
-    """The pictures of a folder (and the folders in it) that are most similar to one picture.
+    """The pictures of a folder (and the folders in it) that are most similar to some pictures.
 
     Args:
         model: trained.
-        query: a picture.
+        queries: pictures. One that lies in the gallery does not find itself.
         gallery: a folder. Unreadable pictures are left out and reported.
-        first: how many to return.
+        first: how many to return for each query; fewer where the gallery has fewer.
         query_modality: "auto" takes a picture without colours for an infrared one.
         gallery_modality: the same for every picture of the gallery.
         feature: what is compared: v, z or both.
         progress: called with (pictures embedded, pictures in all).
 
     Raises:
-        InputError: the query cannot be read, or the gallery holds no readable picture.
+        InputError: a query cannot be read, or the gallery holds no readable picture.
     """
     if first < 1:
         raise InputError(f"first must be at least 1, not {first}")
+    if not queries:
+        raise InputError("queries must name at least one picture")
     size = model.recipe.data.height, model.recipe.data.width
-    asked = read_image(query, size)[None]
-    code = _modality(asked[0], query_modality)
-    (vector,) = search_feature(model.represent(asked, np.array([code], np.int8)), feature)
+    asked = np.stack([read_image(query, size) for query in queries])
+    codes = np.array([_modality(picture, query_modality) for picture in asked], np.int8)
+    sought = search_feature(model.represent(asked, codes), feature)
     if not gallery.is_dir():
         raise InputError(f"{gallery}: no such folder; give the one that holds the pictures to search")
-    files = sorted(file for file in gallery.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
-    files = [file for file in files if not file.samefile(query)]
+    files = pictures_of([gallery])
+    if len(queries) == 1:
+        files = [file for file in files if not file.samefile(queries[0])]
     if not files:
         raise InputError(f"{gallery}: holds no .jpg, .png or .bmp picture beside the query")
     readable, vectors, modalities, skipped = _embedded(model, files, size, gallery_modality, feature, progress)
@@ -97,17 +91,47 @@ def rank_folder(
         raise InputError(f"{gallery}: none of the {len(files)} pictures can be read (first: {skipped[0]})")
     for line in skipped:
         logger.warning("left out: %s", line)
-    similarity = vectors @ vector
-    best = np.argsort(-similarity, kind="stable")[:first]
+    itself = _same_files(queries, readable)
+    count = min(first, len(readable) - int(itself.any(axis=1).max()))
+    if count < 1:
+        raise InputError(f"{gallery}: holds no readable picture beside the query")
+    similarity = np.where(itself, -np.inf, sought @ vectors.T)
+    positions = np.array([highest(row, count) for row in similarity])
+    found = TopK(positions, np.take_along_axis(similarity, positions, axis=1).astype(np.float64))
     return Found(
-        query,
-        code,
-        tuple(readable[place] for place in best),
-        similarity[best],
-        modalities[best],
-        len(readable),
+        Matches(_items(queries, codes, gallery), _items(readable, modalities, gallery), found, "cosine"),
         tuple(skipped),
     )
+
+
+def _same_files(queries: Sequence[Path], files: Sequence[Path]) -> NDArray[np.bool_]:
+    """(queries, files), where both are the same file, be it by another name."""
+    places: dict[tuple[int, int], list[int]] = {}
+    for place, file in enumerate(files):
+        status = file.stat()
+        places.setdefault((status.st_dev, status.st_ino), []).append(place)
+    same = np.zeros((len(queries), len(files)), np.bool_)
+    for row, query in zip(same, queries, strict=True):
+        status = query.stat()
+        row[places.get((status.st_dev, status.st_ino), [])] = True
+    return same
+
+
+def pictures_of(places: Sequence[Path]) -> list[Path]:
+    """The pictures among some files and in some folders (and the folders in them), those of a folder by name."""
+    found: list[Path] = []
+    for place in places:
+        if place.is_dir():
+            files = (file for file in place.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+            found += sorted(files)
+        else:
+            found.append(place)
+    return found
+
+
+def _items(paths: Sequence[Path], modality: NDArray[np.int8], gallery: Path) -> Items:
+    words = np.array(MODALITIES)[modality]
+    return Items({"path": np.array([str(path) for path in paths]), "modality": words}, str(gallery))
 
 
 def _embedded(
@@ -152,38 +176,27 @@ def _modality(picture: NDArray[np.uint8], given: Modality) -> int:
 
 
 def format_found(found: Found) -> str:
-    """A table of what was found, best first."""
+    """A table of what each query found, best first."""
+    matches = found.matches
     headings = ("rank", "similarity", "modality", "picture")
-    rows = [
-        [str(rank), f"{similarity:.3f}", MODALITIES[modality], str(path)]
-        for rank, (path, similarity, modality) in enumerate(
-            zip(found.path, found.similarity, found.modality, strict=True), start=1
-        )
-    ]
-    title = f"{found.query} ({MODALITIES[found.query_modality]}) among {found.searched} pictures"
-    return format_table(headings, rows, title=title, left=headings[2:], fold=headings)
+    tables = []
+    for query, (positions, values) in enumerate(zip(*matches.found, strict=True)):
+        rows = [
+            [str(rank), f"{value:.3f}", str(matches.gallery["modality"][item]), str(matches.gallery["path"][item])]
+            for rank, (item, value) in enumerate(zip(positions, values, strict=True), start=1)
+        ]
+        asked = f"{matches.queries['path'][query]} ({matches.queries['modality'][query]})"
+        title = f"{asked} among {len(matches.gallery)} pictures"
+        tables.append(format_table(headings, rows, title=title, left=headings[2:], fold=headings))
+    return "\n".join(tables)
 
 
 def write_found(found: Found, folder: Path) -> Path:
-    """Write `index.html`, a page that shows the query and what was found; its path."""
-    page = Page(f"What looks like {found.query.name}")
-    page.paragraph(
-        f"{found.searched} pictures were compared with one {MODALITIES[found.query_modality]} picture. A similarity "
-        "is a cosine between embeddings: it orders pictures, and is not a probability that they show the same person."
-    )
-    page.picture(_thumbnail(found.query), f"The query {found.query.name}", f"query: {found.query}")
-    for rank, (path, similarity, modality) in enumerate(
-        zip(found.path, found.similarity, found.modality, strict=True), start=1
-    ):
-        page.picture(_thumbnail(path), f"Picture {rank}", f"{rank}. {similarity:.3f}, {MODALITIES[modality]}: {path}")
-    if found.skipped:
-        page.heading("Left out")
-        page.bullets(found.skipped)
-    page.write(folder / "index.html")
-    return folder / "index.html"
+    """Write `matches.csv` and `index.html`, a page with a row of pictures for each query; the page's path."""
+    paths = found.matches.queries["path"]
+    title = f"What looks like {Path(paths[0]).name}" if len(paths) == 1 else f"What looks like {len(paths)} pictures"
 
+    def thumbnail(path: str) -> NDArray[np.uint8]:
+        return read_image(Path(path), 128)
 
-def _thumbnail(path: Path) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(read_image(path, (256, 128))).save(stream, "PNG")
-    return stream.getvalue()
+    return write_matches(found.matches, folder, thumbnail=thumbnail, title=title, left_out=found.skipped)[-1]

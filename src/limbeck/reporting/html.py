@@ -8,6 +8,7 @@ import re
 import struct
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from urllib.parse import quote
 
@@ -18,9 +19,13 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _NUMBER = re.compile(r"[-+−]?\d|[–-]?$|nan$")
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1c1c1c; --paper: #ffffff; --soft: #5a5a5a; --line: #d0d0d0; --link: #0b57a4; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e8e8e8; --paper: #17181a; --soft: #a9a9a9; --line: #44474b; --link: #8cbcf0; }
+:root { color-scheme: light dark; --ink: #1c1c1c; --paper: #ffffff; --soft: #5a5a5a; --line: #d0d0d0; --link: #0b57a4;
+  --right: #00805a; --wrong: #c8321e; }
+@media screen and (prefers-color-scheme: dark) {
+  :root { --ink: #e8e8e8; --paper: #17181a; --soft: #a9a9a9; --line: #44474b; --link: #8cbcf0;
+    --right: #2fb98a; --wrong: #f0705c; }
+  /* White paper becomes that of the page and black ink light; the second step gives colours their hue back. */
+  figure img.plot { filter: invert(.907) hue-rotate(180deg); }
 }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 76rem; color: var(--ink); background: var(--paper);
@@ -34,6 +39,13 @@ a { color: var(--link); }
 figure { margin: 1rem 0 2rem; }
 figure img { display: block; max-width: 100%; height: auto; background: #ffffff; border-radius: 4px; }
 figcaption { color: var(--soft); font-size: .9rem; margin-top: .5rem; white-space: pre-line; }
+.grid { display: flex; flex-wrap: wrap; gap: .75rem; margin: .5rem 0 2rem; }
+.grid figure { margin: 0; width: min-content; min-width: 6.5rem; }
+.grid figure.query { margin-right: 1.25rem; }
+.grid img { max-width: none; background: none; border: 3px solid transparent; border-radius: 0; }
+.grid .right img { border-color: var(--right); }
+.grid .wrong img { border-color: var(--wrong); }
+.grid figcaption { font-size: .8rem; line-height: 1.3; margin-top: .2rem; }
 .table { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .88rem; }
 th, td { padding: .35rem .55rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line);
@@ -49,6 +61,25 @@ th.number, td.number { text-align: right; }
   figure img { max-height: 24cm; width: auto; }
 }
 """
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A picture of a row of pictures.
+
+    Attributes:
+        png: the bytes of a PNG file.
+        alt: what it shows, for those who do not see it.
+        caption: below it; of a right or wrong one a tick or a cross stands before it.
+        right: whether it is right, which a green or a red frame shows; None: there is no frame.
+        query: what the others are an answer to: it stands apart.
+    """
+
+    png: bytes
+    alt: str
+    caption: str
+    right: bool | None = None
+    query: bool = False
 
 
 class Page:
@@ -119,27 +150,52 @@ class Page:
             f"<tbody>\n{body}</tbody></table></div>{below}</figure>"
         )
 
-    def picture(self, png: bytes, alt: str, caption: str = "", *, link: str | None = None) -> None:
-        """A picture, kept inside the page.
+    def picture(
+        self,
+        png: bytes,
+        alt: str,
+        caption: str = "",
+        *,
+        link: str | None = None,
+        photographs: bool = False,
+        dark: bytes | None = None,
+    ) -> None:
+        """A picture, kept inside the page; where the reader's screen is dark, a plot is shown light on dark.
 
         Args:
             png: the bytes of a PNG file.
             alt: what it shows, for those who do not see it.
             caption: below the picture.
             link: the same picture as a file beside the page, opened by a click; for wide ones on small screens.
+            photographs: there are photographs in it, whose colours stay as they are on dark screens.
+            dark: the picture as it is shown on dark screens, where it was drawn for them.
 
         Raises:
             ValueError: the bytes are not a PNG.
         """
-        if not png.startswith(_PNG) or len(png) < 24:
-            raise ValueError("png must be the bytes of a PNG file")
-        width, height = struct.unpack(">II", png[16:24])
-        data = base64.b64encode(png).decode("ascii")
-        image = f'<img src="data:image/png;base64,{data}" alt="{_text(alt)}" width="{width}" height="{height}">'
+        image = _image(png, alt, "" if photographs or dark is not None else "plot")
+        if dark is not None:
+            source = f'<source media="(prefers-color-scheme: dark)" srcset="{_embedded(dark)}">'
+            image = f"<picture>{source}{image}</picture>"
         if link is not None:
             image = f'<a href="{_address(link)}">{image}</a>'
         below = f"<figcaption>{_text(caption)}</figcaption>" if caption else ""
         self._body.append(f"<figure>{image}{below}</figure>")
+
+    def grid(self, cells: Sequence[Cell]) -> None:
+        """Pictures beside one another, in their own sizes, each above its caption.
+
+        Raises:
+            ValueError: the bytes of one are not a PNG.
+        """
+        shown = []
+        for cell in cells:
+            kinds = ["query"] * cell.query + ([] if cell.right is None else ["right" if cell.right else "wrong"])
+            kind = f' class="{" ".join(kinds)}"' if kinds else ""
+            sign = "" if cell.right is None else "\u2713 " if cell.right else "\u2717 "
+            below = f"<figcaption>{sign}{_text(cell.caption)}</figcaption>"
+            shown.append(f"<figure{kind}>{_image(cell.png, cell.alt)}{below}</figure>")
+        self._body.append(f'<div class="grid">{"".join(shown)}</div>')
 
     def links(self, files: Sequence[tuple[str, str]]) -> None:
         """A list of files beside the page.
@@ -171,6 +227,21 @@ class Page:
             OSError: the folder cannot be made, or the disk is full.
         """
         write_text(path, self.html())
+
+
+def _image(png: bytes, alt: str, kind: str = "") -> str:
+    """The element of a picture."""
+    source = _embedded(png)
+    width, height = struct.unpack(">II", png[16:24])
+    named = f' class="{kind}"' if kind else ""
+    return f'<img{named} src="{source}" alt="{_text(alt)}" width="{width}" height="{height}">'
+
+
+def _embedded(png: bytes) -> str:
+    """A picture as an address."""
+    if not png.startswith(_PNG) or len(png) < 24:
+        raise ValueError("png must be the bytes of a PNG file")
+    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
 
 
 def _text(text: str) -> str:

@@ -317,6 +317,7 @@ def _show_scans(
             picture,
             f"Scan {frame.name} from above and over its first camera's picture: truth, prediction, errors.",
             f"{frame.name}: truth, prediction by {kind}, and errors (red; grey: ignored).",
+            photographs=True,
         )
 
 

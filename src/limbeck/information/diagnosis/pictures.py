@@ -135,7 +135,8 @@ def venn_figure(found: Diagnosis) -> Figure | None:
     axes.legend(circles, words, loc="upper center", bbox_to_anchor=(0.5, 0.02), frameon=False)
     unseen = _write_regions(axes, found, names, centres, radii)
     missing = found.entropy.nats - found.joint.nats
-    lines = [f"H(y) = {found.entropy.nats:.3f} nats; not read from all views together: {missing:.3f}", *unseen]
+    rest = f"not read from all views together: {missing:.3f}" if missing > 5e-4 else "all of it is read"
+    lines = [f"H(y) = {found.entropy.nats:.3f} nats; {rest}", *unseen]
     axes.set_title("\n".join(lines), fontsize=10, color="#1c1c1c")
     axes.set_aspect("equal")
     axes.autoscale_view()
@@ -146,12 +147,20 @@ def venn_figure(found: Diagnosis) -> Figure | None:
 def _write_regions(
     axes: Axes, found: Diagnosis, names: Sequence[str], centres: NDArray[np.float64], radii: NDArray[np.float64]
 ) -> list[str]:
-    """Write each region's nats where it has most room; a line each for those that have no room."""
+    """Write each region's nats where it has most room; a line each for those without room, or below 0.
+
+    What views have in common is below 0 where they tell more in company: that is synergy, and no area.
+    """
     low, high = (centres - radii[:, None]).min(axis=0), (centres + radii[:, None]).max(axis=0)
     x, y = np.meshgrid(np.linspace(low[0], high[0], _GRID), np.linspace(low[1], high[1], _GRID))
     within = [np.hypot(x - c[0], y - c[1]) < r for c, r in zip(centres, radii, strict=True)]
     lines = []
     for inside, interval in found.regions.items():
+        called = f"{' and '.join(map(_shown, inside))}{' alone' if len(inside) == 1 else ''}"
+        if interval.nats < -5e-4:
+            told = "nothing" if len(inside) == 1 else f"nothing in common, but {-interval.nats:.3f} of synergy"
+            lines.append(f"{called}: {told}")
+            continue
         here = np.ones_like(x, dtype=bool)
         for name, circle in zip(names, within, strict=True):
             here &= circle if name in inside else ~circle
@@ -161,15 +170,13 @@ def _write_regions(
             axes.text(
                 float(x[row, column]),
                 float(y[row, column]),
-                f"{interval.nats:.3f}",
+                f"{max(interval.nats, 0.0):.3f}",
                 ha="center",
                 va="center",
                 fontsize=11,
             )
-        elif abs(interval.nats) > 5e-4:
-            lines.append(
-                f"{' and '.join(map(_shown, inside))}{' alone' if len(inside) == 1 else ''}: {interval.nats:.3f}"
-            )
+        elif interval.nats > 5e-4:
+            lines.append(f"{called}: {interval.nats:.3f}")
     return lines
 
 

@@ -105,6 +105,20 @@ def _said_of(view: ViewDiagnosis) -> Iterator[str]:
             yield "it adds nothing clear to what the others tell"
 
 
+def _why_both(found: Diagnosis) -> str:
+    """Why nats and retrieval may disagree."""
+    share = 100 * found.joint.nats / found.entropy.nats
+    precision = [100 * one.mean_average_precision for one in found.retrieval]
+    return (
+        f"Probes read {share:.0f} % of the label's nats, while searching one view with the other has a mAP of "
+        f"{' and '.join(f'{value:.0f}' for value in precision)} %. These are different questions. A probe is fitted to "
+        "other samples of the same classes and weighs directions as it needs: all nats can be read as soon as the "
+        "classes lie apart in some directions. Retrieval learns nothing: it orders samples by plain cosine, in which "
+        "every direction counts, between views whose clouds may lie apart, and mAP counts every match of a query, the "
+        "farthest too. Many nats and a low mAP: what tells the classes is there, but distances do not go by it."
+    )
+
+
 def _page(found: Diagnosis, title: str, pictures: dict[str, bytes], files: list[Path]) -> Page:
     page = Page(title)
     page.paragraph(
@@ -122,20 +136,30 @@ def _page(found: Diagnosis, title: str, pictures: dict[str, bytes], files: list[
     page.picture(
         pictures["bars"],
         "Bars of the nats of the label read from every view",
-        "Nats of the label read from observations and representations; the line is H(y), the most there is. Hatched: "
-        "what the view adds to the others.",
+        "Nats of the label read from "
+        + ("representations" if found.joint_observations is None else "observations and representations")
+        + "; the dashed line is H(y), the most there is."
+        + (" Hatched: what the view adds to the others." if len(found.views) > 1 else ""),
         link="bars.png",
     )
-    page.heading("What views have in common")
+    page.heading("All views together" if len(found.views) == 1 else "What views have in common")
     if "venn" in pictures:
         page.picture(
             pictures["venn"],
             "Circles for what each view tells of the label, overlapping where views tell the same",
-            "Within the label: areas are nats. A negative figure is synergy, which no area can show; with three views "
-            "the numbers count where areas cannot follow.",
+            "Within the label: areas are nats."
+            + (" Where areas cannot follow the numbers count." if len(found.views) > 2 else "")
+            + (
+                " Regions whose figure is below 0, which no area can show, are named above the circles; their figures "
+                "are in the table."
+                if min(interval.nats for interval in found.regions.values()) < -5e-4
+                else ""
+            ),
             link="venn.png",
         )
     page.table(["all views", ""], [list(row) for row in together(found)])
+    if found.retrieval:
+        page.paragraph(_why_both(found))
     if "plane" in pictures:
         page.heading("Information plane")
         page.picture(

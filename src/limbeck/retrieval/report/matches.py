@@ -5,25 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from limbeck.errors import InputError
 from limbeck.files import write_text
-from limbeck.reporting.html import Page
+from limbeck.reporting.html import Cell, Page
 from limbeck.retrieval.files import Items
 from limbeck.retrieval.nearest import TopK
-from limbeck.retrieval.report.style import RIGHT_COLOUR, WRONG_COLOUR
 from limbeck.retrieval.similarity import Similarity, highest
 from limbeck.retrieval.top_k import top_k
 
 Thumbnail = Callable[[str], NDArray[np.uint8]]
-_HIGH, _GAP = 128, 6  # pixels of a thumbnail's height, and between two
+_HIGH = 128  # pixels of a thumbnail
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +91,11 @@ def write_matches(
     thumbnail: Thumbnail | None = None,
     shown: int = 20,
     title: str = "What queries find first",
+    left_out: Sequence[str] = (),
 ) -> list[Path]:
     """Write `matches.csv`, of all queries, and `index.html`, a page of the first of them.
+
+    Where there are pictures, the page shows a row of them for each query; elsewhere a table.
 
     Args:
         matches: by `find_matches`.
@@ -101,6 +103,7 @@ def write_matches(
         thumbnail: gives the (height, width, 3) uint8 pixels of the picture of a path; None: there are none.
         shown: queries on the page, at most.
         title: of the page.
+        left_out: a line for each item that could not be searched.
 
     Returns:
         The files, the page last.
@@ -115,32 +118,60 @@ def write_matches(
     page = Page(title)
     known = "identity" in matches.queries and "identity" in matches.gallery
     count, most = matches.found.positions.shape
+    told = "1 query" if count == 1 else f"{count} queries"
     page.paragraph(
-        f"{count} queries searched {len(matches.gallery)} items, compared by {matches.compared_by}; the first {most} "
+        f"{told} searched {len(matches.gallery)} items, compared by {matches.compared_by}; the first {most} "
         "of each. A similarity orders items; it is not the probability that they are the same."
         + (f" The first {shown} queries are shown, in their order; matches.csv has all." if count > shown else "")
     )
     pictures = thumbnail is not None and "path" in matches.queries and "path" in matches.gallery
-    if pictures and known:
-        page.paragraph("The query stands on the left. Green frame: the query's own identity; red: another.")
+    if pictures:
+        page.paragraph(
+            "Each row begins with the query; then what it finds, nearest first, with its rank and similarity."
+            + (" Green frame and \u2713: the query's own identity; red frame and \u2717: another." if known else "")
+        )
     for query in range(min(count, shown)):
         positions, values = matches.found.positions[query], matches.found.similarity[query]
         page.heading(_called(matches.queries, query, "Query"), level=3)
         if thumbnail is not None and pictures:
-            paths = [str(matches.queries["path"][query]), *(str(matches.gallery["path"][item]) for item in positions)]
-            frames = [_same(matches, query, int(item)) if known else None for item in positions]
-            strip = _strip([thumbnail(path) for path in paths], [None, *frames])
-            page.picture(strip, f"Query {query} and the {len(positions)} items that it finds first, left to right")
+            page.grid(_row(matches, query, thumbnail, known=known))
+            continue
         rows = [
             [str(rank), f"{value:.4f}", _called(matches.gallery, int(item), "item")]
             + [("yes" if _same(matches, query, int(item)) else "no")] * known
             for rank, (item, value) in enumerate(zip(positions, values, strict=True), start=1)
         ]
         page.table(["rank", "similarity", "item", *["same identity"] * known], rows)
+    if left_out:
+        page.heading("Left out")
+        page.bullets(left_out)
     page.links([("matches.csv", "every query, a row for each item that it finds first")])
     write_text(home / "matches.csv", stream.getvalue())
     page.write(home / "index.html")
     return [home / "matches.csv", home / "index.html"]
+
+
+def _row(matches: Matches, query: int, thumbnail: Thumbnail, *, known: bool) -> list[Cell]:
+    """The pictures of a query and of what it finds."""
+    own = str(matches.queries["path"][query])
+    cells = [Cell(_small(thumbnail(own)), f"Query {query}", f"query\n{_told(matches.queries, query)}", query=True)]
+    found = zip(matches.found.positions[query].tolist(), matches.found.similarity[query].tolist(), strict=True)
+    for rank, (item, value) in enumerate(found, start=1):
+        cells.append(
+            Cell(
+                _small(thumbnail(str(matches.gallery["path"][item]))),
+                f"What query {query} finds at rank {rank}",
+                f"{rank}. {value:.3f}\n{_told(matches.gallery, item)}",
+                right=_same(matches, query, item) if known else None,
+            )
+        )
+    return cells
+
+
+def _told(items: Items, place: int) -> str:
+    """What is known of an item, a line each; of its path the name."""
+    told = [f"{role} {items[role][place]}" for role in ("identity", "camera", "modality") if role in items]
+    return "\n".join([*told, Path(str(items["path"][place])).name])
 
 
 def _same(matches: Matches, query: int, item: int) -> bool:
@@ -154,22 +185,9 @@ def _called(items: Items, place: int, word: str) -> str:
     return ", ".join([f"{word} {place}", *told, *path])
 
 
-def _strip(pictures: list[NDArray[np.uint8]], frames: list[bool | None]) -> bytes:
-    """Pictures of one height beside one another, framed where it is known whether they are right."""
-    sized = []
-    for pixels in pictures:
-        picture = Image.fromarray(pixels)
-        sized.append(picture.resize((max(1, round(picture.width * _HIGH / picture.height)), _HIGH)))
-    width = sum(one.width + _GAP for one in sized) + 3 * _GAP
-    sheet = Image.new("RGB", (width, _HIGH + 2 * _GAP), "white")
-    draw = ImageDraw.Draw(sheet)
-    left = _GAP // 2
-    for number, (picture, right) in enumerate(zip(sized, frames, strict=True)):
-        sheet.paste(picture, (left, _GAP))
-        if right is not None:
-            box = (left - 1, _GAP - 1, left + picture.width, _GAP + _HIGH)
-            draw.rectangle(box, outline=RIGHT_COLOUR if right else WRONG_COLOUR, width=3)
-        left += picture.width + _GAP + (2 * _GAP if number == 0 else 0)
+def _small(pixels: NDArray[np.uint8]) -> bytes:
+    """A picture as a PNG of one height for all."""
+    picture = Image.fromarray(pixels)
     stream = io.BytesIO()
-    sheet.save(stream, "PNG")
+    picture.resize((max(1, round(picture.width * _HIGH / picture.height)), _HIGH)).save(stream, "PNG")
     return stream.getvalue()

@@ -119,6 +119,9 @@ def write_report(
         maps = project(representations, held.identity, held.modality, identities=identities, seed=seed)
     # Before the first file is written: what is wrong with a picture should show while there is nothing to tidy up.
     pictures = _drawn(evaluations, held, shown, maps, picture, k=k, names=names or held.names)
+    dark = None
+    if picture is not None and shown:
+        dark = png(sheet_figure(shown, held, picture, k=k, names=names or held.names, dark=True))
     write_json(home / "figures.json", _figures(title, notes, seed, evaluations, shown, maps))
     written("figures.json")
     tables = _table_names(evaluations)
@@ -130,7 +133,7 @@ def write_report(
     page = Page(title)
     _introduce(page, evaluations, runs, notes)
     _show_curves(page, pictures)
-    _show_ranked(page, pictures, evaluations[0], chosen[0], trial=sheet_of, rows=len(shown), seed=seed)
+    _show_ranked(page, pictures, dark, evaluations[0], chosen[0], trial=sheet_of, rows=len(shown), seed=seed)
     if maps:
         _show_maps(page, pictures["projection.png"], maps, held, seed=seed)
     _list_files(page, tables, evaluations, pictures)
@@ -239,7 +242,7 @@ def _show_curves(page: Page, pictures: Mapping[str, bytes]) -> None:
         "Share of queries whose first match stands among the first k, counted as the protocol's rules say. Line: the "
         "mean; band: one standard deviation to each side, over models or galleries as said above, none without a "
         "spread. "
-        "Mind where the vertical axis begins.",
+        "Where all curves lie far above 0 the vertical axis begins above it.",
         link="cmc.png",
     )
     page.heading("Average precision, query by query")
@@ -256,6 +259,7 @@ def _show_curves(page: Page, pictures: Mapping[str, bytes]) -> None:
 def _show_ranked(
     page: Page,
     pictures: Mapping[str, bytes],
+    dark: bytes | None,
     evaluation: Evaluation,
     protocol: Protocol,
     *,
@@ -275,7 +279,8 @@ def _show_ranked(
     )
     removed = "" if protocol.removal == "none" else " Pictures that the rules remove for a query are not shown."
     groups = (
-        f"cut into {rows} groups of equal size, and one query of each group was drawn at random (seed {seed})"
+        f"cut into {rows} groups of equal size, and one query of each group was drawn at random (seed {seed}); the "
+        "worst stands on top"
         if rows > 1
         else f"and one was drawn at random (seed {seed})"
     )
@@ -283,10 +288,12 @@ def _show_ranked(
         pictures["ranked.png"],
         f"{rows} queries, each with the gallery pictures nearest to it, marked as right or wrong",
         f"{evaluation.protocol}, trial {trial}. The rule: the {evaluation.trials[trial].queries} queries with a match "
-        f"were sorted by average precision (AP), {groups}; the worst stands on top. Nothing was picked by hand.\n"
+        f"were sorted by average precision (AP), {groups}. Nothing was picked by hand.\n"
         "Left: the query. Right: what it finds, nearest first. Green frame and ✓: the query's identity; red frame and "
-        f"✗: another. Beneath: identity, camera where known, similarity.{removed}{counted}",
+        "✗: another. Beneath: identity and camera, where it is known; of the query its AP, of what it finds the "
+        f"similarity.{removed}{counted}",
         link="ranked.png",
+        dark=dark,
     )
 
 

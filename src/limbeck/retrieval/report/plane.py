@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from limbeck.errors import InputError
 from limbeck.retrieval.report.projection import tsne_plane
-from limbeck.retrieval.report.style import COLOURS, MARKERS, SOFT, plain
+from limbeck.retrieval.report.style import COLOURS, MARKERS, SOFT, natural_order, plain
 from limbeck.retrieval.similarity import unit
 
 Method = Literal["tsne", "umap"]
@@ -52,7 +52,8 @@ def plane_figure(points: NDArray[np.float64], labels: NDArray[np.str_], *, title
         name: of the label, above the legend.
     """
     found, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    chosen = np.sort(np.argsort(-counts, kind="stable")[:_SHOWN])
+    common = np.argsort(-counts, kind="stable")[:_SHOWN].tolist()
+    chosen = sorted(common, key=lambda code: natural_order(str(found[code])))
     figure = Figure(figsize=(9, 6.5), layout="constrained")
     axes = figure.subplots()
     rest = ~np.isin(codes, chosen)
@@ -66,7 +67,7 @@ def plane_figure(points: NDArray[np.float64], labels: NDArray[np.str_], *, title
             linewidths=0,
             label=f"{len(found) - _SHOWN} others",
         )
-    for number, code in enumerate(chosen.tolist()):
+    for number, code in enumerate(chosen):
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number // len(COLOURS) % len(MARKERS)]
         members = codes == code
         axes.scatter(

@@ -24,6 +24,7 @@ Pictures = Callable[[int], NDArray[np.uint8]]
 _GAP, _BELOW, _ABOVE, _MARGIN = 13.0, 37.0, 22.0, 12.0
 _BETWEEN = 20.0  # more, between the query and what it finds
 _AREA = 64.0 * 128.0
+_LIGHT, _DARK = ("#000000", SOFT, "#ffffff"), ("#e8e8e8", "#b4b4b4", "#17181a")  # headings, text, paper
 _LETTER = 5.0  # width of a letter of the text beneath, at most
 _LONGEST = 18  # letters of a name; a longer one is cut
 
@@ -80,6 +81,7 @@ def sheet_figure(
     *,
     k: int = 10,
     names: Sequence[str] | None = None,
+    dark: bool = False,
 ) -> Figure:
     """A row for each query: itself on the left, then what it finds, framed and marked as right or wrong.
 
@@ -89,6 +91,7 @@ def sheet_figure(
         picture: gives the (height, width, 3) uint8 pixels of the item at a position.
         k: columns; a shorter list leaves the rest of its row empty.
         names: of identity 0, 1, ...; None: their numbers are written.
+        dark: light letters on dark paper.
 
     Raises:
         InputError: there is no row, or a picture is not such an array.
@@ -104,13 +107,17 @@ def sheet_figure(
     width = 2 * _MARGIN + wide + _BETWEEN + columns * (wide + _GAP)
     height = 2 * _MARGIN + _ABOVE + len(shown) * (high + _BELOW + _GAP)
     figure = Figure(figsize=(width / 72, height / 72))
+    ink, soft, paper = _DARK if dark else _LIGHT
+    figure.set_facecolor(paper)
     # One set of axes measured in points: every text has a place of its own, and none can slide into another.
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     lefts = _MARGIN + wide + _GAP + _BETWEEN + np.arange(columns) * (wide + _GAP)
-    _write(axes, _MARGIN + wide / 2, _MARGIN + 8, "query", bold=True)
+    _write(axes, _MARGIN + wide / 2, _MARGIN + 8, "query", ink, bold=True)
     for column, left in enumerate(lefts):
-        _write(axes, left + wide / 2, _MARGIN + 8, f"rank {column + 1}" if column == 0 else str(column + 1), bold=True)
+        _write(
+            axes, left + wide / 2, _MARGIN + 8, f"rank {column + 1}" if column == 0 else str(column + 1), ink, bold=True
+        )
     for number, row in enumerate(shown):
         top = _MARGIN + _ABOVE + number * (high + _BELOW + _GAP)
         query = row.found.query
@@ -118,12 +125,12 @@ def sheet_figure(
         beneath = [who[query], f"AP {row.average_precision:.2f}" if row.first_match else "no match"]
         if features.modality is not None:
             beneath[1:1] = [MODALITIES[features.modality[query]]]
-        _write(axes, _MARGIN + wide / 2, top + high + 3, "\n".join(beneath))
+        _write(axes, _MARGIN + wide / 2, top + high + 3, "\n".join(beneath), soft)
         entries = zip(row.found.items[:k].tolist(), row.found.similarity[:k], row.found.right[:k], strict=True)
         for left, (item, similarity, right) in zip(lefts, entries, strict=False):
             corner = _place(axes, pixels[item], left, top, wide, high)
             _mark(axes, corner, right=bool(right))
-            _write(axes, left + wide / 2, top + high + 3, f"{who[item]}\n{similarity:.3f}")
+            _write(axes, left + wide / 2, top + high + 3, f"{who[item]}\n{similarity:.3f}", soft)
     # Last, because every picture sets the limits to its own.
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
@@ -186,14 +193,14 @@ def _who(features: Features, item: int, names: Sequence[str] | None) -> str:
     return f"{name if len(name) <= _LONGEST else name[: _LONGEST - 1] + '…'}{camera}"
 
 
-def _write(axes: Axes, x: float, y: float, text: str, *, bold: bool = False) -> None:
+def _write(axes: Axes, x: float, y: float, text: str, colour: str, *, bold: bool = False) -> None:
     axes.text(
         x,
         y,
         text,
         fontsize=9.5 if bold else 8.5,
         weight="bold" if bold else "normal",
-        color="black" if bold else SOFT,
+        color=colour,
         ha="center",
         va="baseline" if bold else "top",
         linespacing=1.1,
