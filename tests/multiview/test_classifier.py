@@ -19,6 +19,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from limbeck import MultiViewClassifier
 from limbeck.errors import InputError
+from limbeck.multiview.conformance import EXPECTED_FAILED_CHECKS
 from limbeck.multiview.evaluation import cross_entropy_nats
 from limbeck.multiview.samples import hold_out
 
@@ -63,21 +64,73 @@ def _refused(act: Callable[[], Any], *parts: str) -> None:
 
 # -- scikit-learn's own checks ----------------------------------------------------------------------------------------
 
-INHERENT = {
-    "check_sample_weight_equivalence_on_dense_data": "mini-batches are drawn, so a weight of 2 is not a sample twice",
-    "check_sample_weight_equivalence_on_sparse_data": "mini-batches are drawn, so a weight of 2 is not a sample twice",
-    "check_dtype_object": "it wants a TypeError; ours is an InputError (a ValueError) that names the view",
-}
-
 
 @pytest.mark.slow
 @parametrize_with_checks(
-    [_model(epochs=15, milestones=(12,))], expected_failed_checks=lambda estimator: INHERENT if estimator else {}
+    [_model(epochs=15, milestones=(12,))],
+    expected_failed_checks=lambda estimator: EXPECTED_FAILED_CHECKS if estimator else {},
 )
 def test_scikit_learn_checks(estimator: Any, check: Callable[[Any], None]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         check(estimator)
+
+
+def test_expected_failures_are_checks_of_scikit_learn_with_a_reason() -> None:
+    from sklearn.utils import estimator_checks
+
+    for name, reason in EXPECTED_FAILED_CHECKS.items():
+        assert hasattr(estimator_checks, name)
+        assert len(reason) > 20
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "check_transformer_get_feature_names_out",
+        "check_transformer_get_feature_names_out_pandas",
+        "check_set_output_transform",
+        "check_set_output_transform_pandas",
+    ],
+)
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_scikit_learn_checks_of_names_and_containers(check: str) -> None:
+    from sklearn.utils import estimator_checks
+
+    getattr(estimator_checks, check)("MultiViewClassifier", _model(epochs=1))
+
+
+def test_representations_have_names_and_rows_keep_their_labels() -> None:
+    index = pd.Index([f"p{number}" for number in range(SAMPLES)])
+    frames = {"l": FRAME[list("abcd")].set_axis(index), "r": FRAME[list("efghi")].set_axis(index)}
+    model = _model(epochs=1).fit(frames, Y)
+    expected = model.transform(frames)
+    names = [f"{view}_{number}" for view in "lr" for number in range(4)]
+    assert list(model.get_feature_names_out()) == names
+    table = model.set_output(transform="pandas").transform({"r": frames["r"][::-1], "l": frames["l"]})
+    assert list(table.columns) == names
+    assert list(table.index) == list(index[::-1])
+    np.testing.assert_allclose(table.loc[index], expected, atol=1e-6)
+
+
+def test_without_a_bottleneck_names_count_the_observations() -> None:
+    model = _model(epochs=1, objective="none", bottleneck=False).fit([LEFT, RIGHT], Y)
+    assert len(model.get_feature_names_out()) == model.transform([LEFT, RIGHT]).shape[1] == 16
+
+
+@pytest.mark.parametrize(
+    ("y", "words"),
+    [
+        (np.stack([Y, Y], axis=1), "several labels a sample"),
+        ([[1], [1, 2]] * (SAMPLES // 2), "several labels a sample"),
+        (np.eye(3, dtype=int)[Y], "several labels a sample"),
+        (np.linspace(0, 1, SAMPLES), "measurements"),
+        (pd.Series(np.linspace(0, 1, SAMPLES)), "measurements"),
+    ],
+)
+def test_targets_of_multi_label_and_regression_are_refused_in_one_line(y: Any, words: str) -> None:
+    _refused(lambda: _model().fit([LEFT, RIGHT], y), words, "classification only", "one class a sample")
 
 
 def test_cross_val_score_on_one_matrix_with_column_groups() -> None:
@@ -586,5 +639,5 @@ def test_a_validation_set_that_does_not_fit_is_refused() -> None:
 
 def test_a_frame_with_other_columns_is_refused_at_prediction() -> None:
     model = _model(epochs=1, view_columns=(4, 5)).fit(FRAME, Y)
-    _refused(lambda: model.predict(FRAME[FRAME.columns[::-1]]), "feature names")
+    _refused(lambda: model.predict(FRAME.rename(columns={"a": "z"})), "feature names", "'a' missing", "'z' unknown")
     _refused(lambda: model.predict(FRAME.iloc[:, :5]), "5 features")

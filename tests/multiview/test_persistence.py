@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 
 from limbeck import MultiViewClassifier
 from limbeck.errors import InputError
+from limbeck.tensorfiles import read_tensors, write_tensors
 
 TINY: dict[str, Any] = {"encoder": (8, 4), "representation": 3, "epochs": 2, "batch_size": 32, "learning_rate": 1e-2}
 RNG = np.random.default_rng(0)
@@ -99,9 +100,19 @@ def test_a_loaded_model_still_refuses_other_columns(tmp_path: Path) -> None:
     _model(view_columns=(3, 4)).fit(FRAME, Y).save(tmp_path / "m")
     loaded = MultiViewClassifier.load(tmp_path / "m")
     with pytest.raises(InputError, match="feature names"):
-        loaded.predict(FRAME[FRAME.columns[::-1]])
+        loaded.predict(FRAME.rename(columns={"a": "z"}))
     with pytest.raises(InputError, match="5 features"):
         loaded.predict(FRAME.iloc[:, :5])
+
+
+def test_a_file_of_before_names_of_columns_were_kept_is_read(saved: Path, tmp_path: Path) -> None:
+    name = "limbeck-multiview-1"
+    description, tensors = read_tensors(saved, format=name, what="model")
+    for view in description["views"]:
+        del view["columns"]
+    write_tensors(tmp_path / "older", tensors, description, format=name)
+    expected = MultiViewClassifier.load(saved).predict_proba([LEFT, RIGHT])
+    np.testing.assert_array_equal(MultiViewClassifier.load(tmp_path / "older").predict_proba([LEFT, RIGHT]), expected)
 
 
 def test_a_loaded_model_saves_to_the_same_bytes_and_fits_again(saved: Path, tmp_path: Path) -> None:

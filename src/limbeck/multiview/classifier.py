@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from numbers import Integral, Real
 from typing import Any, Literal, Self
 
@@ -15,13 +15,16 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags, compute_class_weight
+from sklearn.utils._set_output import _get_output_config
+from sklearn.utils.validation import _check_feature_names_in
 
 from limbeck.devices import check_device
 from limbeck.errors import InputError
 from limbeck.multiview import conformal, persistence
 from limbeck.multiview.acquisition import expected_gain
 from limbeck.multiview.answers import Answers, learn_answers, patterns
-from limbeck.multiview.evaluation import ViewContribution, probabilities
+from limbeck.multiview.evaluation import ViewContribution, cross_entropy_nats, probabilities
+from limbeck.multiview.frames import Name, Names, column_names, column_order
 from limbeck.multiview.information import InformationCallback
 from limbeck.multiview.network import MultiViewNetwork, Predictions, ViewShape
 from limbeck.multiview.progress import epoch_progress
@@ -82,6 +85,11 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
     features). A row of NaN alone says that the sample lacks that view, at fit and at predict. With one matrix the
     estimator works in pipelines, `cross_val_score` and `GridSearchCV`.
 
+    Columns of DataFrames are matched by name with those of `fit`: another order is mended, others are refused. Rows of
+    a list or dict of DataFrames are matched by their index, and with those of y and of sample weights where these are
+    Series: another order is mended, others are refused. Samples are then in the order of the first DataFrame of X, and
+    so are the answers. Arrays are matched by position, and so is y where X is one matrix.
+
     Args:
         view_columns: for one matrix: widths of consecutive groups of columns, or a dict from view name to columns.
         objective: "mv2d", "released-2021", "cib" or "none"; see `Recipe` for this and the next twenty-eight.
@@ -137,6 +145,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         view_names_: names of the views, in order.
         view_shapes_: features of each view and whether it is sparse; 0 features for a view that nobody had.
         network_: the trained `MultiViewNetwork`: one model, or one for each inner fold.
+        view_features_: names of each view's columns; None for a view that was no DataFrame.
         n_features_in_: columns of X where X is one matrix, else the features of all views together.
         history_: one entry per epoch of the first network: loss, accuracy on samples held out of it, learning rate.
         best_epoch_: whose weights it has.
@@ -267,7 +276,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
 
         Args:
             X: views, see the class.
-            y: (samples,) labels of any kind.
+            y: (samples,) labels of any kind, one class a sample; several labels a sample, or measurements, are refused.
             validation: (X, y) to stop and calibrate by, instead of a share of the training samples.
             sample_weight: (samples,) non-negative weights.
             information_epochs: every so many epochs, and before the first step and after the last, measure the nats of
@@ -437,7 +446,27 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         views = self._read(X)
         representations = gather(self._predict(views), "representations")
         representations[~views.present[self._used()]] = 0
-        return np.moveaxis(representations, 0, 1).reshape(views.samples, -1)
+        table = np.moveaxis(representations, 0, 1).reshape(views.samples, -1)
+        return table if is_matrix(X) else _with_labels(table, views.rows.labels, self)
+
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[np.object_]:
+        """Names of the columns of `transform`: that of the view, `_` and a number, view after view.
+
+        With them `set_output(transform="pandas")` makes `transform` answer with a DataFrame, whose index is that of the
+        samples where views are DataFrames.
+
+        Args:
+            input_features: ignored but for a check: where given, they must be the columns that X had in `fit`.
+
+        Raises:
+            ValueError: they are others.
+        """
+        self._check_fitted()
+        if input_features is not None:
+            _check_feature_names_in(self, input_features)
+        width = self.recipe_.representation if self.recipe_.bottleneck else self.recipe_.encoder[-1]
+        names = [f"{self.view_names_[view]}_{number}" for view in self._used() for number in range(width)]
+        return np.array(names, dtype=object)
 
     def encode(self, X: Any) -> Encoded:
         """Observations and representations of every view, apart: what `limbeck.information.diagnose` takes."""
@@ -464,8 +493,30 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             InputError: a label was not there when fitting.
         """
         views = self._read(X)
-        right = self._logits(views).argmax(axis=1) == encode_labels(y, self.classes_, views.samples)
-        return float(np.average(right, weights=None if sample_weight is None else np.asarray(sample_weight)))
+        right = self._logits(views).argmax(axis=1) == encode_labels(y, self.classes_, views)
+        weights = views.rows.align(sample_weight, "sample_weight")
+        return float(np.average(right, weights=None if weights is None else np.asarray(weights)))
+
+    def prepared_score(
+        self, X: Any, y: ArrayLike, score: Literal["accuracy", "cross-entropy"]
+    ) -> tuple[Views, Callable[[Views], float]]:
+        """The views of X as they were read, and what scores such views by y: `permutation_importance` changes them.
+
+        Args:
+            X: views, see the class.
+            y: (samples,) labels.
+            score: "accuracy", or "cross-entropy": minus its mean, in nats.
+        """
+        views = self._read(X)
+        labels = encode_labels(y, self.classes_, views)
+
+        def scored(changed: Views) -> float:
+            probability = probabilities(self._logits(changed))
+            if score == "accuracy":
+                return float((probability.argmax(axis=1) == labels).mean())
+            return -cross_entropy_nats(probability, labels)
+
+        return views, scored
 
     def view_contributions(self, X: Any, y: ArrayLike) -> list[ViewContribution]:
         """What each view is worth on these samples, which should not be the training samples.
@@ -478,7 +529,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             InputError: a label was not there when fitting.
         """
         views = self._read(X)
-        labels = encode_labels(y, self.classes_, views.samples)
+        labels = encode_labels(y, self.classes_, views)
         return self._answers.contributions(_of_used(views, self._used()), labels)
 
     def expected_gain(self, X: Any) -> NDArray[np.float64]:
@@ -571,9 +622,9 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         if y is None:
             raise InputError("requires y to be passed, but the target y is None")
         views = read_views(X, columns=self.view_columns)
-        classes, labels = read_labels(y)
+        classes, labels = read_labels(views.rows.align(y, "y"))
         check_lengths(views, labels, classes)
-        weights = self._weights(labels, classes, sample_weight)
+        weights = self._weights(labels, classes, views.rows.align(sample_weight, "sample_weight"))
         inner = validation is None and self.validation_fraction is None
         if inner:
             folds = inner_folds(labels, self.inner_folds, seed)
@@ -582,8 +633,13 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         else:
             if not (isinstance(validation, (tuple, list)) and len(validation) == 2):
                 raise InputError("validation must be a pair (X, y)")
-            held_out = read_views(validation[0], columns=self.view_columns, names=views.names)
-            held_labels = encode_labels(validation[1], classes, held_out.samples)
+            held_out = read_views(
+                _in_order(validation[0], _names_of_matrix(X)),
+                columns=self.view_columns,
+                names=views.names,
+                fitted=views.columns,
+            )
+            held_labels = encode_labels(validation[1], classes, held_out)
             folds = [Fold(np.arange(len(labels)), len(labels) + np.arange(held_out.samples))]
             views = concatenate(views, held_out)
             labels = np.concatenate([labels, held_labels])
@@ -594,10 +650,14 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
     def _remember_columns(self, X: Any, views: Views) -> None:
         """How many columns X has, and their names, as scikit-learn wants to know them."""
         self.n_features_in_ = sum(shape.features for shape in view_shapes(views))
+        self.view_features_ = views.columns
+        if hasattr(self, "feature_names_in_"):  # of an earlier fit
+            del self.feature_names_in_
         if is_matrix(X):
             self.n_features_in_ = matrix_width(X)
-            if hasattr(X, "columns"):
-                self.feature_names_in_ = np.asarray(X.columns, dtype=object)
+            names = _names_of_matrix(X)
+            if names is not None:
+                self.feature_names_in_ = np.array(names, dtype=object)
 
     def _adopt(self, models: Sequence[Trained], views: Views, classes: NDArray[Any], recipe: Recipe) -> None:
         self.classes_ = classes
@@ -671,13 +731,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
                     f"X has {width} features, but {type(self).__name__} is expecting {self.n_features_in_} features "
                     "as input"
                 )
-            fitted_names = getattr(self, "feature_names_in_", None)
-            if hasattr(X, "columns") and fitted_names is not None and list(X.columns) != list(fitted_names):
-                raise InputError(
-                    "The feature names should match those that were passed during fit: "
-                    "X has other columns, or in another order"
-                )
-        views = read_views(X, columns=self.view_columns, names=self.view_names_)
+            X = _in_order(X, getattr(self, "feature_names_in_", None))
+        views = read_views(X, columns=self.view_columns, names=self.view_names_, fitted=self.view_features_)
         matrices = []
         for name, matrix, shape in zip(views.names, views.matrices, self.view_shapes_, strict=True):
             if matrix is not None and shape.features and matrix.shape[1] != shape.features:
@@ -686,10 +741,10 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         useless = ~views.present[self._used()].any(axis=0)
         if useless.any():
             raise InputError(
-                f"sample {np.flatnonzero(useless)[0]} has only views that no training sample had: "
+                f"sample {views.rows.name(np.flatnonzero(useless)[0])} has only views that no training sample had: "
                 "nothing can be said of it"
             )
-        return Views(views.names, tuple(matrices), views.present)
+        return dataclasses.replace(views, matrices=tuple(matrices))
 
     def _used(self) -> list[int]:
         """Positions of the views that some training sample had."""
@@ -706,7 +761,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         if not (isinstance(given, (tuple, list)) and len(given) == 2):
             raise InputError(f"{name} must be a pair (X, y)")
         views = self._read(given[0])
-        return _of_used(views, self._used()), encode_labels(given[1], self.classes_, views.samples)
+        return _of_used(views, self._used()), encode_labels(given[1], self.classes_, views)
 
     def _warn_of_full_sets(
         self, pattern: NDArray[np.bool_], labels: NDArray[np.int64], coverage: float, class_conditional: bool
@@ -743,6 +798,31 @@ def _watcher(samples: Samples, every: Any) -> InformationCallback | None:
         [fold.validation for fold in samples.folds],
         due=lambda epoch: epoch % every == 0,
     )
+
+
+def _names_of_matrix(X: Any) -> Names | None:
+    """Names of the columns of X where it is one DataFrame."""
+    return column_names(X) if is_matrix(X) else None
+
+
+def _with_labels(table: NDArray[np.float32], labels: Any, estimator: BaseEstimator) -> Any:
+    """The table as a DataFrame that knows the labels of its rows, where `set_output` will make one of it."""
+    if labels is None or _get_output_config("transform", estimator)["dense"] != "pandas":
+        return table
+    import pandas as pd  # noqa: PLC0415 - there, or nobody could have asked
+
+    return pd.DataFrame(table, index=labels)
+
+
+def _in_order(X: Any, fitted: Sequence[Name] | None) -> Any:
+    """X with its columns in the order of fitting, where it is one DataFrame as it was then."""
+    given = _names_of_matrix(X)
+    if given is None or fitted is None:
+        return X
+    order = column_order(given, tuple(fitted), "X")
+    if order is None:
+        return X
+    return X.iloc[:, order] if hasattr(X, "iloc") else X[:, order.tolist()]
 
 
 def _of_used(views: Views, used: Sequence[int]) -> Views:

@@ -36,11 +36,11 @@ def save(model: MultiViewClassifier, path: str | os.PathLike[str]) -> None:
         "classes": np.asarray(model.classes_).tolist(),
         "classes_dtype": str(np.asarray(model.classes_).dtype),
         "views": [
-            {"name": name, **dataclasses.asdict(shape)}
-            for name, shape in zip(model.view_names_, model.view_shapes_, strict=True)
+            {"name": name, **dataclasses.asdict(shape), "columns": columns}
+            for name, shape, columns in zip(model.view_names_, model.view_shapes_, model.view_features_, strict=True)
         ],
         "n_features_in": int(model.n_features_in_),
-        "feature_names_in": [str(name) for name in getattr(model, "feature_names_in_", ())],
+        "feature_names_in": list(getattr(model, "feature_names_in_", ())),
         "temperature": model.temperature_,
         "leave_one_out_temperature": model.leave_one_out_temperature_,
         "kernel_weight": model.kernel_weight_,
@@ -104,6 +104,8 @@ def _restore(
     model.recipe_ = recipe
     model.classes_ = np.array(description["classes"], dtype=description["classes_dtype"])
     model.view_names_ = tuple(view.pop("name") for view in description["views"])
+    columns_of = [view.pop("columns", None) for view in description["views"]]  # earlier versions did not ask for them
+    model.view_features_ = tuple(None if names is None else tuple(names) for names in columns_of)
     model.view_shapes_ = [ViewShape(**view) for view in description["views"]]
     used = [shape for shape in model.view_shapes_ if shape.features]
     networks = range(description.get("networks", 1))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import column_or_1d
 
 from limbeck.errors import InputError
@@ -48,9 +48,19 @@ class Samples:
 
 
 def read_labels(y: ArrayLike) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """The labels that occur, sorted, and each sample's position among them."""
-    names = column_or_1d(np.asarray(y), warn=True)
+    """The labels that occur, sorted, and each sample's position among them.
+
+    Raises:
+        InputError: there are several labels a sample, or they are measurements and no classes.
+        ValueError: they are no labels at all.
+    """
+    names = _one_label_a_sample(y)
     try:
+        if type_of_target(names, input_name="y").startswith("continuous"):
+            raise InputError(
+                f"Unknown label type: y holds measurements such as {names[names % 1 != 0][0]}; this is classification "
+                "only, one class a sample: cut them into classes, or use a regression"
+            )
         check_classification_targets(names)
         classes, labels = np.unique(names, return_inverse=True)
     except TypeError:
@@ -65,15 +75,29 @@ def check_lengths(views: Views, labels: NDArray[np.int64], classes: NDArray[Any]
         raise InputError(f"y holds one class only ({classes[0]!r}): a classifier needs at least two")
 
 
-def encode_labels(y: ArrayLike, classes: NDArray[Any], samples: int) -> NDArray[np.int64]:
-    """Labels as positions in `classes`."""
-    names = column_or_1d(np.asarray(y), warn=True)
-    if len(names) != samples:
-        raise InputError(f"y has {len(names)} labels, but X has {samples} samples: they must be equal")
+def encode_labels(y: ArrayLike, classes: NDArray[Any], views: Views) -> NDArray[np.int64]:
+    """Labels of the samples of `views`, in their order, as positions in `classes`."""
+    names = _one_label_a_sample(views.rows.align(y, "y"))
+    if len(names) != views.samples:
+        raise InputError(f"y has {len(names)} labels, but X has {views.samples} samples: they must be equal")
     unseen = ~np.isin(names, classes)
     if unseen.any():
-        raise InputError(f"label {names[unseen][0]!r} of sample {np.flatnonzero(unseen)[0]} was not there when fitting")
+        sample = views.rows.name(np.flatnonzero(unseen)[0])
+        raise InputError(f"label {names[unseen][0]!r} of sample {sample} was not there when fitting")
     return np.asarray(np.searchsorted(classes, names), np.int64)
+
+
+def _one_label_a_sample(y: ArrayLike) -> NDArray[Any]:
+    try:
+        labels = np.asarray(y)
+    except ValueError:  # lists of labels of different lengths
+        labels = np.empty((0, 0))
+    if labels.ndim > 1 and labels.shape[1:] != (1,):
+        raise InputError(
+            f"Unknown label type: y has shape {labels.shape}, several labels a sample; this is classification only, "
+            "one class a sample: fit one classifier for each column (sklearn.multioutput.MultiOutputClassifier)"
+        )
+    return np.asarray(column_or_1d(labels, warn=True))
 
 
 def inner_folds(labels: NDArray[np.int64], count: Any, seed: int) -> list[Fold]:
@@ -113,7 +137,7 @@ def without_untrained(views: Views, training: NDArray[np.int64]) -> Views:
     if known.all():
         return views
     matrices = tuple(matrix if use else None for matrix, use in zip(views.matrices, known, strict=True))
-    return Views(views.names, matrices, views.present & known[:, np.newaxis])
+    return dataclasses.replace(views, matrices=matrices, present=views.present & known[:, np.newaxis])
 
 
 def warn_of_constant_columns(views: Views, training: NDArray[np.int64]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -11,9 +13,14 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
+from limbeck.multiview.frames import NO_ROWS, Names, Rows, column_names, column_order, read_rows, row_labels
 
 Matrix: TypeAlias = NDArray[np.float32] | scipy.sparse.csr_array
 ViewColumns: TypeAlias = Mapping[str, Sequence[Any] | slice] | Sequence[int]
+
+
+class NotNumbersError(InputError, TypeError):
+    """A view holds something that is no number: a `TypeError` too, as scikit-learn's own estimators raise."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +32,15 @@ class Views:
         matrices: one a view: (samples, features) float32, dense or CSR; None for a view that no sample has. Rows of
             samples that lack the view are zero.
         present: (views, samples) booleans: which sample has which view. Every sample has at least one.
+        columns: as `read_views` found them, names of the columns of each view; None for one that is no DataFrame.
+        rows: as `read_views` found them, what samples are called.
     """
 
     names: tuple[str, ...]
     matrices: tuple[Matrix | None, ...]
     present: NDArray[np.bool_]
+    columns: tuple[Names | None, ...] = ()
+    rows: Rows = NO_ROWS
 
     @property
     def samples(self) -> int:
@@ -41,8 +52,17 @@ class Views:
         return bool(self.present.all())
 
 
-def read_views(given: Any, *, columns: ViewColumns | None = None, names: Sequence[str] | None = None) -> Views:
+def read_views(
+    given: Any,
+    *,
+    columns: ViewColumns | None = None,
+    names: Sequence[str] | None = None,
+    fitted: Sequence[Names | None] | None = None,
+) -> Views:
     """Read views given as a list, a dict or one matrix.
+
+    Columns of DataFrames are matched by name with those of fitting. Rows of DataFrames with an index are matched by
+    label: samples are in the order of the first. Arrays are matched by position.
 
     Args:
         given: a list or tuple with one matrix per view (None where a view is missing for all samples); a dict from name
@@ -52,12 +72,20 @@ def read_views(given: Any, *, columns: ViewColumns | None = None, names: Sequenc
         columns: for one matrix: widths of consecutive groups, or a dict from name to column positions, column names
             (DataFrame) or a slice. None: the matrix is the only view.
         names: names of the views as they were when fitting; None when fitting.
+        fitted: names of the columns of each view as they were when fitting; None for a view that had no names, or when
+            fitting.
 
     Raises:
         InputError: lengths differ, a value is infinite or a row partly NaN, a sample lacks all views, a view is
-            unknown, or there is nothing.
+            unknown, DataFrames have other columns than when fitting or other rows than each other, or there is nothing.
+
+    Warns:
+        UserWarning: only now, or only when fitting, a view has names of columns, so that they are matched by position.
     """
     named = _name_views(given, columns, names)
+    is_dict = isinstance(given, Mapping) and not scipy.sparse.issparse(given)
+    # Of a dict the first view that is given leads, wherever it was when fitting.
+    rows, orders = read_rows(given if is_dict else named)
     lengths = {name: _length(matrix, name) for name, matrix in named.items() if matrix is not None}
     if not lengths:
         raise InputError("X has no view: give at least one matrix that is not None")
@@ -72,19 +100,31 @@ def read_views(given: Any, *, columns: ViewColumns | None = None, names: Sequenc
         raise InputError("X has 0 samples (found array with 0 sample(s)), while a minimum of 1 is required")
     matrices: list[Matrix | None] = []
     present = np.zeros((len(named), samples), dtype=bool)
+    found: list[Names | None] = []
     for position, (name, matrix) in enumerate(named.items()):
+        found.append(column_names(matrix))
         if matrix is None:
             matrices.append(None)
             continue
         clean, present[position] = _read_matrix(matrix, name)
+        now, before = found[position], None if fitted is None else fitted[position]
+        place = None if now is None or before is None else column_order(now, before, f"view {name!r}")
+        if place is not None:
+            clean = clean[:, place]
+        if name in orders:
+            clean, present[position] = clean[orders[name]], present[position][orders[name]]
         matrices.append(clean)
     lacking = np.flatnonzero(~present.any(axis=0))
     if len(lacking):
         raise InputError(
-            f"sample {lacking[0]} lacks every view ({len(lacking)} such sample{'s' * (len(lacking) > 1)}): "
+            f"sample {rows.name(lacking[0])} lacks every view ({len(lacking)} such sample{'s' * (len(lacking) > 1)}): "
             "drop it, nothing can be said of it"
         )
-    return Views(tuple(named), tuple(matrices), present)
+    if fitted is not None:
+        _warn_of_names(dict(zip(named, zip(found, fitted, strict=True), strict=True)), matrices)
+    return Views(
+        tuple(named), tuple(matrices), present, tuple(found), dataclasses.replace(rows, whole=is_matrix(given))
+    )
 
 
 def select(views: Views, samples: NDArray[np.int64]) -> Views:
@@ -116,7 +156,8 @@ def concatenate(first: Views, second: Views) -> Views:
             )
         sparse = any(scipy.sparse.issparse(half) for half in halves)
         matrices.append(scipy.sparse.vstack(halves, format="csr") if sparse else np.concatenate(halves))
-    return Views(first.names, tuple(matrices), np.concatenate([first.present, second.present], axis=1))
+    present = np.concatenate([first.present, second.present], axis=1)
+    return Views(first.names, tuple(matrices), present, first.columns)
 
 
 def is_matrix(given: Any) -> bool:
@@ -199,6 +240,27 @@ def _cut(matrix: Any, columns: ViewColumns | None) -> dict[str, Any]:
     return cut
 
 
+def _warn_of_names(names: Mapping[str, tuple[Names | None, Names | None]], matrices: Sequence[Matrix | None]) -> None:
+    """Say which views have names of columns only now, or had them only when fitting."""
+    for when, other in ((0, 1), (1, 0)):
+        views = [
+            name
+            for (name, pair), matrix in zip(names.items(), matrices, strict=True)
+            if matrix is not None and pair[other] is None and not _only_count(pair[when])
+        ]
+        if views:
+            warnings.warn(
+                f"{'view' if len(views) == 1 else 'views'} {', '.join(map(repr, views))}: columns have names only "
+                f"{('now', 'when fitting')[when]}, so that they are matched by position",
+                stacklevel=5,
+            )
+
+
+def _only_count(names: Names | None) -> bool:
+    """Whether names of columns say nothing but their positions."""
+    return names is None or names == tuple(range(len(names)))
+
+
 def _length(matrix: Any, name: str) -> int:
     shape = _shape(matrix, f"view {name!r}")
     if len(shape) != 2:
@@ -218,6 +280,7 @@ def _shape(matrix: Any, what: str) -> tuple[int, ...]:
 
 def _read_matrix(matrix: Any, name: str) -> tuple[Matrix, NDArray[np.bool_]]:
     """A float32 matrix without NaN, and which rows were there."""
+    labels = Rows(row_labels(matrix))
     if hasattr(matrix, "to_numpy"):
         matrix = matrix.to_numpy()
     sparse = scipy.sparse.issparse(matrix)
@@ -231,7 +294,8 @@ def _read_matrix(matrix: Any, name: str) -> tuple[Matrix, NDArray[np.bool_]]:
                 else np.array(matrix, dtype=np.float32)
             )
     except (TypeError, ValueError) as error:
-        raise InputError(f"view {name!r} does not hold numbers: {error}") from None
+        kind = NotNumbersError if isinstance(error, TypeError) else InputError
+        raise kind(f"view {name!r} does not hold numbers: {error}") from None
     rows, columns = clean.shape
     if columns == 0:
         raise InputError(f"view {name!r} has 0 feature(s) (shape={clean.shape}) while a minimum of 1 is required.")
@@ -242,14 +306,15 @@ def _read_matrix(matrix: Any, name: str) -> tuple[Matrix, NDArray[np.bool_]]:
     row_of = np.repeat(np.arange(rows), np.diff(clean.indptr) if sparse else columns)
     infinite = np.isinf(values).ravel()
     if infinite.any():
-        raise InputError(f"view {name!r} has an infinity in row {row_of[infinite][0]}: remove or replace it")
+        row = labels.name(row_of[infinite][0])
+        raise InputError(f"view {name!r} has an infinity in row {row}: remove or replace it")
     missing = np.isnan(values).ravel()
     missing_count = np.bincount(row_of[missing], minlength=rows)
     absent = missing_count == columns
     partly = np.flatnonzero((missing_count > 0) & ~absent)
     if len(partly):
         raise InputError(
-            f"view {name!r} has NaN in row {partly[0]} but not in all of it: impute it, "
+            f"view {name!r} has NaN in row {labels.name(partly[0])} but not in all of it: impute it, "
             "or make the whole row NaN to say that the sample lacks the view"
         )
     values[np.isnan(values)] = 0
