@@ -1,5 +1,6 @@
 """Run folders: what training writes, what evaluation reads and says."""
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from limbeck import MultiViewClassifier
 from limbeck.errors import InputError
 from limbeck.multiview.data import MultiViewData, assemble, save
+from limbeck.multiview.diagnosis import view_features_of_run
 from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.runs import evaluate_run, train_run
 
@@ -34,13 +36,14 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "animals.npz"
 
 
-def _train(source: Path, folder: Path, recipe: Recipe = RECIPE, fold: int = 0) -> str:
-    return train_run(source, folder, recipe, fold=fold, seed=0, device="cpu", resolved="seed: 0\n")
+def _train(source: Path, folder: Path, recipe: Recipe = RECIPE, fold: int = 0, *, overwrite: bool = False) -> str:
+    return train_run(source, folder, recipe, fold=fold, seed=0, device="cpu", resolved="seed: 0\n", overwrite=overwrite)
 
 
 def test_a_run_folder_holds_model_recipe_and_validation_figures(source: Path, tmp_path: Path) -> None:
     said = _train(source, tmp_path / "run")
     assert sorted(file.name for file in (tmp_path / "run").iterdir()) == [
+        "data.json",
         "model.safetensors",
         "recipe.yaml",
         "validation.json",
@@ -126,3 +129,88 @@ def test_a_set_that_does_not_fit_the_model_is_refused(source: Path, tmp_path: Pa
 def test_a_run_that_is_not_there_is_named(source: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere"):
         evaluate_run(tmp_path / "nowhere", source, fold=0, split="test", device="cpu")
+
+
+# -- what a run was trained on -----------------------------------------------------------------------------------------
+
+TWO_FOLDS = np.array([([0] * 8 + [1, 2]) * 12, ([2, 1] + [0] * 8) * 12], np.int8)
+
+
+@pytest.fixture
+def two_folds(tmp_path: Path) -> tuple[Path, Path]:
+    """A set of two folds, and a run on the second."""
+    source, run = tmp_path / "animals.npz", tmp_path / "run"
+    save(_data(TWO_FOLDS), source)
+    _train(source, run, fold=1)
+    return source, run
+
+
+def test_a_run_knows_its_set_and_its_fold(two_folds: tuple[Path, Path]) -> None:
+    source, run = two_folds
+    said = evaluate_run(run)
+    assert said == evaluate_run(run, source, fold=1) == evaluate_run(run / "model.safetensors")
+    assert "Beware" not in said
+    assert "Beware: the model was trained on fold 1" in evaluate_run(run, fold=0)
+    told = json.loads((run / "data.json").read_text())
+    assert told == {
+        "data": str(source),
+        "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
+        "fold": 1,
+        "split": "train",
+    }
+    features = view_features_of_run(run, None, fold=None, split="test", device="cpu")
+    assert features.labels.shape == (12,)
+
+
+def test_the_same_set_by_another_name_is_the_same_and_has_the_fold_of_the_run(
+    two_folds: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, run = two_folds
+    monkeypatch.chdir(source.parent)
+    assert evaluate_run(run, source.name) == evaluate_run(run)
+
+
+def test_another_set_begins_at_fold_0(two_folds: tuple[Path, Path], tmp_path: Path) -> None:
+    save(_data(), tmp_path / "other.npz")
+    assert evaluate_run(two_folds[1], tmp_path / "other.npz").startswith("test: accuracy")
+
+
+def test_a_set_that_has_changed_or_gone_is_refused_unless_it_is_named(two_folds: tuple[Path, Path]) -> None:
+    source, run = two_folds
+    data = _data(TWO_FOLDS)
+    data.views["sound"][0, 0] += 1
+    save(data, source)
+    for use in (evaluate_run, lambda run: view_features_of_run(run, None, fold=None, split="test", device="cpu")):
+        with pytest.raises(InputError, match=r"animals.npz: has changed since .*--data") as caught:
+            use(run)
+        assert "\n" not in str(caught.value)
+    assert evaluate_run(run, source).startswith("test: accuracy")
+    source.unlink()
+    with pytest.raises(InputError, match=r"which is not there any more: give --data"):
+        evaluate_run(run)
+
+
+def test_a_run_of_an_earlier_version_is_scored_on_what_its_recipe_names(two_folds: tuple[Path, Path]) -> None:
+    source, run = two_folds
+    expected = evaluate_run(run)
+    (run / "data.json").unlink()
+    with pytest.raises(InputError, match="does not say what it was trained on: give --data"):
+        evaluate_run(run)
+    (run / "recipe.yaml").write_text(f"data: {source}\nfold: 1\n")
+    assert evaluate_run(run) == expected
+    (run / "data.json").write_text("{")
+    with pytest.raises(InputError, match=r"data.json: damaged"):
+        evaluate_run(run)
+
+
+def test_a_finished_run_is_replaced_only_when_that_is_said(source: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    _train(source, run)
+    evaluate_run(run)
+    before = {file.name: file.read_bytes() for file in run.iterdir()}
+    with pytest.raises(InputError, match=r"holds a finished run: .*--overwrite"):
+        _train(source, run, replace(RECIPE, epochs=2))
+    assert {file.name: file.read_bytes() for file in run.iterdir()} == before
+    _train(source, run, replace(RECIPE, epochs=2), overwrite=True)
+    assert (run / "model.safetensors").read_bytes() != before["model.safetensors"]
+    assert not (run / "test.json").exists(), "a figure of the model that was replaced"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +18,12 @@ from limbeck.information.diagnosis import ViewFeatures
 from limbeck.multiview.classifier import MultiViewClassifier
 from limbeck.multiview.data import MultiViewData, load, missing_rows
 from limbeck.multiview.runs import split_of
+from limbeck.multiview.source import choose_source
 from limbeck.multiview.tensors import TensorViews
 from limbeck.multiview.training import Trained, gather, predict
 from limbeck.multiview.views import Views
+
+logger = logging.getLogger(__name__)
 
 _LARGEST = 2**28  # numbers that a sparse view may become
 
@@ -78,14 +82,17 @@ def view_features_of_fold(
 
 
 def view_features_of_run(
-    run: Path, source: str | os.PathLike[str], *, fold: int, split: str, device: str
+    run: Path, source: str | os.PathLike[str] | None, *, fold: int | None, split: str, device: str
 ) -> ViewFeatures:
-    """The same of a run folder, or of its model file, on one split of a set.
+    """The same of a run folder, or of its model file, on one split of a set, by default what it was trained on.
 
     Raises:
         InputError: the model or the set cannot be read, or they do not fit each other.
     """
     model = MultiViewClassifier.load(run / MODEL if run.is_dir() else run, device=device)
+    source, fold, warning = choose_source(run, source, fold)
+    if warning:
+        logger.warning("%s", warning)
     views, labels = split_of(load(source), split, fold)
     return view_features_of_model(model, views, labels, origin=str(run))
 

@@ -34,6 +34,11 @@ SETS = (
 
 VERBS = (
     Verb(
+        "predict",
+        "answer for every sample of a file by a multi-view model: class, probabilities, abstention, missing views",
+        Job(f"{_JOBS}:predict", f"{_JOBS}:predict_arguments"),
+    ),
+    Verb(
         "data convert",
         "make an NPZ of a .mat, .npz or .csv file",
         Job(f"{_JOBS}:convert_file", f"{_JOBS}:convert_arguments"),

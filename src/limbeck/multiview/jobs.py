@@ -15,6 +15,7 @@ from limbeck.multiview.check import check, describe, list_sets
 from limbeck.multiview.convert import convert
 from limbeck.multiview.data import EMBEDDED, load
 from limbeck.multiview.diagnosis import view_features_of_run, view_features_of_set
+from limbeck.multiview.predictions import predict_run
 from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.runs import evaluate_run, train_run
 from limbeck.registry import Invocation
@@ -30,6 +31,7 @@ def train_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of initial weights, order and dropout")
     parser.add_argument("--device", type=str, default="cpu", help="where to compute")
     parser.add_argument("--out", type=str, required=True, help="folder for the model and its figures")
+    parser.add_argument("--overwrite", action="store_true", help="replace a finished run in that folder")
     parser.add_argument(
         "--information_epochs",
         type=int,
@@ -41,6 +43,8 @@ def train_arguments(parser: ArgumentParser) -> None:
 
 def train(call: Invocation) -> Iterator[str]:
     """Train a classifier on the train split of a fold."""
+    kept = call.values.clone()
+    kept.overwrite = False  # who repeats this run by its recipe has not said that it may replace another
     yield train_run(
         call.data,
         Path(call.out),
@@ -48,8 +52,9 @@ def train(call: Invocation) -> Iterator[str]:
         fold=call.fold,
         seed=call.seed,
         device=call.device,
-        resolved=call.resolved,
+        resolved=Invocation(call.parser, kept).resolved,
         information_epochs=call.information_epochs,
+        overwrite=call.overwrite,
     )
 
 
@@ -57,7 +62,6 @@ def evaluate_arguments(parser: ArgumentParser) -> None:
     """Flags of `limbeck evaluate RUN`."""
     _add_data(parser)
     parser.add_argument("--split", type=str, default="test", help=_SPLITS)
-    parser.add_argument("--fold", type=int, default=0, help="which stored fold's split to score")
     parser.add_argument("--device", type=str, default="cpu", help="where to compute")
     parser.add_argument("--out", type=str | None, default=None, help="folder for figures and a page; default: the run")
 
@@ -77,7 +81,6 @@ def diagnose_arguments(parser: ArgumentParser) -> None:
     add_diagnosis_arguments(parser)
     _add_data(parser)
     parser.add_argument("--split", type=str, default="test", help=_SPLITS)
-    parser.add_argument("--fold", type=int, default=0, help="which stored fold's split")
     parser.add_argument("--device", type=str, default="cpu", help="where the network computes")
 
 
@@ -169,5 +172,44 @@ def download_set(call: Invocation) -> Iterator[str]:
     yield f"Written: {result.path} (sha256 of the archive {result.sha256}; {result.verified})"
 
 
+def predict_arguments(parser: ArgumentParser) -> None:
+    """Flags of `limbeck predict RUN DATA`."""
+    parser.add_argument("run", type=str, help="a folder of `limbeck train multiview`, or its model file")
+    parser.add_argument("data", type=str, help="an NPZ file, with labels or without, or the embedded set `digits`")
+    parser.add_argument("--out", type=str, required=True, help="the CSV file to write")
+    parser.add_argument("--threshold", type=float | None, default=None, help="abstain below this probability")
+    parser.add_argument(
+        "--coverage",
+        type=float | None,
+        default=None,
+        help="abstain where the set of classes that holds the label with this probability is not exactly one",
+    )
+    parser.add_argument("--split", type=str, default="all", help=_SPLITS)
+    parser.add_argument("--fold", type=int, default=0, help="which stored fold's split")
+    parser.add_argument("--device", type=str, default="cpu", help="where to compute")
+
+
+def predict(call: Invocation) -> Iterator[str]:
+    """Answer for every sample of a file."""
+    yield predict_run(
+        Path(call.run),
+        call.data,
+        Path(call.out),
+        split=call.split,
+        fold=call.fold,
+        threshold=call.threshold,
+        coverage=call.coverage,
+        device=call.device,
+    )
+
+
 def _add_data(parser: ArgumentParser) -> None:
-    parser.add_argument("--data", type=str, default="digits", help="an NPZ file, or the embedded set `digits`")
+    parser.add_argument(
+        "--data",
+        type=str | None,
+        default=None,
+        help="an NPZ file, or the embedded set `digits`; default: what the run was trained on, unchanged since",
+    )
+    parser.add_argument(
+        "--fold", type=int | None, default=None, help="which stored fold's split; default: the run's, of its own set"
+    )

@@ -17,6 +17,7 @@ from limbeck.multiview.classifier import MultiViewClassifier
 from limbeck.multiview.data import SPLITS, MultiViewData, load
 from limbeck.multiview.evaluation import Scores, ViewContribution, format_view_contributions, score
 from limbeck.multiview.recipe import Recipe
+from limbeck.multiview.source import choose_source, source_of, write_source
 from limbeck.reporting.html import Page
 from limbeck.training import run_lock
 
@@ -31,12 +32,14 @@ def train_run(
     device: str,
     resolved: str,
     information_epochs: int = 0,
+    overwrite: bool = False,
 ) -> str:
     """Train on one fold of a set and write the model, the resolved recipe and the validation figures to `folder`.
 
     Args:
         source: an NPZ file or the name of an embedded set.
-        folder: made when absent; gets `model.safetensors`, `recipe.yaml` and `validation.json`.
+        folder: made when absent; gets `model.safetensors`, `recipe.yaml`, `validation.json` and `data.json`, which says
+            what it learned from.
         recipe: how to train.
         fold: which of the set's folds.
         seed: of the model.
@@ -45,13 +48,14 @@ def train_run(
         information_epochs: every so many epochs measure what can be read of the label from v and z of the validation
             split, and write `information.csv` and `information.png`; 0: never. The early stopping looks at that split
             too, but learns nothing of it.
+        overwrite: whether a finished run in the folder may be replaced; it stays whole until the new one is finished.
 
     Returns:
         What to tell the user.
 
     Raises:
-        InputError: the set cannot be read or has no such fold, or no validation split to measure on; or another
-            training is under way in the folder.
+        InputError: the set cannot be read or has no such fold, or no validation split to measure on; or the
+            folder holds a finished run, or another training is under way in it.
         OSError: the folder cannot be written.
     """
     data = load(source)
@@ -60,11 +64,18 @@ def train_run(
     held_out = validation if len(validation[1]) else None
     if information_epochs and held_out is None:
         raise InputError(f"information_epochs must be 0: fold {fold} has no validation split to measure on")
+    learned_from = source_of(source, fold)
     with run_lock(folder):
-        write_text(folder / "recipe.yaml", resolved)
+        if (folder / MODEL).exists() and not overwrite:
+            raise InputError(f"{folder}: holds a finished run: use another folder, or replace it by --overwrite")
         model = MultiViewClassifier.from_recipe(recipe, random_state=seed, device=device, verbose=True)
         model.fit(views, labels, validation=held_out, information_epochs=information_epochs)
+        # Not before: a training that fails leaves an earlier run as it was.
+        write_text(folder / "recipe.yaml", resolved)
+        write_source(learned_from, folder)
         model.save(folder / MODEL)
+        for figures in (*(f"{split}.json" for split in (*SPLITS, "all")), "information.csv", "information.png"):
+            (folder / figures).unlink(missing_ok=True)  # of the run that was replaced
         if information_epochs:
             write_information(model.information_, folder)
         if held_out is None:
@@ -76,14 +87,20 @@ def train_run(
 
 
 def evaluate_run(
-    run: Path, source: str | os.PathLike[str], *, fold: int, split: str, device: str, out: Path | None = None
+    run: Path,
+    source: str | os.PathLike[str] | None = None,
+    *,
+    fold: int | None = None,
+    split: str = "test",
+    device: str = "cpu",
+    out: Path | None = None,
 ) -> str:
     """Score a trained model on one split of a set.
 
     Args:
         run: a run folder or a model file.
-        source: an NPZ file or the name of an embedded set.
-        fold: which of the set's folds.
+        source: an NPZ file or the name of an embedded set; None: what the run was trained on, unchanged since.
+        fold: which of the set's folds; None: the one that the run was trained on, or 0 of another set.
         split: "train", "validation", "test", or "all" for every sample.
         device: where to compute.
         out: folder that gets `SPLIT.json`, and a page, `index.html`; default: the run, which gets `SPLIT.json` alone.
@@ -96,6 +113,7 @@ def evaluate_run(
     """
     folder = out or (run if run.is_dir() else None)
     model = MultiViewClassifier.load(run / MODEL if run.is_dir() else run, device=device)
+    source, fold, warning = choose_source(run, source, fold)
     views, labels = split_of(load(source), split, fold)
     scores = _score(model, views, labels)
     contributions = model.view_contributions(views, labels)
@@ -104,6 +122,8 @@ def evaluate_run(
             folder / f"{split}.json", _as_json(scores, model) | {"account": [vars(row) for row in contributions]}
         )
     told = f"{_scores_line(split, scores)}\n\n{format_view_contributions(contributions)}"
+    if warning:
+        told += f"\n\n{warning}"
     if out is None:
         return told
     _write_page(out / "index.html", f"{run} on {split} of {source}", scores, contributions)

@@ -1,0 +1,118 @@
+"""Answers of a trained classifier for the samples of a file, as a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limbeck.errors import InputError
+from limbeck.files import MODEL, array_names, read_arrays, write_text
+from limbeck.multiview.classifier import MultiViewClassifier
+from limbeck.multiview.data import EMBEDDED, load, missing_rows, views_of
+from limbeck.multiview.runs import split_of
+
+
+def predict_run(
+    run: Path,
+    source: str | os.PathLike[str],
+    out: Path,
+    *,
+    split: str = "all",
+    fold: int = 0,
+    threshold: float | None = None,
+    coverage: float | None = None,
+    device: str = "cpu",
+) -> str:
+    """Write what a trained model answers for each sample of a set to a CSV file.
+
+    Its columns: `sample`, the position in the set; `label`, where the set has labels; `class`, the most probable one,
+    empty where the model abstains; `abstained`, True or False; `missing`, the views that the sample lacks, joined by
+    `;`; with `coverage` also `set`, the classes joined by `;`; and `p_CLASS`, the probability of each class.
+
+    Args:
+        run: a run folder or a model file.
+        source: an NPZ file, with labels or without, or the name of an embedded set. A view of the model that it lacks
+            is missing for all samples.
+        out: the CSV file.
+        split: "train", "validation", "test", or "all" for every sample.
+        fold: which of the set's folds.
+        threshold: abstain where the highest probability is below; None: never.
+        coverage: abstain where the set of classes that holds the label with this probability (`predict_set`) is not
+            exactly one; None: do not ask for sets.
+        device: where to compute.
+
+    Returns:
+        What to tell the user.
+
+    Raises:
+        InputError: the model or the set cannot be read, they do not fit each other, or both ways to abstain are given.
+        OSError: the file cannot be written.
+    """
+    if threshold is not None and coverage is not None:
+        raise InputError("--threshold and --coverage are two ways to abstain: give one of them")
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise InputError(f"--threshold must be a probability in [0, 1], not {threshold}")
+    model = MultiViewClassifier.load(run / MODEL if run.is_dir() else run, device=device)
+    samples, views, labels = _samples_of(source, split, fold)
+    if not len(samples):
+        raise InputError(f"{source}: the split {split!r} of fold {fold} has no samples")
+    probability = model.predict_proba(views)
+    sets = None if coverage is None else model.predict_set(views, coverage, random_state=0)
+    abstained = np.zeros(len(samples), bool)
+    if threshold is not None:
+        abstained = probability.max(axis=1) < threshold
+    elif sets is not None:
+        abstained = sets.sum(axis=1) != 1
+    missing = _missing(model, views, len(samples))
+    table: dict[str, Any] = {"sample": samples}
+    if labels is not None:
+        table["label"] = labels
+    best = np.take(model.classes_, probability.argmax(axis=1)).astype(object)
+    table["class"] = np.where(abstained, "", best)
+    table["abstained"] = abstained
+    table["missing"] = [_joined(model.view_names_, row) for row in missing.T]
+    if sets is not None:
+        table["set"] = [_joined(model.classes_, row) for row in sets]
+    table |= {f"p_{name}": probability[:, number] for number, name in enumerate(model.classes_)}
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table)
+    writer.writerows(zip(*table.values(), strict=True))
+    write_text(out, text.getvalue())
+    lines = [f"Written: {out} ({len(samples)} samples, {int(abstained.sum())} abstained)"]
+    for name, row in zip(model.view_names_, missing, strict=True):
+        if row.any():
+            lines.append(f"{int(row.sum())} of {len(samples)} samples lack the view {name!r}")
+    return "\n".join(lines)
+
+
+def _samples_of(
+    source: str | os.PathLike[str], split: str, fold: int
+) -> tuple[NDArray[np.int64], dict[str, Any], NDArray[Any] | None]:
+    """Positions in the set, views, and names of classes where it has labels."""
+    stored = set() if source in EMBEDDED else array_names(source)
+    if not stored or "y" in stored:
+        data = load(source)
+        samples = np.arange(data.samples) if split == "all" else data.split(split, fold)
+        return samples, *split_of(data, split, fold)
+    if split != "all":
+        raise InputError(f"{source}: has no labels and no folds: --split must be all, not {split}")
+    views = views_of(read_arrays(source), str(source))
+    return np.arange(len(missing_rows(next(iter(views.values()))))), views, None
+
+
+def _missing(model: MultiViewClassifier, views: dict[str, Any], samples: int) -> NDArray[np.bool_]:
+    """Which views of the model each sample lacks, `(views, samples)`."""
+    return np.stack(
+        [missing_rows(views[name]) if name in views else np.ones(samples, bool) for name in model.view_names_]
+    )
+
+
+def _joined(names: Any, chosen: NDArray[np.bool_]) -> str:
+    return ";".join(str(name) for name, use in zip(names, chosen, strict=True) if use)
