@@ -130,6 +130,35 @@ def test_resume_is_exact_with_other_settings(tmp_path: Path, changes: dict[str, 
     _same(tmp_path / "three", tmp_path / "one go")
 
 
+@pytest.mark.parametrize("changes", [{}, {"schedule": "constant"}, {"select": "best", "validate_epochs": 1}])
+def test_more_epochs_end_where_one_training_of_as_many_does(tmp_path: Path, changes: dict[str, Any]) -> None:
+    """After its end or after an interruption, with the learning rate that every step would have had."""
+    expected = train(tmp_path / "one go", epochs=4, **changes)
+    train(tmp_path / "extended", epochs=2, **changes)
+    with pytest.raises(InterruptedHereError):
+        train(tmp_path / "extended", hook=_until(3 * STEPS + 1), epochs=4, checkpoint_steps=1, **changes)
+    assert train(tmp_path / "extended", epochs=4, **changes) == expected
+    _same(tmp_path / "extended", tmp_path / "one go")
+
+
+@pytest.mark.parametrize(
+    ("epochs", "changes", "says"),
+    [
+        (1, {}, "more epochs, not fewer"),
+        (3, {"schedule": "cosine"}, "by the schedule 'cosine' the learning rate of what was done would have been"),
+        (3, {"schedule": "whole-cosine"}, "by the schedule 'whole-cosine'"),
+        (4, {"select": "best", "validate_epochs": 3}, "selected among every 3 epochs and its last"),
+    ],
+)
+def test_epochs_that_would_change_what_was_done_are_refused(
+    tmp_path: Path, epochs: int, changes: dict[str, Any], says: str
+) -> None:
+    train(tmp_path, epochs=2, **changes)
+    with pytest.raises(InputError, match=f"training.epochs is 2 there and {epochs} here .*{says}") as caught:
+        train(tmp_path, epochs=epochs, **changes)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_finished_run_is_not_trained_again(uninterrupted: Path, tmp_path: Path) -> None:
     first = train(tmp_path, select="best", validate_epochs=1)
     before = (tmp_path / "model.safetensors").read_bytes()

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from limbeck.errors import InputError
 from limbeck.files import first_line
 from limbeck.tensorfiles import read_description, read_tensors, write_tensors
+from limbeck.training.settings import refuse_more_epochs
 
 FORMAT = "limbeck-checkpoint-1"
 _NAME = re.compile(r"step-(\d{9,})\.safetensors")
@@ -149,7 +150,7 @@ def _listed(folder: Path) -> list[tuple[Path, int]]:
 def check_fingerprint(
     origin: str, there: Mapping[str, Any], here: Mapping[str, Any], *, renamed: Mapping[str, str] | None = None
 ) -> None:
-    """Compare the recipe of a run with the one at hand.
+    """Compare the recipe of a run with the one at hand, which may have more epochs where they change nothing done.
 
     Args:
         origin: names the run, for the message.
@@ -160,8 +161,14 @@ def check_fingerprint(
     Raises:
         InputError: they differ; the line names what differs.
     """
-    old, new = _dotted(_with_current_names(there, renamed)), _dotted(here)
+    held = _with_current_names(there, renamed)
+    old, new = _dotted(held), _dotted(here)
     differing = [name for name in {**new, **old} if old.get(name, _ABSENT) != new.get(name, _ABSENT)]
+    reason = ""
+    if _EPOCHS in differing:
+        reason = refuse_more_epochs(held.get("training", {}), new.get(_EPOCHS))
+        if not reason:
+            differing.remove(_EPOCHS)
     if not differing:
         return
     told = ", ".join(
@@ -169,10 +176,14 @@ def check_fingerprint(
         for name in differing[:_MOST_DIFFERENCES]
     )
     more = f", and {len(differing) - _MOST_DIFFERENCES} more" if len(differing) > _MOST_DIFFERENCES else ""
-    raise InputError(f"{origin} was begun with other settings: {told}{more}; use another folder or the same settings")
+    why = f" ({reason})" if reason else ""
+    raise InputError(
+        f"{origin} was begun with other settings: {told}{more}{why}; use another folder or the same settings"
+    )
 
 
 _ABSENT = object()
+_EPOCHS = "training.epochs"
 
 
 def _with_current_names(fingerprint: Mapping[str, Any], renamed: Mapping[str, str] | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol
 
@@ -148,3 +149,23 @@ def resume_fingerprint(settings: TrainingSettings) -> dict[str, Any]:
     free = {*FREE, "validate_epochs"} if settings.select == "last" else set(FREE)
     held = {name: value for name, value in values.items() if name not in free}
     return {name: value for name, value in held.items() if name not in LATER or value != LATER[name]}
+
+
+def refuse_more_epochs(there: Mapping[str, Any], epochs: Any) -> str:
+    """Why a run cannot be given more epochs; empty where they change nothing of what was done.
+
+    Args:
+        there: the settings of the run, of `resume_fingerprint`.
+        epochs: how many it is to have.
+    """
+    begun, schedule = there.get("epochs"), there.get("schedule")
+    if not (isinstance(begun, int) and isinstance(epochs, int)):
+        return "one of them is no number"
+    if epochs < begun:
+        return "a run can be given more epochs, not fewer"
+    if schedule not in ("steps", "constant"):
+        return f"by the schedule {schedule!r} the learning rate of what was done would have been another"
+    every = there.get("validate_epochs")  # there only where the network is selected by it
+    if every and begun % every:
+        return f"its network is selected among every {every} epochs and its last, which would not have been looked at"
+    return ""
