@@ -76,10 +76,15 @@ def check(path: str | os.PathLike[str]) -> list[str]:
     Raises:
         InputError: the file is not a valid set at all (see `load`).
     """
-    data = load(path)
+    data = load(path, gaps=True)
     doubts: list[str] = []
     for name, view in data.views.items():
         figures = _figures(view)
+        if figures.empty:
+            doubts.append(
+                f"view {name!r}: {figures.empty} cells are empty in rows that have others; train with "
+                "--recipe.missing_cells mean, or fill them"
+            )
         if figures.constant:
             doubts.append(f"view {name!r}: {figures.constant} of {figures.features} columns are constant")
         if figures.spread_ratio > _WILD:
@@ -115,6 +120,7 @@ class _Figures:
     duplicates: int
     missing: int
     spread_ratio: float
+    empty: int = 0
 
 
 def _figures(view: View) -> _Figures:
@@ -127,18 +133,20 @@ def _figures(view: View) -> _Figures:
     if not present.shape[0]:
         return _Figures(features, 0.0, 0.0, 0.0, 0, 0, int(missing.sum()), 1.0)
     low, high = _column_ends(present)
-    constant = low == high
+    empty = 0 if sparse.issparse(present) else int(np.isnan(present).sum())
+    constant = ~(high > low)  # also one whose cells are all empty
     spreads = (high - low)[~constant]
     count = present.count_nonzero() if sparse.issparse(present) else np.count_nonzero(present)
     return _Figures(
         features=features,
-        lowest=float(low.min()),
-        highest=float(high.max()),
-        nonzero=float(count) / (present.shape[0] * features),
+        lowest=float(np.fmin.reduce(low)),
+        highest=float(np.fmax.reduce(high)),
+        nonzero=float(count - empty) / (present.shape[0] * features),
         constant=int(constant.sum()),
         duplicates=duplicates,
         missing=int(missing.sum()),
         spread_ratio=float(spreads.max() / spreads.min()) if len(spreads) else 1.0,
+        empty=empty,
     )
 
 
@@ -148,9 +156,10 @@ def _ends_and_share(figures: _Figures) -> list[str]:
 
 def _column_ends(rows: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The least and the greatest value of every column, without making a sparse view dense."""
-    low, high = rows.min(axis=0), rows.max(axis=0)
     if sparse.issparse(rows):
-        low, high = low.toarray(), high.toarray()
+        low, high = rows.min(axis=0).toarray(), rows.max(axis=0).toarray()
+    else:  # NaN is an empty cell
+        low, high = np.fmin.reduce(rows, axis=0), np.fmax.reduce(rows, axis=0)
     return np.asarray(low, np.float64).reshape(-1), np.asarray(high, np.float64).reshape(-1)
 
 

@@ -92,7 +92,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
 
     Args:
         view_columns: for one matrix: widths of consecutive groups of columns, or a dict from view name to columns.
-        objective: "mv2d", "released-2021", "cib" or "none"; see `Recipe` for this and the next twenty-eight.
+        objective: "mv2d", "released-2021", "cib" or "none"; see `Recipe` for this and the next thirty.
         bottleneck: whether encoders are followed by an information bottleneck.
         encoder: widths of each encoder's layers.
         bottleneck_hidden: widths of the bottleneck's hidden layers.
@@ -124,6 +124,9 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         patience: epochs without a new best validation accuracy before training stops; None: never.
         scaling: "standard" or "none".
         clip: bound of scaled features, in standard deviations.
+        missing_cells: "refuse" empty cells in rows that have others, or "mean": fill them by the mean of the samples
+            learned from.
+        categories: "refuse" columns of texts, or "one-hot": a column of 0 and 1 for each category learned from.
         inner_folds: where nothing else is held out, so many networks learn, each from all but one of so many parts of
             the samples, and answer together. Each part is what calibrates: it was not seen by the network that is
             asked about it, nor by the kernel path's solution. No epoch is chosen: a network learns until `patience`
@@ -147,6 +150,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         network_: the trained `MultiViewNetwork`: one model, or one for each inner fold.
         view_features_: names of each view's columns; None for a view that was no DataFrame.
         n_features_in_: columns of X where X is one matrix, else the features of all views together.
+        imputed_cells_: view -> how many of its cells in `fit` were filled by a mean; not saved with the model.
         history_: one entry per epoch of the first network: loss, accuracy on samples held out of it, learning rate.
         best_epoch_: whose weights it has.
         temperature_: divides the networks' logits of samples that have all views.
@@ -207,6 +211,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         patience: int | None = QUICK.patience,
         scaling: Literal["standard", "none"] = Recipe.scaling,
         clip: float = Recipe.clip,
+        missing_cells: Literal["refuse", "mean"] = Recipe.missing_cells,
+        categories: Literal["refuse", "one-hot"] = Recipe.categories,
         inner_folds: int = 3,
         validation_fraction: float | None = None,
         kernel_path: bool = True,
@@ -249,6 +255,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         self.patience = patience
         self.scaling = scaling
         self.clip = clip
+        self.missing_cells = missing_cells
+        self.categories = categories
         self.inner_folds = inner_folds
         self.validation_fraction = validation_fraction
         self.kernel_path = kernel_path
@@ -309,6 +317,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             )
         self._adopt(models, samples.views, samples.classes, recipe)
         self._remember_columns(X, samples.views)
+        self.imputed_cells_ = samples.views.gaps
         self.information_ = [] if callback is None else callback.curves[0].rows
         used = self._used()
         self._answers, self.view_contributions_ = learn_answers(
@@ -609,6 +618,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         return tags
 
     _answers: Answers
+    feature_names_in_: NDArray[Any]
 
     # -- inner workings ----------------------------------------------------------------------------------------------
 
@@ -621,7 +631,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         """The arguments of `fit`, checked, with the samples to be held out behind those to be learned from."""
         if y is None:
             raise InputError("requires y to be passed, but the target y is None")
-        views = read_views(X, columns=self.view_columns)
+        gaps = self.missing_cells == "mean"
+        views = read_views(X, columns=self.view_columns, categories=self.categories == "one-hot", gaps=gaps)
         classes, labels = read_labels(views.rows.align(y, "y"))
         check_lengths(views, labels, classes)
         weights = self._weights(labels, classes, views.rows.align(sample_weight, "sample_weight"))
@@ -638,6 +649,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
                 columns=self.view_columns,
                 names=views.names,
                 fitted=views.columns,
+                gaps=gaps,
             )
             held_labels = encode_labels(validation[1], classes, held_out)
             folds = [Fold(np.arange(len(labels)), len(labels) + np.arange(held_out.samples))]
@@ -732,11 +744,19 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
                     "as input"
                 )
             X = _in_order(X, getattr(self, "feature_names_in_", None))
-        views = read_views(X, columns=self.view_columns, names=self.view_names_, fitted=self.view_features_)
+        views = read_views(
+            X,
+            columns=self.view_columns,
+            names=self.view_names_,
+            fitted=self.view_features_,
+            gaps=self.recipe_.missing_cells == "mean",
+        )
         matrices = []
         for name, matrix, shape in zip(views.names, views.matrices, self.view_shapes_, strict=True):
             if matrix is not None and shape.features and matrix.shape[1] != shape.features:
                 raise InputError(f"view {name!r} has {matrix.shape[1]} features, but had {shape.features} when fitting")
+            if shape.sparse and name in views.gaps:
+                raise InputError(f"view {name!r} has NaN in part of a row, but was sparse when fitting: impute it")
             matrices.append(_as_fitted(matrix, views.samples, shape))
         useless = ~views.present[self._used()].any(axis=0)
         if useless.any():

@@ -1,13 +1,13 @@
-"""Making a set of this library's form from the .mat, .npz and .csv files that the field passes round."""
+"""Making a set of this library's form from the .mat, .npz and tables that the field passes round."""
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,24 +15,13 @@ from scipy import io, sparse
 
 from limbeck.errors import InputError
 from limbeck.files import read_arrays
-from limbeck.multiview.data import MultiViewData, assemble, save, stratified_folds
+from limbeck.multiview.categories import one_hot
+from limbeck.multiview.data import MultiViewData, assemble, save, save_unlabelled, stratified_folds
+from limbeck.multiview.frames import Frame
+from limbeck.multiview.tables import LABEL_KEYS, Layout, is_table, numbers_of, read_tables
 
 # The names in use, most telling first; compared without case.
 VIEW_KEYS = ("X", "fea", "feas", "features", "data", "views", "view", "x_all", "feature")
-LABEL_KEYS = (
-    "Y",
-    "gt",
-    "gnd",
-    "label",
-    "labels",
-    "truth",
-    "truelabel",
-    "target",
-    "targets",
-    "class",
-    "y_true",
-    "gt_label",
-)
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _NUMBERED = re.compile(r"([a-z]+)_?(\d+)", re.IGNORECASE)
@@ -54,8 +43,7 @@ def convert(
     * .mat (up to v7): a cell array of views (X, fea, data, ...) or numbered matrices (X1, X2, ...), and labels (Y, gt,
       gnd, label, ...). A view is turned so that its rows are the samples, by the number of labels.
     * .npz: `view_0`, `view_1`, ... or X1, X2, ... or one X, and labels as above. Stored folds are kept.
-    * .csv: a header; the labels in a column `label` (or `y`, `class`, `target`), every other column named
-      `view:feature` or `view.feature`. Empty cells throughout a view's columns mark a sample that lacks the view.
+    * .csv, .tsv, .parquet: as `convert_tables` reads one table.
 
     Labels of any kind become 0 to classes - 1 in ascending order of their values, which `class_names` keeps.
 
@@ -80,11 +68,14 @@ def convert(
     stored: Any = None
     class_names: tuple[str, ...] | None = None
     views: dict[str, Any]
-    if kind == ".csv":
-        if views_key is not None:
+    if is_table(path):
+        if views_key is not None or view_names is not None:
             raise InputError("views_key is for .mat and .npz files; in a .csv the columns are named view:feature")
-        views, values = _read_csv(path, labels_key)
-    elif kind in {".mat", ".npz"}:
+        layout = Layout(labels_key=labels_key)
+        data = convert_tables([path], target, layout, name=name, folds=folds, seed=seed).data
+        assert data is not None
+        return data
+    if kind in {".mat", ".npz"}:
         arrays = _read_mat(path) if kind == ".mat" else read_arrays(path)
         labels_name = _labels_name(arrays, labels_key, path)
         values = _label_values(arrays[labels_name], f"{path}: {labels_name!r}")
@@ -102,17 +93,110 @@ def convert(
             raise InputError(f"{path}: {len(views)} views ({', '.join(views)}) need as many different view_names")
         views = dict(zip(view_names, views.values(), strict=True))
 
-    labels, found_names = _map_labels(values, path)
+    labels, found_names = map_labels(values, path)
     if class_names is None or len(class_names) != len(found_names) or values.dtype.kind not in "iu":
         class_names = found_names
-    if stored is None and len(found_names) > 1:
-        try:
-            stored = stratified_folds(values, folds, seed=seed)
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from error
+    if stored is None:
+        stored = draw_folds(values, path, folds, seed)
     data = assemble(name or path.stem, views, labels, class_names=class_names, folds=stored, origin=str(path))
     save(data, target)
     return data
+
+
+@dataclass(frozen=True, eq=False)
+class Converted:
+    """What was made of tables.
+
+    Attributes:
+        data: the set; None where it has no labels.
+        samples: how many there are.
+        notes: what the user should know of it.
+    """
+
+    data: MultiViewData | None
+    samples: int
+    notes: tuple[str, ...]
+
+
+def convert_tables(
+    files: Sequence[str | os.PathLike[str]],
+    target: str | os.PathLike[str],
+    layout: Layout | None = None,
+    *,
+    categories: Literal["refuse", "one-hot"] = "refuse",
+    name: str | None = None,
+    folds: int = 5,
+    seed: int = 0,
+) -> Converted:
+    """Read views from tables, write them to `target` as an NPZ with the names of columns and rows.
+
+    Of several tables each is a view, named by its file. Of one, groups of its columns are: columns are named
+    `view:feature` or `view.feature`, or a YAML file says which view has which. Empty cells throughout a view's columns
+    mark a sample that lacks the view. Empty cells in rows that have others are kept, to be filled by the mean of
+    training samples when a model is fitted (`missing_cells="mean"`).
+
+    Args:
+        files: .csv, .tsv or .parquet.
+        target: the NPZ to write.
+        layout: how tables say what is what.
+        categories: "one-hot" makes a column of 0 and 1 of each text of a column of texts; "refuse" says where they are.
+        name: of the set; the stem of `target` where absent, of the file where there is only one.
+        folds: how many stratified folds to draw.
+        seed: of these folds.
+
+    Raises:
+        InputError: a table cannot be read, or they do not fit each other; one line says what and where.
+        OSError: `target` cannot be written; what stood there is untouched.
+    """
+    layout = layout or Layout()
+    tables = read_tables(files, layout)
+    path = Path(files[0])
+    title = name or (path.stem if len(files) == 1 else Path(target).stem)
+    notes, views, columns = list(tables.notes), {}, {}
+    for view, given in tables.views.items():
+        frame: Frame = one_hot(given, None, f"view {view!r}", learn=categories == "one-hot")
+        views[view] = numbers_of(frame, f"{path if len(files) == 1 else view}")
+        columns[view] = tuple(map(str, frame.columns))
+        for column in (column for column in given.columns if column not in frame.columns):
+            count = sum(str(one).startswith(f"{column}=") for one in frame.columns)
+            notes.append(f"View {view!r}: the texts of {column!r} are {count} columns of 0 and 1.")
+        gaps = np.isnan(views[view])
+        count = int(gaps[~gaps.all(axis=1)].sum())
+        if count:
+            notes.append(
+                f"View {view!r}: {count} empty cells in rows that have others: train with --recipe.missing_cells mean."
+            )
+    if tables.labels is None:
+        save_unlabelled(target, title, views, columns=columns, rows=tables.rows)
+        return Converted(None, len(next(iter(views.values()))), tuple(notes))
+    labels, class_names = map_labels(tables.labels, path)
+    data = assemble(
+        title,
+        views,
+        labels,
+        class_names=class_names,
+        folds=draw_folds(tables.labels, path, folds, seed),
+        origin=str(path),
+        columns=columns,
+        rows=tables.rows,
+        gaps=True,
+    )
+    save(data, target)
+    return Converted(data, data.samples, tuple(notes))
+
+
+def draw_folds(values: NDArray[Any], path: Path, folds: int = 5, seed: int = 0) -> NDArray[np.int8] | None:
+    """Stratified folds of a file's samples; None where all have the same label.
+
+    Raises:
+        InputError: a class has a single sample.
+    """
+    if len(np.unique(values)) < 2:
+        return None
+    try:
+        return stratified_folds(values, folds, seed=seed)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def _read_mat(path: Path) -> dict[str, NDArray[Any]]:
@@ -166,7 +250,8 @@ def _label_values(array: Any, where: str) -> NDArray[Any]:
     return values
 
 
-def _map_labels(values: NDArray[Any], path: Path) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+def map_labels(values: NDArray[Any], path: Path) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Labels as positions among those that occur, in ascending order, and these as texts."""
     if values.dtype.kind == "f":
         if not np.isfinite(values).all():
             raise InputError(
@@ -288,74 +373,3 @@ def _stored_names(arrays: Mapping[str, NDArray[Any]], key: str) -> tuple[str, ..
     if value is None or value.ndim != 1 or value.dtype.kind != "U":
         return None
     return tuple(str(item) for item in value)
-
-
-def _read_csv(path: Path, labels_key: str | None) -> tuple[dict[str, Any], NDArray[Any]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            header = stream.readline()
-            delimiter = max(",;\t", key=header.count)
-            stream.seek(0)
-            reader = csv.reader(stream, delimiter=delimiter)
-            columns = [column.strip() for column in next(reader, [])]
-            rows = [(reader.line_num, row) for row in reader if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not a CSV file in UTF-8 ({error})") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    if not rows:
-        raise InputError(f"{path}: no samples; a header and one line per sample are needed")
-    if len(set(columns)) != len(columns):
-        raise InputError(f"{path}: a column name appears twice in the header")
-    place, groups = _csv_columns(columns, labels_key, path)
-
-    table = np.empty((len(rows), len(columns)), np.float64)
-    labels = []
-    for number, (line, row) in enumerate(rows):
-        if len(row) != len(columns):
-            raise InputError(f"{path}, line {line}: {len(row)} cells, but the header has {len(columns)}")
-        labels.append(row[place].strip())
-        for index, cell in enumerate(row):
-            table[number, index] = 0.0 if index == place else _number(cell, f"{path}, line {line}: {columns[index]!r}")
-        if not labels[-1]:
-            raise InputError(f"{path}, line {line}: the label is empty; fill it in, or drop the line")
-    return {view: table[:, members] for view, members in groups.items()}, _numeric_if_whole(labels)
-
-
-def _csv_columns(columns: list[str], label: str | None, path: Path) -> tuple[int, dict[str, list[int]]]:
-    """Where the label column is, and which columns each view has."""
-    if label is None:
-        lower = {column.lower(): column for column in columns}
-        label = next((lower[key.lower()] for key in ("label", *LABEL_KEYS) if key.lower() in lower), None)
-    if label is None or label not in columns:
-        raise InputError(f"{path}: no label column{'' if label is None else f' {label!r}'}; name it with --labels_key")
-    place = columns.index(label)
-    mark = ":" if any(":" in column for column in columns) else "."
-    groups: dict[str, list[int]] = {}
-    for index, column in enumerate(columns):
-        if index == place:
-            continue
-        view, _, feature = column.partition(mark)
-        if not view or not feature:
-            raise InputError(f"{path}: column {column!r} belongs to no view; name it view:feature, or drop it")
-        groups.setdefault(view, []).append(index)
-    if not groups:
-        raise InputError(f"{path}: no feature columns; name them view:feature")
-    return place, groups
-
-
-def _number(cell: str, where: str) -> float:
-    text = cell.strip()
-    if not text:
-        return float("nan")
-    try:
-        return float(text)
-    except ValueError as error:
-        raise InputError(f"{where} is {cell!r}, not a number") from error
-
-
-def _numeric_if_whole(labels: list[str]) -> NDArray[Any]:
-    """Labels that are all whole numbers sort as numbers (2 before 10), others as text."""
-    if all(re.fullmatch(r"[+-]?\d{1,15}", label) for label in labels):
-        return np.array([int(label) for label in labels], np.int64)
-    return np.array(labels)

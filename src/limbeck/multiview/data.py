@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -38,6 +38,8 @@ class MultiViewData:
         labels: `(samples,)` int64, 0 to classes - 1, every class present.
         class_names: one name per class.
         folds: `(folds, samples)` int8: 0 train, 1 validation, 2 test; `(0, samples)` where there are none.
+        columns: name -> names of its columns, of the views that have such.
+        rows: names of the samples; None: there are none.
     """
 
     name: str
@@ -45,6 +47,8 @@ class MultiViewData:
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     folds: NDArray[np.int8]
+    columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    rows: tuple[str, ...] | None = None
 
     @property
     def samples(self) -> int:
@@ -81,14 +85,19 @@ class MultiViewData:
         return np.flatnonzero(self.folds[fold] == name)
 
 
-def load(source: str | os.PathLike[str]) -> MultiViewData:
+def load(source: str | os.PathLike[str], *, gaps: bool = False) -> MultiViewData:
     """Read a set from an NPZ file, or make an embedded one from its name (`digits`).
 
     The file holds `view_0`, `view_1`, ... `(samples, features)`, `y` `(samples,)` and `view_names`; it may hold
-    `splits` `(folds, samples)`, `class_names` and `name`. A sparse view is stored as CSR in `view_0_data`,
+    `splits` `(folds, samples)`, `class_names`, `name`, `rows` `(samples,)`, names of the samples, and `columns_0`,
+    `columns_1`, ..., names of the columns of views. A sparse view is stored as CSR in `view_0_data`,
     `view_0_indices`, `view_0_indptr` and `view_0_shape`. Views of any real type become float32. A row that is NaN
     throughout marks a sample that lacks the view. Nothing is ever unpickled. A file that happens to bear the name of
     an embedded set is read as `./digits`.
+
+    Args:
+        source: the file, or the name of an embedded set.
+        gaps: let NaN stand in parts of the rows of dense views.
 
     Raises:
         InputError: there is no such file or set, or the file is damaged or holds something else.
@@ -108,6 +117,9 @@ def load(source: str | os.PathLike[str]) -> MultiViewData:
         class_names=_names(arrays, "class_names", str(path)),
         folds=arrays.get("splits"),
         origin=str(path),
+        columns=columns_of(arrays, str(path)),
+        rows=rows_of(arrays, str(path)),
+        gaps=gaps,
     )
 
 
@@ -118,16 +130,44 @@ def save(data: MultiViewData, path: str | os.PathLike[str]) -> None:
         InputError: `path` is a folder.
         OSError: the disk is full or the folder cannot be written; what stood at `path` is untouched.
     """
+    labels = {"class_names": np.array(data.class_names), "y": data.labels, "splits": data.folds}
+    _write(path, data.name, data.views, data.columns, data.rows, labels)
+
+
+def save_unlabelled(
+    path: str | os.PathLike[str],
+    name: str,
+    views: Mapping[str, Any],
+    *,
+    columns: Mapping[str, Sequence[str]],
+    rows: Sequence[str] | None,
+) -> None:
+    """Write views without labels, which can be predicted.
+
+    Raises:
+        InputError: a view is none, or `path` is a folder.
+        OSError: as `save`.
+    """
+    samples = len(next(iter(views.values())))
+    checked = {key: _checked_view(view, key, samples, name, gaps=True) for key, view in views.items()}
+    _write(path, name, checked, columns, rows, {})
+
+
+def _write(
+    path: str | os.PathLike[str],
+    name: str,
+    views: Mapping[str, View],
+    columns: Mapping[str, Sequence[str]],
+    rows: Sequence[str] | None,
+    others: Mapping[str, Any],
+) -> None:
     if Path(path).is_dir():
         raise InputError(f"{path}: this is a folder; give the name of a file in it")
-    arrays: dict[str, Any] = {
-        "name": np.array(data.name),
-        "view_names": np.array(data.view_names),
-        "class_names": np.array(data.class_names),
-        "y": data.labels,
-        "splits": data.folds,
-    }
-    for index, view in enumerate(data.views.values()):
+    arrays: dict[str, Any] = {"name": np.array(name), "view_names": np.array(list(views)), **others}
+    arrays |= {f"columns_{index}": np.array(columns[view]) for index, view in enumerate(views) if view in columns}
+    if rows is not None:
+        arrays["rows"] = np.array(rows)
+    for index, view in enumerate(views.values()):
         if sparse.issparse(view):
             for part in _SPARSE_PARTS:
                 arrays[f"view_{index}_{part}"] = np.asarray(getattr(view, part))
@@ -157,6 +197,9 @@ def assemble(
     class_names: Sequence[str] | None = None,
     folds: ArrayLike | None = None,
     origin: str | None = None,
+    columns: Mapping[str, Sequence[str]] | None = None,
+    rows: Sequence[str] | None = None,
+    gaps: bool = False,
 ) -> MultiViewData:
     """Check views, labels and folds against one another and put them together.
 
@@ -167,6 +210,9 @@ def assemble(
         class_names: one per class; the numbers themselves where absent.
         folds: `(folds, samples)` of 0, 1 and 2; none where absent.
         origin: the file or argument that messages name; `name` where absent.
+        columns: name -> names of its columns, of views that have such.
+        rows: names of the samples.
+        gaps: let NaN stand in parts of the rows of dense views.
 
     Raises:
         InputError: anything does not fit; the message names `origin` and the array.
@@ -179,8 +225,21 @@ def assemble(
         raise InputError(f"{origin}: {len(names)} class names for labels from 0 to {classes - 1}")
     if not views:
         raise InputError(f"{origin}: there is no view; give at least one (view_0)")
-    checked = {key: _checked_view(view, key, len(codes), origin) for key, view in views.items()}
-    return MultiViewData(name, checked, codes, names, _checked_folds(folds, len(codes), origin))
+    checked = {key: _checked_view(view, key, len(codes), origin, gaps=gaps) for key, view in views.items()}
+    for key, titles in (columns or {}).items():
+        if len(titles) != checked[key].shape[1] or len(set(titles)) < len(titles):
+            raise InputError(f"{origin}: view {key!r} needs as many different names of columns as it has columns")
+    if rows is not None and len(rows) != len(codes):
+        raise InputError(f"{origin}: {len(rows)} names of samples for {len(codes)} labels")
+    return MultiViewData(
+        name,
+        checked,
+        codes,
+        names,
+        _checked_folds(folds, len(codes), origin),
+        {key: tuple(titles) for key, titles in (columns or {}).items()},
+        None if rows is None else tuple(rows),
+    )
 
 
 def stratified_folds(
@@ -263,6 +322,18 @@ def views_of(arrays: Mapping[str, NDArray[Any]], origin: str) -> dict[str, Any]:
     return dict(zip(names, found, strict=True))
 
 
+def columns_of(arrays: Mapping[str, NDArray[Any]], origin: str) -> dict[str, tuple[str, ...]]:
+    """Names of the columns of the views that have such, under the views' stored names."""
+    views = _names(arrays, "view_names", origin) or ()
+    stored = {view: _names(arrays, f"columns_{index}", origin) for index, view in enumerate(views)}
+    return {view: names for view, names in stored.items() if names is not None}
+
+
+def rows_of(arrays: Mapping[str, NDArray[Any]], origin: str) -> tuple[str, ...] | None:
+    """Names of the samples; None where there are none."""
+    return _names(arrays, "rows", origin)
+
+
 def missing_rows(view: View) -> NDArray[np.bool_]:
     """Which samples lack this view (their row is NaN throughout). `(samples,)`."""
     if not sparse.issparse(view):
@@ -308,7 +379,7 @@ def _checked_labels(labels: NDArray[Any], origin: str) -> NDArray[np.int64]:
     return labels.astype(np.int64)
 
 
-def _checked_view(view: Any, name: str, samples: int, origin: str) -> View:
+def _checked_view(view: Any, name: str, samples: int, origin: str, *, gaps: bool) -> View:
     where = f"{origin}: view {name!r}"
     is_sparse = bool(sparse.issparse(view))
     if not is_sparse:
@@ -339,6 +410,8 @@ def _checked_view(view: Any, name: str, samples: int, origin: str) -> View:
     bad[rows[infinite]] = True
     if bad.any():
         raise InputError(f"{where}, row {int(bad.argmax())}: infinite, or too large for float32")
+    if gaps and not is_sparse:
+        return checked
     touched = np.isnan(values) if is_sparse else np.isnan(values).any(axis=1)
     bad[rows[touched]] = True
     bad &= ~missing_rows(checked)

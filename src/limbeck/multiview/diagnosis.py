@@ -17,8 +17,9 @@ from limbeck.files import MODEL
 from limbeck.information.diagnosis import ViewFeatures
 from limbeck.multiview.classifier import MultiViewClassifier
 from limbeck.multiview.data import MultiViewData, load, missing_rows
-from limbeck.multiview.runs import split_of
-from limbeck.multiview.source import choose_source
+from limbeck.multiview.source import choose_source, layout_of
+from limbeck.multiview.sources import read_set, split_of
+from limbeck.multiview.tables import is_table
 from limbeck.multiview.tensors import TensorViews
 from limbeck.multiview.training import Trained, gather, predict
 from limbeck.multiview.views import Views
@@ -93,7 +94,8 @@ def view_features_of_run(
     source, fold, warning = choose_source(run, source, fold)
     if warning:
         logger.warning("%s", warning)
-    views, labels = split_of(load(source), split, fold)
+    layout = layout_of(run) if is_table(source) else None
+    views, labels = split_of(read_set(source, layout, views=model.view_names_), split, fold)
     return view_features_of_model(model, views, labels, origin=str(run))
 
 

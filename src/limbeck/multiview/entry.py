@@ -40,7 +40,7 @@ VERBS = (
     ),
     Verb(
         "data convert",
-        "make an NPZ of a .mat, .npz or .csv file",
+        "make an NPZ of a .mat or .npz file, or of tables",
         Job(f"{_JOBS}:convert_file", f"{_JOBS}:convert_arguments"),
     ),
     Verb(

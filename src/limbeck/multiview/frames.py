@@ -21,6 +21,38 @@ _SHOWN = 3
 _BY_POSITION = "arrays (`.to_numpy()`) are matched by position"
 
 
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """As much of a DataFrame as a classifier asks for, so that files of tables need no pandas.
+
+    Attributes:
+        columns: their names.
+        cells: `(samples, columns)` numbers, or objects where some are texts.
+        row_names: what messages call the rows; None: their positions. Rows of several frames are in one order.
+    """
+
+    columns: Names
+    cells: NDArray[Any]
+    row_names: Any = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.cells.shape
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def __getitem__(self, rows: Any) -> Frame:
+        names = None if self.row_names is None else np.asarray(self.row_names, dtype=object)[rows]
+        return Frame(self.columns, self.cells[rows], names)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.cells, dtype=dtype, copy=copy)
+
+    def to_numpy(self) -> NDArray[Any]:
+        return self.cells
+
+
 def column_names(matrix: Any) -> Names | None:
     """Names of a DataFrame's columns, strings and whole numbers as they are, others as text; None: it is none."""
     if not (hasattr(matrix, "columns") and hasattr(matrix, "to_numpy")):
@@ -102,7 +134,7 @@ class Rows:
         if self.labels is None or values is None or np.isscalar(values):
             return values
         labels = row_labels(values)
-        if labels is None:
+        if labels is None or not hasattr(self.labels, "get_indexer"):
             if self.mended:
                 raise InputError(
                     f"{what} must be a Series with the index of the views: their rows come in different orders, and "
@@ -138,7 +170,8 @@ def read_rows(matrices: Mapping[str, Any]) -> tuple[Rows, dict[str, Order]]:
     given = {name: row_labels(matrix) for name, matrix in matrices.items() if matrix is not None}
     frames = {name: labels for name, labels in given.items() if labels is not None}
     if not frames:
-        return NO_ROWS, {}
+        told = next((one.row_names for one in matrices.values() if isinstance(one, Frame)), None)
+        return (NO_ROWS if told is None else Rows(told)), {}
     owner, labels = next(iter(frames.items()))
     matched = len(frames) == len(given) and all(one.is_unique for one in frames.values())
     rows = Rows(labels, f"view {owner!r}", matched)

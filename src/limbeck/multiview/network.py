@@ -61,7 +61,8 @@ class Predictions:
 class ViewScaler(nn.Module):
     """Scale the features of one view with numbers that were measured on each model's training split.
 
-    Dense: (x - mean) * factor, clipped. Sparse: values * factor, with one factor per model, so that zeros stay zeros.
+    Dense: (x - mean) * factor, clipped; with `fill` an empty cell becomes 0, the mean. Sparse: values * factor, with
+    one factor per model, so that zeros stay zeros.
 
     Shapes: dense (models, batch, features), or `SparseRows` of all models one after the other.
     """
@@ -69,16 +70,17 @@ class ViewScaler(nn.Module):
     mean: Tensor
     factor: Tensor
 
-    def __init__(self, shape: ViewShape, clip: float, *, models: int) -> None:
+    def __init__(self, shape: ViewShape, clip: float, *, models: int, fill: bool = False) -> None:
         super().__init__()
-        self.clip = clip
+        self.clip, self.fill = clip, fill
         width = 1 if shape.sparse else shape.features
         self.register_buffer("mean", torch.zeros(models, width))
         self.register_buffer("factor", torch.ones(models, width))
 
     def forward(self, view: Tensor) -> Tensor:
         offset = -self.mean * self.factor
-        return torch.addcmul(offset.unsqueeze(1), view, self.factor.unsqueeze(1)).clamp_(-self.clip, self.clip)
+        scaled = torch.addcmul(offset.unsqueeze(1), view, self.factor.unsqueeze(1)).clamp_(-self.clip, self.clip)
+        return torch.nan_to_num_(scaled, nan=0.0) if self.fill else scaled
 
     def scale_rows(self, rows: SparseRows) -> SparseRows:
         models = len(self.factor)
@@ -115,7 +117,9 @@ class MultiViewNetwork(nn.Module):
         first, *following = recipe.encoder
         # A bias before batch normalisation has no gradient but rounding noise, which Adam would blow up to full steps.
         biased = recipe.normalization == "none"
-        self.scalers = nn.ModuleList(ViewScaler(shape, recipe.clip, models=models) for shape in shapes)
+        self.scalers = nn.ModuleList(
+            ViewScaler(shape, recipe.clip, models=models, fill=recipe.missing_cells == "mean") for shape in shapes
+        )
         self.inputs = nn.ModuleList(
             (StackedSparseLinear if shape.sparse else StackedLinear)(
                 shape.features, first, stack=(models,), bias=biased

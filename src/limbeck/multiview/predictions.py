@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.files import MODEL, array_names, read_arrays, write_text
+from limbeck.files import MODEL, write_text
 from limbeck.multiview.classifier import MultiViewClassifier
-from limbeck.multiview.data import EMBEDDED, load, missing_rows, views_of
-from limbeck.multiview.runs import split_of
+from limbeck.multiview.frames import Frame
+from limbeck.multiview.source import layout_of
+from limbeck.multiview.sources import empty_cells, missing_in, read_asked
+from limbeck.multiview.tables import is_table
 
 
 def predict_run(
     run: Path,
-    source: str | os.PathLike[str],
+    source: str | os.PathLike[str] | Sequence[str],
     out: Path,
     *,
     split: str = "all",
@@ -28,17 +31,19 @@ def predict_run(
     threshold: float | None = None,
     coverage: float | None = None,
     device: str = "cpu",
+    **layout: str | None,
 ) -> str:
     """Write what a trained model answers for each sample of a set to a CSV file.
 
-    Its columns: `sample`, the position in the set; `label`, where the set has labels; `class`, the most probable one,
-    empty where the model abstains; `abstained`, True or False; `missing`, the views that the sample lacks, joined by
-    `;`; with `coverage` also `set`, the classes joined by `;`; and `p_CLASS`, the probability of each class.
+    Its columns: `sample`, the name of the row, or its position in the set where it has none; `label`, where the set has
+    labels; `class`, the most probable one, empty where the model abstains; `abstained`, True or False; `missing`, the
+    views that the sample lacks, joined by `;`; with `coverage` also `set`, the classes joined by `;`; and `p_CLASS`,
+    the probability of each class.
 
     Args:
         run: a run folder or a model file.
-        source: an NPZ file, with labels or without, or the name of an embedded set. A view of the model that it lacks
-            is missing for all samples.
+        source: an NPZ file, with labels or without, the name of an embedded set, or tables. A view of the model that
+            it lacks is missing for all samples.
         out: the CSV file.
         split: "train", "validation", "test", or "all" for every sample.
         fold: which of the set's folds.
@@ -46,6 +51,7 @@ def predict_run(
         coverage: abstain where the set of classes that holds the label with this probability (`predict_set`) is not
             exactly one; None: do not ask for sets.
         device: where to compute.
+        layout: fields of `Layout`: how tables say what is what; as the run's own table did, where they are absent.
 
     Returns:
         What to tell the user.
@@ -59,9 +65,12 @@ def predict_run(
     if threshold is not None and not 0 <= threshold <= 1:
         raise InputError(f"--threshold must be a probability in [0, 1], not {threshold}")
     model = MultiViewClassifier.load(run / MODEL if run.is_dir() else run, device=device)
-    samples, views, labels = _samples_of(source, split, fold)
+    files = [source] if isinstance(source, (str, os.PathLike)) else list(source)
+    told = layout_of(run, **layout) if is_table(files[0]) or any(layout.values()) else None
+    asked = read_asked(files, split, fold, told, views=model.view_names_)
+    samples, views, labels = asked.samples, asked.views, asked.labels
     if not len(samples):
-        raise InputError(f"{source}: the split {split!r} of fold {fold} has no samples")
+        raise InputError(f"{files[0]}: the split {split!r} of fold {fold} has no samples")
     probability = model.predict_proba(views)
     sets = None if coverage is None else model.predict_set(views, coverage, random_state=0)
     abstained = np.zeros(len(samples), bool)
@@ -70,7 +79,7 @@ def predict_run(
     elif sets is not None:
         abstained = sets.sum(axis=1) != 1
     missing = _missing(model, views, len(samples))
-    table: dict[str, Any] = {"sample": samples}
+    table: dict[str, Any] = {"sample": samples if asked.rows is None else [asked.rows[sample] for sample in samples]}
     if labels is not None:
         table["label"] = labels
     best = np.take(model.classes_, probability.argmax(axis=1)).astype(object)
@@ -89,28 +98,17 @@ def predict_run(
     for name, row in zip(model.view_names_, missing, strict=True):
         if row.any():
             lines.append(f"{int(row.sum())} of {len(samples)} samples lack the view {name!r}")
+    for name, view in views.items():
+        count = int(empty_cells(view)[~missing_in(view)].sum()) if isinstance(view, Frame) else 0
+        if count:
+            lines.append(f"empty cells of the view {name!r} that have the mean of the training samples: {count}")
     return "\n".join(lines)
-
-
-def _samples_of(
-    source: str | os.PathLike[str], split: str, fold: int
-) -> tuple[NDArray[np.int64], dict[str, Any], NDArray[Any] | None]:
-    """Positions in the set, views, and names of classes where it has labels."""
-    stored = set() if source in EMBEDDED else array_names(source)
-    if not stored or "y" in stored:
-        data = load(source)
-        samples = np.arange(data.samples) if split == "all" else data.split(split, fold)
-        return samples, *split_of(data, split, fold)
-    if split != "all":
-        raise InputError(f"{source}: has no labels and no folds: --split must be all, not {split}")
-    views = views_of(read_arrays(source), str(source))
-    return np.arange(len(missing_rows(next(iter(views.values()))))), views, None
 
 
 def _missing(model: MultiViewClassifier, views: dict[str, Any], samples: int) -> NDArray[np.bool_]:
     """Which views of the model each sample lacks, `(views, samples)`."""
     return np.stack(
-        [missing_rows(views[name]) if name in views else np.ones(samples, bool) for name in model.view_names_]
+        [missing_in(views[name]) if name in views else np.ones(samples, bool) for name in model.view_names_]
     )
 
 

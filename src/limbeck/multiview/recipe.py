@@ -77,6 +77,11 @@ class Recipe:
         scaling: "standard" scales each feature of a dense view to mean 0 and variance 1, and a sparse view by one
             number, all measured on the training split; "none" takes features as they are.
         clip: scaled features are clipped to ± this many standard deviations.
+        missing_cells: what becomes of empty cells (NaN) in rows of a dense view that have others. "refuse" says where
+            they are; "mean" puts the mean of the feature there, of those samples of the training split that have it:
+            after scaling it is 0. A row of NaN alone is a missing view, and never filled.
+        categories: what becomes of columns of texts of a DataFrame. "refuse" says where they are; "one-hot" makes a
+            column of 0 and 1 of each category of the training samples. Others are 0 in all of them, with a warning.
     """
 
     objective: Objective = "mv2d"
@@ -111,6 +116,8 @@ class Recipe:
     patience: Annotated[int | None, Range(ge=1)] = 10
     scaling: Literal["standard", "none"] = "standard"
     clip: Annotated[float, Range(gt=0, le=math.inf)] = 10.0
+    missing_cells: Literal["refuse", "mean"] = "refuse"
+    categories: Literal["refuse", "one-hot"] = "refuse"
 
     # The learning rate has no other course and no warm-up, see `limbeck.training.learning_rate`.
     schedule: ClassVar[Literal["steps"]] = "steps"
@@ -123,6 +130,9 @@ class Recipe:
             raise InputError(
                 f"objective {self.objective!r} needs a bottleneck: set objective to 'none' or bottleneck to true"
             )
+
+        if self.missing_cells == "mean" and self.scaling == "none":
+            raise InputError("missing_cells 'mean' needs scaling 'standard', which measures the means")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

@@ -14,10 +14,12 @@ from limbeck.errors import InputError
 from limbeck.files import MODEL, write_json, write_text
 from limbeck.information.curve import write_information
 from limbeck.multiview.classifier import MultiViewClassifier
-from limbeck.multiview.data import SPLITS, MultiViewData, load
+from limbeck.multiview.data import SPLITS
 from limbeck.multiview.evaluation import Scores, ViewContribution, format_view_contributions, score
 from limbeck.multiview.recipe import Recipe
-from limbeck.multiview.source import choose_source, source_of, write_source
+from limbeck.multiview.source import choose_source, layout_of, source_of, write_source
+from limbeck.multiview.sources import read_set, split_of
+from limbeck.multiview.tables import Layout, is_table
 from limbeck.reporting.html import Page
 from limbeck.training import run_lock
 
@@ -33,11 +35,12 @@ def train_run(
     resolved: str,
     information_epochs: int = 0,
     overwrite: bool = False,
+    layout: Layout | None = None,
 ) -> str:
     """Train on one fold of a set and write the model, the resolved recipe and the validation figures to `folder`.
 
     Args:
-        source: an NPZ file or the name of an embedded set.
+        source: an NPZ file, the name of an embedded set, or a table.
         folder: made when absent; gets `model.safetensors`, `recipe.yaml`, `validation.json` and `data.json`, which says
             what it learned from.
         recipe: how to train.
@@ -49,6 +52,7 @@ def train_run(
             split, and write `information.csv` and `information.png`; 0: never. The early stopping looks at that split
             too, but learns nothing of it.
         overwrite: whether a finished run in the folder may be replaced; it stays whole until the new one is finished.
+        layout: how a table says what is what; None: as its columns are named.
 
     Returns:
         What to tell the user.
@@ -58,13 +62,13 @@ def train_run(
             folder holds a finished run, or another training is under way in it.
         OSError: the folder cannot be written.
     """
-    data = load(source)
+    data = read_set(source, layout)
     views, labels = split_of(data, "train", fold)
     validation = split_of(data, "validation", fold)
     held_out = validation if len(validation[1]) else None
     if information_epochs and held_out is None:
         raise InputError(f"information_epochs must be 0: fold {fold} has no validation split to measure on")
-    learned_from = source_of(source, fold)
+    learned_from = source_of(source, fold, layout)
     with run_lock(folder):
         if (folder / MODEL).exists() and not overwrite:
             raise InputError(f"{folder}: holds a finished run: use another folder, or replace it by --overwrite")
@@ -79,11 +83,28 @@ def train_run(
         if information_epochs:
             write_information(model.information_, folder)
         if held_out is None:
-            return f"Written: {folder / MODEL} (the fold has no validation split to score)"
+            return f"{_prepared(model, views)}Written: {folder / MODEL} (the fold has no validation split to score)"
         scores = _score(model, *held_out)
         write_json(folder / "validation.json", _as_json(scores, model))
         contributions = format_view_contributions(model.view_contributions_)
-        return f"{_scores_line('validation', scores)}\n\n{contributions}\n\nWritten: {folder / MODEL}"
+        return (
+            f"{_prepared(model, views)}{_scores_line('validation', scores)}\n\n{contributions}\n\n"
+            f"Written: {folder / MODEL}"
+        )
+
+
+def _prepared(model: MultiViewClassifier, views: dict[str, Any]) -> str:
+    """What was made of texts and empty cells, to be told."""
+    lines = [
+        f"View {view!r}: empty cells that have the mean of the training samples: {count}."
+        for view, count in model.imputed_cells_.items()
+    ]
+    for view, fitted in zip(model.view_names_, model.view_features_, strict=True):
+        for column in getattr(views.get(view), "columns", ()):
+            if fitted is not None and column not in fitted:
+                count = sum(str(name).startswith(f"{column}=") for name in fitted)
+                lines.append(f"View {view!r}: the texts of {column!r} are {count} columns of 0 and 1.")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def evaluate_run(
@@ -114,7 +135,8 @@ def evaluate_run(
     folder = out or (run if run.is_dir() else None)
     model = MultiViewClassifier.load(run / MODEL if run.is_dir() else run, device=device)
     source, fold, warning = choose_source(run, source, fold)
-    views, labels = split_of(load(source), split, fold)
+    layout = layout_of(run) if is_table(source) else None
+    views, labels = split_of(read_set(source, layout, views=model.view_names_), split, fold)
     scores = _score(model, views, labels)
     contributions = model.view_contributions(views, labels)
     if folder:
@@ -152,15 +174,6 @@ def _write_page(file: Path, title: str, scores: Scores, contributions: Sequence[
         "label that this model gains from it.",
     )
     page.write(file)
-
-
-def split_of(data: MultiViewData, split: str, fold: int) -> tuple[dict[str, Any], np.ndarray]:
-    """Views and class names of one split of a fold; "all" is every sample."""
-    if split not in (*SPLITS, "all"):
-        raise InputError(f"there is no split {split!r}; choose one of {', '.join(SPLITS)}, or all")
-    samples = np.arange(data.samples) if split == "all" else data.split(split, fold)
-    names = np.array(data.class_names)[data.labels[samples]]
-    return {name: view[samples] for name, view in data.views.items()}, names
 
 
 def _score(model: MultiViewClassifier, views: dict[str, Any], labels: np.ndarray) -> Scores:

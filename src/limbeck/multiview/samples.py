@@ -146,6 +146,8 @@ def warn_of_constant_columns(views: Views, training: NDArray[np.int64]) -> None:
             warnings.warn(f"view {name!r} is missing for every sample and will not be used", stacklevel=3)
         elif isinstance(matrix, np.ndarray):
             rows = matrix[training[present[training]]]
-            constant = int((np.ptp(rows, axis=0) == 0).sum()) if len(rows) else matrix.shape[1]
+            # NaN stands for cells to be filled, in a column of NaN alone by the same number.
+            ends = [end.reduce(rows, axis=0, initial=np.nan) for end in (np.fmax, np.fmin)]
+            constant = int((~(ends[0] > ends[1])).sum())
             if constant and len(rows) > 1:
                 warnings.warn(f"view {name!r} has {constant} constant columns, which say nothing", stacklevel=3)

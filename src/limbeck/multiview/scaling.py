@@ -42,7 +42,8 @@ class ViewScaling:
     - "tf-idf": times log((1 + n) / (1 + rows that have the feature)) + 1, then rows of length 1.
 
     where :math:`\mu_j` and :math:`\sigma_j` are the mean and the standard deviation of feature j over the n rows that
-    have the view. The scaled view has float32 and stays dense or sparse.
+    have the view. The scaled view has float32 and stays dense or sparse. Where cells of a dense view are empty (NaN),
+    all of this is measured on the others, and an empty cell becomes 0: the mean, or the median of "quantile".
 
     Attributes:
         name: which way.
@@ -101,8 +102,20 @@ def fit_scaling(name: ScalingName, matrix: Matrix) -> ViewScaling:
     return ViewScaling(name, {"idf": np.asarray(TfidfTransformer().fit(matrix).idf_, np.float64)})
 
 
+def moments(rows: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of every column, over its cells that are not empty; 0 and 0 where all are."""
+    empty = np.isnan(rows)
+    if not empty.any():
+        return rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
+    count = np.maximum((~empty).sum(axis=0), 1)
+    values = np.where(empty, 0.0, rows.astype(np.float64))
+    mean = values.sum(axis=0) / count
+    square = (np.where(empty, 0.0, values - mean) ** 2).sum(axis=0)
+    return mean, np.sqrt(square / count)
+
+
 def _fit_dense(name: ScalingName, matrix: NDArray[np.float32]) -> ViewScaling:
-    mean, deviation = matrix.mean(axis=0, dtype=np.float64), matrix.std(axis=0, dtype=np.float64)
+    mean, deviation = moments(matrix)
     # Rounding leaves a constant column with a tiny deviation; it must not be blown up to noise.
     constant = deviation <= 1e-6 * np.abs(mean)
     arrays = {"mean": mean}
@@ -115,6 +128,7 @@ def _fit_dense(name: ScalingName, matrix: NDArray[np.float32]) -> ViewScaling:
     if "quantile" in name:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # fewer rows than quantiles
+            warnings.simplefilter("ignore", RuntimeWarning)  # a column of empty cells
             fitted = QuantileTransformer(
                 n_quantiles=min(QUANTILES, len(matrix)), output_distribution="normal", subsample=None
             ).fit(matrix.astype(np.float64))
@@ -127,7 +141,7 @@ def _fit_dense(name: ScalingName, matrix: NDArray[np.float32]) -> ViewScaling:
 
 
 def _affine(matrix: NDArray[np.float32], arrays: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    return (matrix - arrays["mean"]) * arrays["factor"]
+    return _filled((matrix - arrays["mean"]) * arrays["factor"])
 
 
 def _standard(matrix: NDArray[np.float32], arrays: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -142,7 +156,13 @@ def _quantile(matrix: NDArray[np.float32], arrays: dict[str, NDArray[np.float64]
     fitted.n_features_in_ = fitted.quantiles_.shape[1]
     scores = np.asarray(fitted.transform(matrix.astype(np.float64)))
     constant = fitted.quantiles_[0] == fitted.quantiles_[-1]
-    return np.where(constant, 0.0, scores.clip(-NORMAL_CLIP, NORMAL_CLIP))
+    return _filled(np.where(constant, 0.0, scores.clip(-NORMAL_CLIP, NORMAL_CLIP)))
+
+
+def _filled(block: NDArray[np.float64]) -> NDArray[np.float64]:
+    """0 in place of NaN."""
+    empty = np.isnan(block)
+    return np.where(empty, 0.0, block) if empty.any() else block
 
 
 _DENSE_APPLY = {"standard": _standard, "whole": _affine, "quantile": _quantile}

@@ -13,6 +13,7 @@ import yaml
 from limbeck.errors import InputError
 from limbeck.files import read_text, write_json
 from limbeck.multiview.data import EMBEDDED, digest, load
+from limbeck.multiview.tables import Layout
 
 FILE = "data.json"  # of a run folder
 
@@ -26,26 +27,32 @@ class Source:
         sha256: of the file's bytes; of an embedded set its digest; empty for a run of an earlier version.
         fold: that was trained on.
         split: that was learned from.
+        layout: how a table says what is what, the fields of `Layout` that were given.
     """
 
     data: str
     sha256: str
     fold: int
     split: str = "train"
+    layout: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
-def source_of(data: str | os.PathLike[str], fold: int) -> Source:
+def source_of(data: str | os.PathLike[str], fold: int, layout: Layout | None = None) -> Source:
     """The source of a training that is about to begin.
 
     Raises:
         InputError: the set cannot be read.
     """
-    return Source(_absolute(data), _checksum(data), fold)
+    given = {} if layout is None else {k: v for k, v in vars(layout).items() if v != getattr(Layout, k)}
+    if "groups" in given:
+        given["groups"] = str(Path(given["groups"]).resolve())
+    return Source(_absolute(data), _checksum(data), fold, layout=given)
 
 
 def write_source(source: Source, folder: Path) -> None:
     """Keep it with a run."""
-    write_json(folder / FILE, dataclasses.asdict(source))
+    told = dataclasses.asdict(source)
+    write_json(folder / FILE, {name: value for name, value in told.items() if value != {}})
 
 
 def read_source(run: Path) -> Source | None:
@@ -67,6 +74,13 @@ def read_source(run: Path) -> Source | None:
         except (ValueError, TypeError, yaml.YAMLError) as error:
             raise InputError(f"{file}: damaged ({type(error).__name__}): give --data and --fold") from None
     return None
+
+
+def layout_of(run: Path, **given: str | None) -> Layout | None:
+    """How tables are read for a run: as it was trained, but for what is given; None where nothing says so."""
+    known = read_source(run)
+    told = ({} if known is None else known.layout) | {name: value for name, value in given.items() if value is not None}
+    return Layout(**told) if told else None  # type: ignore[arg-type]
 
 
 def choose_source(run: Path, data: str | os.PathLike[str] | None, fold: int | None) -> tuple[str, int, str]:

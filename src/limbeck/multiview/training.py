@@ -18,6 +18,7 @@ from limbeck.errors import InputError
 from limbeck.multiview.loss import training_loss
 from limbeck.multiview.network import MultiViewNetwork, Predictions, ViewScaler, ViewShape
 from limbeck.multiview.recipe import Recipe
+from limbeck.multiview.scaling import moments
 from limbeck.multiview.tensors import TensorViews
 from limbeck.multiview.views import Matrix, Views
 from limbeck.nn import StackedLinear, StackedSparseLinear
@@ -490,7 +491,7 @@ def _fit_scaler(scaler: ViewScaler, model: int, matrix: Matrix, samples: NDArray
         return
     rows = matrix[samples]
     if isinstance(rows, np.ndarray):
-        mean, deviation = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
+        mean, deviation = moments(rows)
         # Rounding leaves a constant column with a tiny deviation; it must not be blown up to noise.
         constant = deviation <= 1e-6 * np.abs(mean)
         constant |= deviation < 1e-37  # its factor would not fit into float32

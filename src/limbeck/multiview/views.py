@@ -13,7 +13,8 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.multiview.frames import NO_ROWS, Names, Rows, column_names, column_order, read_rows, row_labels
+from limbeck.multiview.categories import one_hot
+from limbeck.multiview.frames import NO_ROWS, Frame, Names, Rows, column_names, column_order, read_rows, row_labels
 
 Matrix: TypeAlias = NDArray[np.float32] | scipy.sparse.csr_array
 ViewColumns: TypeAlias = Mapping[str, Sequence[Any] | slice] | Sequence[int]
@@ -47,6 +48,16 @@ class Views:
         return int(self.present.shape[1])
 
     @property
+    def gaps(self) -> dict[str, int]:
+        """How many cells are empty in rows that have others, of each view that has such."""
+        counts = {
+            name: int(np.isnan(matrix).sum())
+            for name, matrix in zip(self.names, self.matrices, strict=True)
+            if isinstance(matrix, np.ndarray)
+        }
+        return {name: count for name, count in counts.items() if count}
+
+    @property
     def complete(self) -> bool:
         """Whether no sample lacks any view."""
         return bool(self.present.all())
@@ -58,6 +69,8 @@ def read_views(
     columns: ViewColumns | None = None,
     names: Sequence[str] | None = None,
     fitted: Sequence[Names | None] | None = None,
+    categories: bool = False,
+    gaps: bool = False,
 ) -> Views:
     """Read views given as a list, a dict or one matrix.
 
@@ -74,6 +87,8 @@ def read_views(
         names: names of the views as they were when fitting; None when fitting.
         fitted: names of the columns of each view as they were when fitting; None for a view that had no names, or when
             fitting.
+        categories: when fitting, columns of texts become columns of 0 and 1, see `one_hot`; later those of `fitted` do.
+        gaps: let NaN stand in parts of the rows of dense views.
 
     Raises:
         InputError: lengths differ, a value is infinite or a row partly NaN, a sample lacks all views, a view is
@@ -101,13 +116,15 @@ def read_views(
     matrices: list[Matrix | None] = []
     present = np.zeros((len(named), samples), dtype=bool)
     found: list[Names | None] = []
-    for position, (name, matrix) in enumerate(named.items()):
+    for position, (name, given_matrix) in enumerate(named.items()):
+        before = None if fitted is None else fitted[position]
+        matrix = one_hot(given_matrix, before, f"view {name!r}", learn=categories)
         found.append(column_names(matrix))
         if matrix is None:
             matrices.append(None)
             continue
-        clean, present[position] = _read_matrix(matrix, name)
-        now, before = found[position], None if fitted is None else fitted[position]
+        clean, present[position] = _read_matrix(matrix, name, gaps=gaps)
+        now = found[position]
         place = None if now is None or before is None else column_order(now, before, f"view {name!r}")
         if place is not None:
             clean = clean[:, place]
@@ -278,9 +295,10 @@ def _shape(matrix: Any, what: str) -> tuple[int, ...]:
         raise InputError(f"{what} must be a matrix (samples, features), but its rows differ in length") from None
 
 
-def _read_matrix(matrix: Any, name: str) -> tuple[Matrix, NDArray[np.bool_]]:
-    """A float32 matrix without NaN, and which rows were there."""
-    labels = Rows(row_labels(matrix))
+def _read_matrix(matrix: Any, name: str, *, gaps: bool) -> tuple[Matrix, NDArray[np.bool_]]:
+    """A float32 matrix, without NaN but where gaps are let stand, and which rows were there."""
+    labels = Rows(matrix.row_names if isinstance(matrix, Frame) else row_labels(matrix))
+    given = matrix
     if hasattr(matrix, "to_numpy"):
         matrix = matrix.to_numpy()
     sparse = scipy.sparse.issparse(matrix)
@@ -295,7 +313,8 @@ def _read_matrix(matrix: Any, name: str) -> tuple[Matrix, NDArray[np.bool_]]:
             )
     except (TypeError, ValueError) as error:
         kind = NotNumbersError if isinstance(error, TypeError) else InputError
-        raise kind(f"view {name!r} does not hold numbers: {error}") from None
+        hint = "; categories='one-hot' makes columns of texts columns of 0 and 1" if column_names(given) else ""
+        raise kind(f"view {name!r} does not hold numbers: {error}{hint}") from None
     rows, columns = clean.shape
     if columns == 0:
         raise InputError(f"view {name!r} has 0 feature(s) (shape={clean.shape}) while a minimum of 1 is required.")
@@ -312,10 +331,14 @@ def _read_matrix(matrix: Any, name: str) -> tuple[Matrix, NDArray[np.bool_]]:
     missing_count = np.bincount(row_of[missing], minlength=rows)
     absent = missing_count == columns
     partly = np.flatnonzero((missing_count > 0) & ~absent)
-    if len(partly):
+    if len(partly) and (sparse or not gaps):
+        hint = "" if sparse else " (missing_cells='mean' does)"
         raise InputError(
-            f"view {name!r} has NaN in row {labels.name(partly[0])} but not in all of it: impute it, "
+            f"view {name!r} has NaN in row {labels.name(partly[0])} but not in all of it: impute it{hint}, "
             "or make the whole row NaN to say that the sample lacks the view"
         )
-    values[np.isnan(values)] = 0
+    if len(partly):
+        clean[absent] = 0
+    else:
+        values[np.isnan(values)] = 0
     return clean, ~absent
