@@ -95,7 +95,7 @@ def test_what_cannot_be_predicted_is_one_line(place: Path, tmp_path: Path, refus
     np.savez(tmp_path / "bare.npz", view_0=SOUND, view_names=np.array(["sound"]))
     np.savez(tmp_path / "other.npz", view_0=SOUND, view_names=np.array(["smell"]))
     refused(["predict", run, data], "out")
-    refused(["predict", run], "data")
+    refused(["predict", run], "DATA")
     refused(
         ["predict", run, data, "--out", out, "--threshold", "0.9", "--coverage", "0.9"], "--threshold", "--coverage"
     )

@@ -36,7 +36,7 @@ MISTAKES = [
     ("train multiview --out run --dropout 0.1", ["no flag --dropout", "--recipe.dropout"]),
     ("train reid --recipe.epochs 3", ["no flag --recipe.epochs", "--training.epochs"]),
     ("evaluate features.npz --protocol cub --labels_key who", ["no flag --labels_key", "--keys"]),
-    ("data convert features.npz set.npz --lables y", ["no flag --lables", "--labels_key"]),
+    ("data convert features.npz set.npz --lables y", ["no flag --lables", "did you mean --labels"]),
     ("data convert features.npz", ["TARGET is missing"]),
     ("evaluate features.npz --protocol", ["--protocol needs a value"]),
     ("search features.npz stray", ["'stray'"]),

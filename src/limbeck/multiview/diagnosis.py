@@ -17,8 +17,8 @@ from limbeck.files import MODEL
 from limbeck.information.diagnosis import ViewFeatures
 from limbeck.multiview.classifier import MultiViewClassifier
 from limbeck.multiview.data import MultiViewData, load, missing_rows
-from limbeck.multiview.source import choose_source, layout_of
-from limbeck.multiview.sources import read_set, split_of
+from limbeck.multiview.inputs import read_set, split_of
+from limbeck.multiview.provenance import choose_source, layout_of
 from limbeck.multiview.tables import is_table
 from limbeck.multiview.tensors import TensorViews
 from limbeck.multiview.training import Trained, gather, predict

@@ -193,7 +193,7 @@ def _files_and_target(call: Invocation) -> tuple[list[str], str]:
     if files and Path(last).suffix == ".npz":
         return files, last
     if not is_table(call.files[0]):
-        raise InputError("target is missing: say where to write, behind the files or by --out")
+        raise InputError("TARGET is missing: say where to write, behind the files or by --out")
     if Path("views.npz").exists():
         raise InputError("views.npz is there already: say by --out where to write")
     return call.files, "views.npz"

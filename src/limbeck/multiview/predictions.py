@@ -16,8 +16,8 @@ from limbeck.errors import InputError
 from limbeck.files import MODEL, write_text
 from limbeck.multiview.classifier import MultiViewClassifier
 from limbeck.multiview.frames import Frame
-from limbeck.multiview.source import layout_of
-from limbeck.multiview.sources import empty_cells, missing_in, read_asked
+from limbeck.multiview.inputs import empty_cells, missing_in, read_asked
+from limbeck.multiview.provenance import layout_of
 from limbeck.multiview.tables import is_table
 
 

@@ -16,9 +16,9 @@ from limbeck.information.curve import write_information
 from limbeck.multiview.classifier import MultiViewClassifier
 from limbeck.multiview.data import SPLITS
 from limbeck.multiview.evaluation import Scores, ViewContribution, format_view_contributions, score
+from limbeck.multiview.inputs import read_set, split_of
+from limbeck.multiview.provenance import choose_source, layout_of, source_of, write_source
 from limbeck.multiview.recipe import Recipe
-from limbeck.multiview.source import choose_source, layout_of, source_of, write_source
-from limbeck.multiview.sources import read_set, split_of
 from limbeck.multiview.tables import Layout, is_table
 from limbeck.reporting.html import Page
 from limbeck.training import run_lock

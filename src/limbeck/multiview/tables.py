@@ -305,7 +305,7 @@ def _label_column(tables: Sequence[_Table], key: str | None, *, optional: bool) 
         if len(owners) > 1:
             raise InputError(f"{key!r} is a column of {owners[0].path} and of {owners[1].path}: give --labels, a table")
         if not owners and not optional:
-            raise InputError(f"{tables[0].path}: no label column {key!r}; name it with labels_key")
+            raise InputError(f"{tables[0].path}: no label column {key!r}; name it with --labels_key")
         return (owners[0], key) if owners else (None, "")
     if len(tables) == 1:
         lower = {name.lower(): name for name in tables[0].columns}
@@ -315,7 +315,7 @@ def _label_column(tables: Sequence[_Table], key: str | None, *, optional: bool) 
     if optional:
         return None, ""
     raise InputError(
-        f"{tables[0].path}: no label column; name it with labels_key, or give --labels, a table of them, or `none`"
+        f"{tables[0].path}: no label column; name it with --labels_key, or give --labels, a table of them, or `none`"
     )
 
 
