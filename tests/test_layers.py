@@ -78,3 +78,30 @@ def test_what_answers_at_once_imports_nothing_heavy(words: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_classifier_is_imported_without_what_it_does_not_use() -> None:
+    """scikit-learn itself imports pandas, where it is installed, scipy.stats and rich."""
+    code = (
+        "import sys\nfrom limbeck import MultiViewClassifier\n"
+        "unused = {'torch._dynamo', 'matplotlib', 'PIL', 'torchvision', 'numba', 'jsonargparse', 'lightning', "
+        "'limbeck.cli', 'limbeck.images', 'limbeck.information', 'limbeck.reid', 'limbeck.retrieval', "
+        "'limbeck.studies'} & set(sys.modules)\n"
+        "sys.exit(' '.join(sorted(unused)) or 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_packages_are_attributes_that_dir_lists() -> None:
+    code = (
+        "import sys, limbeck\n"
+        "assert {'MultiViewClassifier', '__version__', 'objectives', 'retrieval'} <= set(dir(limbeck))\n"
+        "assert 'torch' not in sys.modules\n"
+        "assert callable(limbeck.objectives.vsd)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    packages = {path.parent.name for path in HOME.glob("*/__init__.py")}
+    assert packages - {"cli"} <= set(dir(limbeck))
+    assert all(hasattr(limbeck, name) for name in dir(limbeck))

@@ -8,8 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from limbeck.information.calibration import calibration_error, equal_mass_calibration_error
-
 Floats = NDArray[np.floating]
 
 
@@ -25,7 +23,8 @@ class Scores:
     Attributes:
         accuracy: share of samples whose most probable class is the label.
         cross_entropy: mean -log probability of the label, in nats.
-        calibration_error: see `calibration_error`, or `equal_mass_calibration_error` where that was asked for.
+        calibration_error: see `limbeck.information.calibration_error`, or `equal_mass_calibration_error` of the same
+            package where that was asked for.
     """
 
     accuracy: float
@@ -41,6 +40,11 @@ def score(probability: Floats, labels: NDArray[np.int64], *, equal_mass: bool = 
         labels: what is true.
         equal_mass: the bins of the calibration error hold as many samples each, instead of being equally wide.
     """
+    from limbeck.information.calibration import (  # noqa: PLC0415 (not needed to fit and to predict)
+        calibration_error,
+        equal_mass_calibration_error,
+    )
+
     error = equal_mass_calibration_error if equal_mass else calibration_error
     return Scores(
         accuracy=float((probability.argmax(axis=1) == labels).mean()),

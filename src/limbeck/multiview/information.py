@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from limbeck.information.curve import InformationCurve
-from limbeck.information.probes import Probe
 from limbeck.multiview.network import MultiViewNetwork
 from limbeck.multiview.tensors import TensorViews
 from limbeck.multiview.training import PREDICTION_BATCH, EpochState
 from limbeck.multiview.views import Views
+
+if TYPE_CHECKING:
+    from limbeck.information.probes import Probe
 
 ALL = "all views"
 
@@ -53,6 +55,8 @@ class InformationCallback:
         folds: int = 5,
         seed: int = 0,
     ) -> None:
+        from limbeck.information.curve import InformationCurve  # noqa: PLC0415 (most classifiers measure nothing)
+
         self._views, self._held_out, self._due = views, held_out, due
         self._data: TensorViews | None = None
         self.curves = [InformationCurve(labels[own], probe=probe, folds=folds, seed=seed) for own in held_out]

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 import torch.distributed as dist
@@ -22,7 +22,6 @@ from torch.nn.parallel import DistributedDataParallel
 from limbeck.devices import check_device
 from limbeck.errors import InputError
 from limbeck.files import MODEL, first_line, write_text
-from limbeck.information.curve import InformationCurve, InformationRow, write_information
 from limbeck.reporting.progress import Advance, progress_bar
 from limbeck.tensorfiles import write_tensors
 from limbeck.training import checkpoints, guard
@@ -35,6 +34,9 @@ from limbeck.training.logs import StepLog, write_epochs
 from limbeck.training.selection import improves
 from limbeck.training.settings import TrainingSettings, learning_rate, resume_fingerprint
 from limbeck.training.steps import autocast, make_optimizer, parameter_groups, to_device, total_of
+
+if TYPE_CHECKING:
+    from limbeck.information.curve import InformationRow
 
 CHECKPOINTS, BEST = "checkpoints", "best.safetensors"
 MODEL_FORMAT = "limbeck-network-1"
@@ -346,6 +348,8 @@ class _Run:
             checkpoints.remove_leftovers(folder)
 
     def _restore(self, checkpoint: checkpoints.Checkpoint) -> None:
+        from limbeck.information.curve import InformationRow  # noqa: PLC0415
+
         state, origin = checkpoint.state, str(checkpoint.path)
         try:
             checkpoints.load_network(self.network, state["network"], origin)
@@ -548,6 +552,8 @@ class _Run:
 
     def _measure(self) -> dict[str, float]:
         """Nats of the label that can be read from held-out data now, from the main process, in all; and their files."""
+        from limbeck.information.curve import InformationCurve, write_information  # noqa: PLC0415 (most do not measure)
+
         rows, error = [], ""
         if is_main():
             assert isinstance(self.task, Measurable)
