@@ -57,3 +57,9 @@ PROJECT = Verb(
     "draw features in the plane, by label, camera and modality",
     Job("limbeck.cli.features:project", "limbeck.cli.features:project_arguments"),
 )
+
+COMPLETION = Verb(
+    "completion",
+    "print a script that completes verbs, flags and file names in a shell",
+    Job("limbeck.cli.completion:completion", "limbeck.cli.completion:completion_arguments"),
+)

@@ -10,7 +10,7 @@ from limbeck.cli.parser import Parser
 from limbeck.cli.verbs import AnyVerb
 from limbeck.errors import InputError
 from limbeck.files import MODEL, write_text
-from limbeck.registry import Input, Invocation, Job, SharedVerb, Study, Task, entries, resolve
+from limbeck.registry import Input, Invocation, Job, SharedVerb, Study, Task, Verb, entries, resolve
 
 _HELP = frozenset({"-h", "--help"})
 
@@ -26,10 +26,24 @@ def perform(verb: AnyVerb, words: Sequence[str]) -> Iterator[str]:
         return _study(verb, words)
     if isinstance(verb, SharedVerb):
         return _shared(verb, words)
+    job = verb.train if isinstance(verb, Task) else verb.job
+    return _done(job, _own_parser(verb), words)
+
+
+def parsers(verb: AnyVerb) -> list[Parser]:
+    """The parser of a verb; of one that does what its input asks for, one a kind of input."""
+    if isinstance(verb, Study):
+        return [_study_parser(verb)]
+    if isinstance(verb, SharedVerb):
+        return [_parser(verb, owner, "") for owner in _owners(verb)] if verb.inputs else []
+    return [_own_parser(verb)]
+
+
+def _own_parser(verb: Verb | Task) -> Parser:
     job, name = (verb.train, f"train {verb.name}") if isinstance(verb, Task) else (verb.job, verb.name)
     parser = Parser(name, description=verb.help)
     _add(parser, job)
-    return _done(job, parser, words)
+    return parser
 
 
 def _done(
@@ -64,14 +78,19 @@ def _add(parser: Parser, job: Job) -> None:
 # -- studies ----------------------------------------------------------------------------------------------------------
 
 
-def _study(study: Study, words: Sequence[str]) -> Iterator[str]:
-    kind = resolve(study.settings)
+def _study_parser(study: Study) -> Parser:
     parser = Parser(f"study {study.name}", description=study.help)
     if study.positional is not None:
         parser.add_argument(study.positional, type=str, nargs="+", help="one or more")
     parser.add_argument("--config", action="config", help="a YAML file of settings; flags after it override its values")
     parser.add_argument("--out", type=str, default=f"runs/{study.name}", help="folder for the report and what it needs")
-    parser.add_class_arguments(kind, as_group=False, skip={study.positional} if study.positional else set())
+    skipped = {study.positional} if study.positional else set()
+    parser.add_class_arguments(resolve(study.settings), as_group=False, skip=skipped)
+    return parser
+
+
+def _study(study: Study, words: Sequence[str]) -> Iterator[str]:
+    kind, parser = resolve(study.settings), _study_parser(study)
     values = parser.read(words)
     call, folder = Invocation(parser, values), Path(values.out)
     words_given = {} if study.positional is None else {study.positional: tuple(values[study.positional])}

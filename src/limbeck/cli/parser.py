@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -96,6 +97,11 @@ class Parser(ArgumentParser):
             if len(found) == 1:
                 return f"--{found[0]}{message[len(match[1]) :]}"
         return message
+
+    @property
+    def public_actions(self) -> list[argparse.Action]:
+        """What can be said, but for what is not shown in the help."""
+        return [action for action in self._actions if action.help != argparse.SUPPRESS]
 
     def _add_short(self) -> None:
         """The flags that short ones stand for."""
