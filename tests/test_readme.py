@@ -1,32 +1,44 @@
-"""The README's commands run as printed; its Python is run by doctest, with every other page's."""
+"""The commands of the README and of the first page run as printed, those of the guide are known ones, and links lead
+somewhere. The Python of all pages is run by doctest.
+"""
 
 import importlib
 import importlib.util
 import re
 import shlex
+from functools import cache
 from pathlib import Path
 
 import pytest
 from jsonargparse import ArgumentParser
 
-from limbeck.cli import main
+from limbeck.cli import main, verbs
+from limbeck.cli.jobs import parsers
+from limbeck.cli.parser import SHORT
 from limbeck.reid.recipe import ReidRecipe
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))]
+# Whose commands are run.
+RUN = ("README.md", "docs/start.md")
+NOT_RUN = "<!-- not run: "
 
 
-def shell_blocks() -> dict[str, list[str]]:
-    """The lines of every block of shell commands, by the words in bold or the heading before it."""
-    text = (ROOT / "README.md").read_text()
-    blocks = {}
+def shell_blocks(page: str) -> dict[str, list[str]]:
+    """The lines of every block of shell commands that is not marked, by its heading."""
+    text = (ROOT / page).read_text()
+    blocks: dict[str, list[str]] = {}
     for block in re.finditer(r"```sh\n(.*?)```", text, flags=re.DOTALL):
-        title = re.findall(r"^(?:\*\*|## )([\w ]+)", text[: block.start()], flags=re.MULTILINE)[-1]
-        blocks[title] = [line.split("#")[0].strip() for line in block[1].splitlines() if line.strip()]
+        before = text[: block.start()]
+        if before.rstrip().rpartition("\n")[2].startswith(NOT_RUN):
+            continue
+        title = re.findall(r"^##? (.+)", before, flags=re.MULTILINE)[-1]
+        lines = [line.split(" #")[0].strip() for line in block[1].splitlines() if line.strip()]
+        blocks.setdefault(f"{page}: {title}", []).extend(lines)
     return blocks
 
 
-BLOCKS = shell_blocks()
+BLOCKS = {title: lines for page in RUN for title, lines in shell_blocks(page).items()}
 COMMANDS = {title: [line for line in lines if line.startswith("limbeck ")] for title, lines in BLOCKS.items()}
 
 
@@ -74,12 +86,69 @@ def test_make_targets_exist() -> None:
     assert all(re.search(rf"^{target}:", makefile, flags=re.MULTILINE) for target in targets)
 
 
+def headings(path: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+    titles = re.findall(r"^#+ (.+)", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text()
-    for link in re.findall(r"\]\(([^)#]+?)\)", text):
+    for link in re.findall(r"\]\(([^)]+?)\)", text):
         if "://" not in link:
-            assert ((ROOT / page).parent / link).exists(), link
+            path, _, anchor = link.partition("#")
+            target = (ROOT / page).parent / path if path else ROOT / page
+            assert target.exists(), link
+            assert not anchor or anchor in headings(target), link
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) < 120
+
+
+# Lines of the README whose verb or flags are not there yet.
+COMING = ("limbeck data convert blood.csv ", "limbeck predict ")
+LINE = re.compile(r"^(?:[A-Z_]+=\S+ )*limbeck [a-z].*$", flags=re.MULTILINE)
+
+
+@cache
+def known_flags(verb: str) -> frozenset[str]:
+    found = {flag for parser in parsers(verbs.known()[verb]) for flag in parser.flags}
+    return frozenset(found | {short for short in SHORT if any(flag.endswith(f".{short}") for flag in found)})
+
+
+def guide_lines() -> list[tuple[str, str]]:
+    """(page, line) of every command in a block of the guide."""
+    found = []
+    for page in PAGES:
+        for block in re.finditer(r"^```\w*\n(.*?)^```", (ROOT / page).read_text(), flags=re.DOTALL | re.MULTILINE):
+            found += [(page, line[0]) for line in LINE.finditer(block[1].replace("\\\n", " "))]
+    return found
+
+
+@pytest.mark.slow
+def test_commands_of_the_guide_are_known() -> None:
+    """Every verb and flag that a page shows exists, also where the data to run it are not here."""
+    lines = guide_lines()
+    assert len(lines) > 60
+    wrong = []
+    for page, line in lines:
+        words = re.split(r"\s+#\s|\s+[;>|]\s", line)[0].split()
+        words = words[words.index("limbeck") + 1 :]
+        verb = next((" ".join(words[:n]) for n in (3, 2, 1) if " ".join(words[:n]) in verbs.known()), None)
+        if line.startswith(COMING):
+            continue
+        if verb is None:
+            wrong.append(f"{page}: {line}: no such verb")
+            continue
+        for word in words:
+            flag = word.partition("=")[0]
+            name = flag[2:].rstrip("+").replace("-", "_")
+            if re.fullmatch(r"--[a-z][\w.-]*\+?", flag) and name not in known_flags(verb):
+                wrong.append(f"{page}: {line}: no flag {flag}")
+    assert wrong == []
 
 
 def test_every_function_of_the_equations_exists() -> None:
