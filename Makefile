@@ -4,7 +4,7 @@ BIN := .venv/bin
 # A worker a core; one that has run out of tests takes some of another's.
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: setup demo quick test check bench clean
+.PHONY: setup demo quick test check docs bench clean
 
 setup: .venv/stamp
 
@@ -34,8 +34,17 @@ check: .venv/stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Warnings, and links to pages and headings that are not there, are errors; the tutorials are run.
+docs: .venv/docs-stamp
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/site
+	@echo "The site: build/site/index.html"
+
+.venv/docs-stamp: .venv/stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
+	touch $@
+
 bench: .venv/stamp
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache build docs/tutorials

@@ -1,6 +1,7 @@
 """Every script of examples/ runs and reaches what it claims."""
 
 import importlib.util
+import runpy
 from pathlib import Path
 from types import ModuleType
 
@@ -36,3 +37,23 @@ def test_example_reaches_its_figure(name: str) -> None:
     for package in NEEDS.get(name, ()):
         pytest.importorskip(package, reason=f"{package} is not installed", exc_type=ImportError)
     assert load(name).main() > REACHES[name]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("short_tsne")
+@pytest.mark.parametrize("tutorial", sorted((EXAMPLES / "tutorials").glob("*.py")), ids=lambda path: path.stem)
+def test_tutorial_runs(tutorial: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It prints something, and whatever it measures is better than chance."""
+    import matplotlib as mpl
+
+    if tutorial.stem == "table_with_missing_views":
+        pytest.importorskip("pandas")
+    mpl.use("agg")
+    found = runpy.run_path(str(tutorial), run_name="__main__")
+    assert capsys.readouterr().out
+    if tutorial.stem == "table_with_missing_views":
+        assert found["accuracy"] > 0.75
+    if tutorial.stem == "score_and_diagnose_embeddings":
+        assert found["scores"]["less each camera's mean"] > found["scores"]["as they are"] + 10
+    if tutorial.stem == "reid_of_own_pictures":
+        assert (found["run"] / "model.safetensors").is_file()

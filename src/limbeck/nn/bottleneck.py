@@ -34,7 +34,7 @@ class Bottleneck(nn.Module):
         normalization: "batch" puts batch normalisation between each hidden layer and its ReLU; not with a stack.
         gaussian: whether there is a Gaussian. If not, all outputs of the last layer are z, which has no distribution.
 
-    Shapes: observation (*stack, batch, in_features); representation (*stack, batch, features).
+    Shapes: observation `(*stack, batch, in_features)`; representation `(*stack, batch, features)`.
 
     Raises:
         ValueError: a width is not positive; batch normalisation is asked for with a stack, or sampling without a

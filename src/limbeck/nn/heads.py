@@ -15,8 +15,8 @@ class JointPrediction(NamedTuple):
     """What `AdditiveHead` and `PairwiseHead` predict.
 
     Attributes:
-        joint: (*stack, batch, classes), logits from all views that are present.
-        leave_one_out: (*stack, views, batch, classes), entry i from all present views but the i-th.
+        joint: `(*stack, batch, classes)`, logits from all views that are present.
+        leave_one_out: `(*stack, views, batch, classes)`, entry i from all present views but the i-th.
     """
 
     joint: Tensor
@@ -39,7 +39,8 @@ class AdditiveHead(nn.Module):
         views: number of views.
         stack: leading dimensions of independent copies, see `limbeck.nn.stacked`.
 
-    Shapes: representations (*stack, views, batch, in_features); `present` (*stack, views, batch) booleans, default all.
+    Shapes: representations `(*stack, views, batch, in_features)`; `present` `(*stack, views, batch)` booleans,
+    default all.
 
     Raises:
         ValueError: the representations do not have that many views, or `present` does not fit them.
@@ -67,7 +68,7 @@ class AdditiveHead(nn.Module):
         return self.combine(self.terms(representations, present), present)
 
     def terms(self, representations: Tensor, present: Tensor | None = None) -> Tensor:
-        """What the views add, (*stack, views, batch, width): here `W_i z_i`; 0 for absent views.
+        """What the views add, `(*stack, views, batch, width)`: here `W_i z_i`; 0 for absent views.
 
         Any views can be predicted from by `joint`, once the terms of the others are set to 0.
         """
@@ -87,7 +88,7 @@ class AdditiveHead(nn.Module):
         return self._terms(representations)
 
     def joint(self, terms: Tensor) -> Tensor:
-        """The logits (*stack, batch, classes) from the views whose terms are not 0."""
+        """The logits `(*stack, batch, classes)` from the views whose terms are not 0."""
         return self.bias.unsqueeze(-2) + terms.sum(dim=-3)
 
     def combine(self, terms: Tensor, present: Tensor | None = None) -> JointPrediction:

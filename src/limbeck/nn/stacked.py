@@ -27,8 +27,8 @@ class StackedLinear(nn.Module):
         stack: leading dimensions of the parameters.
         bias: whether to add a bias.
 
-    Shapes: input (*stack, batch, in_features) or one that broadcasts to it; output (*stack, batch, out_features);
-    `weight` is (*stack, in_features, out_features), `bias` (*stack, out_features).
+    Shapes: input `(*stack, batch, in_features)` or one that broadcasts to it; output `(*stack, batch, out_features)`;
+    `weight` is `(*stack, in_features, out_features)`, `bias` `(*stack, out_features)`.
     """
 
     def __init__(self, in_features: int, out_features: int, *, stack: tuple[int, ...] = (), bias: bool = True) -> None:
@@ -72,7 +72,7 @@ class StackedBatchNorm(nn.Module):
 
     Input may be of any floating-point type, whatever that of the parameters; moments are taken in float32 or better.
 
-    Shapes: input and output (*stack, batch, features), of the input's type; `usable` (*stack, batch) booleans.
+    Shapes: input and output `(*stack, batch, features)`, of the input's type; `usable` `(*stack, batch)` booleans.
     """
 
     running_mean: Tensor

@@ -185,7 +185,7 @@ def fit(
     On the CPU an interrupted and resumed training gives bit for bit the network of an uninterrupted one, whatever ended
     it and whatever the number of loader processes, on the same machine with the same number of threads (with another
     number torch adds in another order). Inside `process_group` the processes train together; where the loss
-    is computed from `gather`ed tensors they follow the course of a single process.
+    is computed from what `gather` gives they follow the course of a single process.
 
     One training at a time can use `folder`, see `run_lock`. In it are then `checkpoints/step-000000120.safetensors`
     (all that is needed to go on), `log.jsonl` (one line per step), `epochs.csv` (means per epoch, figures on held-out
