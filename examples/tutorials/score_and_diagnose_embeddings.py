@@ -52,9 +52,8 @@ means = np.stack([vectors[camera == one].mean(axis=0) for one in range(6)])
 cleaned = vectors - means[camera]
 scores = {}
 for words, array in (("as they are", vectors), ("less each camera's mean", cleaned)):
-    single_shot, _ = evaluate(
-        Features.from_arrays(array, identity=person, camera=camera + 1), named_protocols("sysu-all")
-    )
+    features = Features.from_arrays(array, identity=person, camera=camera + 1)
+    single_shot = evaluate(features, named_protocols("sysu-all"))[0]
     scores[words] = 100 * single_shot.mean_average_precision.mean
 figure, axes = plt.subplots(figsize=(5, 2.2), layout="constrained")
 axes.barh(list(scores), list(scores.values()))
