@@ -18,7 +18,7 @@ FLOORS = (
     {"errors"},
     {"registry", "modalities", "cores"},
     {"files", "settings", "jit"},
-    {"devices", "tensorfiles", "arrayfiles", "objectives", "transport"},
+    {"devices", "tensorfiles", "arrayfiles", "yamlfiles", "objectives", "transport"},
     {"nn"},
     {"reporting"},
     {"retrieval"},

@@ -87,3 +87,21 @@ def test_a_shipped_recipe_is_named_like_a_file_and_a_file_comes_first(
     assert made.read(["--config", "small"])["training"]["epochs"] == 5
     with pytest.raises(InputError, match="tiny: there is no such file, and a shipped recipe must be one of small"):
         made.read(["--config", "tiny"])
+
+
+@pytest.mark.parametrize("where", ["a file", "a string in a file", "a flag"])
+def test_yaml_that_stands_for_more_than_it_is_written_in_is_refused(tmp_path: Path, where: str) -> None:
+    ring = "a: &a [*a]"
+    file = tmp_path / "recipe.yaml"
+    file.write_text(f"training: {{epochs: '{ring}'}}\n" if where == "a string in a file" else ring)
+    words = [f"--training.epochs={ring}"] if where == "a flag" else ["--config", str(file)]
+    with pytest.raises(InputError, match=r"the YAML alias \*a stands inside of what it names"):
+        parser().read(words)
+
+
+def test_a_number_of_thousands_of_digits_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text(f"training: {{epochs: {'9' * 5000}}}\n")
+    for words in (["--config", str(file)], [f"--training.epochs={'9' * 5000}"]):
+        with pytest.raises(InputError, match="a number of 5,000 characters is refused"):
+            parser().read(words)

@@ -7,11 +7,13 @@ import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace, get_loader, set_loader
+from yaml import YAMLError
 
 from limbeck.errors import InputError
+from limbeck.yamlfiles import check_yaml
 
 # Flags that mean the same in every verb; where they are the end of a single longer flag, they stand for it.
 SHORT = ("epochs", "seed", "device", "fold", "split")
@@ -33,6 +35,16 @@ _KINDS = {
     "str": "text",
     "tuple": "a list, [A, B]",
 }
+_load = get_loader("yaml")
+
+
+def _checked(text: str, path: str = "") -> Any:
+    """jsonargparse's own reader of YAML, once it is known that the text stands for no more than it may."""
+    check_yaml(text, f"{path}: " if path else "")
+    return _load(text)
+
+
+set_loader("yaml", _checked, (YAMLError,))
 
 
 class Parser(ArgumentParser):
@@ -75,6 +87,8 @@ class Parser(ArgumentParser):
             SystemExit: help was asked for.
         """
         self._add_short()
+        for word in words:
+            check_yaml(word.partition("=")[2] if word.startswith("--") else word, f"{word[:40]}: ")
         return self.parse_args(self._with_configs([self._exact(word) for word in words]))
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.files import first_line, read_text
+from limbeck.yamlfiles import read_yaml
 
 IGNORED = -1
 _UNKNOWN = -2
@@ -239,10 +238,7 @@ def read_label_map(file: Path) -> LabelMap:
     Raises:
         InputError: the file cannot be read, is something else, or a number stands twice in it.
     """
-    try:
-        held = yaml.safe_load(read_text(file))
-    except yaml.YAMLError as error:
-        raise InputError(f"{file}: is no YAML ({first_line(error)})") from None
+    held = read_yaml(file)
     if not isinstance(held, dict):
         raise InputError(f"{file}: must hold lines like 'car: [10, 252]'")
     classes: dict[str, tuple[int, ...]] = {}

@@ -7,10 +7,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
-import yaml
-
 from limbeck.errors import InputError
 from limbeck.files import first_line
+from limbeck.yamlfiles import read_yaml
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +86,8 @@ def read_recipe(path: Path, kind: type[AnyRecipe]) -> AnyRecipe:
     Raises:
         InputError: it cannot be read, or a value is unknown or does not fit.
     """
+    held = read_yaml(path)
     try:
-        return kind.from_dict(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
+        return kind.from_dict(held)
+    except (ValueError, AttributeError) as error:
         raise InputError(f"{path}: not a recipe ({first_line(error)})") from None

@@ -33,17 +33,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.files import first_line, read_text
 from limbeck.images.listing import IMAGE_SUFFIXES
 from limbeck.segmentation.cameras import Camera
 from limbeck.segmentation.dataset import SPLITS, FileSource, Picture, SegmentationDataset
 from limbeck.segmentation.labels import LabelMap, read_label_map
 from limbeck.segmentation.scans import SCAN_SUFFIXES, Points, read_bin, read_labels, read_npy, read_ply, read_poses
 from limbeck.segmentation.sets import SegmentationSet
+from limbeck.yamlfiles import read_yaml
 
 SCANS, LABELS, CALIBRATION = "scans.yaml", "labels.yaml", "calibration.yaml"
 LABEL_SUFFIXES = (".label", ".npy")
@@ -204,10 +203,7 @@ def _scans(home: Path) -> list[Path]:
 
 
 def _mapping(file: Path, keys: Sequence[str]) -> dict[str, Any]:
-    try:
-        held = yaml.safe_load(read_text(file))
-    except yaml.YAMLError as error:
-        raise InputError(f"{file}: is no YAML ({first_line(error)})") from None
+    held = read_yaml(file)
     if not isinstance(held, dict) or not set(held) <= set(keys):
         raise InputError(f"{file}: must have the keys {', '.join(keys)}, and no others")
     return held
