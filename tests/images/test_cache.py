@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.images.pictures import photograph
 
 from limbeck.errors import InputError
@@ -130,3 +131,16 @@ def test_missing_pictures_and_none_at_all_are_refused(folder: Path, tmp_path: Pa
         decoded_images(folder, ["9.png"], tmp_path / "cache")
     with pytest.raises(InputError, match="no pictures"):
         decoded_images(folder, [], tmp_path / "cache")
+
+
+def test_another_radiometric_range_is_another_cache(folder: Path, tmp_path: Path) -> None:
+    counts = np.random.default_rng(0).integers(7200, 9100, (10, 6)).astype(np.uint16)
+    Image.fromarray(counts).save(folder / "0.png")
+    means = []
+    for radiometric, built in ((None, True), (None, False), ((7200, 9100), True), ((7200, 9100), False)):
+        held = decoded_images(folder, PATHS, tmp_path / "cache", size=(10, 6), radiometric=radiometric)
+        assert held.built == built
+        np.testing.assert_array_equal(held.images[0], read_image(folder / "0.png", (10, 6), radiometric=radiometric))
+        means.append(held.images[0].mean())
+    assert means[0] < 40
+    assert means[2] > 100

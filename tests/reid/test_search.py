@@ -1,5 +1,6 @@
 """Searching one's own pictures with a model."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,3 +119,16 @@ def test_what_cannot_be_searched_is_one_line(model: ReidModel, gallery: Path, tm
         rank_folder(model, [gallery / "0.png"], empty)
     with pytest.raises(InputError, match="queries must name at least one"):
         rank_folder(model, [], gallery)
+
+
+def test_pictures_of_16_bits_are_read_as_the_training_did(model: ReidModel, gallery: Path, tmp_path: Path) -> None:
+    shades = np.random.default_rng(1).integers(0, 256, (32, 16)).astype(np.uint16)
+    query = tmp_path / "asked.png"
+    Image.fromarray(shades * 4 + 7000).save(query)
+    Image.fromarray(shades.astype(np.uint8)).save(gallery / "same.png")
+    ranged = replace(model, recipe=replace(model.recipe, data=replace(model.recipe.data, radiometric=(7000, 8020))))
+    found = rank_folder(ranged, [query], gallery)
+    assert _paths(found)[0][0] == gallery / "same.png"
+    assert found.matches.found.similarity.max() == pytest.approx(1, abs=1e-5)
+    assert rank_folder(model, [query], gallery).matches.found.similarity.max() < 0.999
+    assert write_found(found, tmp_path / "out").is_file()

@@ -27,11 +27,11 @@ from numpy.typing import NDArray
 
 from limbeck.errors import InputError
 from limbeck.files import write_json
-from limbeck.images.decoding import try_image
+from limbeck.images.decoding import Radiometric, try_image
 from limbeck.reporting.progress import Progress
 
 # Anything that changes what a cache holds must change this.
-FORMAT = 1
+FORMAT = 2
 INDEX = "cache.json"
 # Pictures decoded between two reports of progress; what is held in memory.
 _BATCH = 256
@@ -111,7 +111,7 @@ def decoded_photographs(
     progress: Progress | None = None,
 ) -> DecodedPhotographs:
     """Pictures whose shorter side has `side` pixels, from the cache in `folder`; all else is as of `decoded_images`."""
-    held, rows, built = _decoded(root, paths, folder, side, skip_corrupt, workers, progress)
+    held, rows, built = _decoded(root, paths, folder, side, skip_corrupt, None, workers, progress)
     assert isinstance(held.images, RaggedImages)
     return DecodedPhotographs(held.images, rows, held.corrupt, built)
 
@@ -123,6 +123,7 @@ def decoded_images(
     *,
     size: tuple[int, int] = (288, 144),
     skip_corrupt: bool = False,
+    radiometric: Radiometric | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> DecodedImages:
@@ -134,6 +135,7 @@ def decoded_images(
         folder: where the cache lies or is to lie; one cache per folder.
         size: (height, width) in pixels.
         skip_corrupt: leave unreadable pictures out, and list them, instead of refusing.
+        radiometric: see `limbeck.images.decoding.read_image`.
         workers: threads that decode; default: all cores.
         progress: called with (pictures done, pictures in all) while building.
 
@@ -141,7 +143,7 @@ def decoded_images(
         InputError: a picture is missing, or some cannot be read and `skip_corrupt` is off; or there is none to keep.
         OSError: the disk is full or the folder cannot be written; an older cache is untouched.
     """
-    held, rows, built = _decoded(root, paths, folder, size, skip_corrupt, workers, progress)
+    held, rows, built = _decoded(root, paths, folder, size, skip_corrupt, radiometric, workers, progress)
     assert not isinstance(held.images, RaggedImages)
     return DecodedImages(held.images, rows, held.corrupt, built)
 
@@ -152,6 +154,7 @@ def _decoded(
     folder: Path,
     size: Size,
     skip_corrupt: bool,
+    radiometric: Radiometric | None,
     workers: int | None,
     progress: Progress | None,
 ) -> tuple[_Held, NDArray[np.int64], bool]:
@@ -159,9 +162,9 @@ def _decoded(
     if not paths:
         raise InputError(f"{root}: there are no pictures to decode")
     names = sorted(set(paths))
-    fingerprint = _fingerprint(root, names, size, skip_corrupt)
+    fingerprint = _fingerprint(root, names, [FORMAT, size, skip_corrupt, radiometric])
     cached = _open(folder, fingerprint, len(names))
-    held = cached or _build(root, names, folder, fingerprint, size, skip_corrupt, workers, progress)
+    held = cached or _build(root, names, folder, fingerprint, size, skip_corrupt, radiometric, workers, progress)
     place = {name: position for position, name in enumerate(names)}
     return held, held.rows[[place[path] for path in paths]], cached is None
 
@@ -181,6 +184,7 @@ def _build(
     fingerprint: str,
     size: Size,
     skip_corrupt: bool,
+    radiometric: Radiometric | None,
     workers: int | None,
     progress: Progress | None,
 ) -> _Held:
@@ -190,7 +194,7 @@ def _build(
     os.close(descriptor)
     temporary = Path(name)
     try:
-        readable, shapes, corrupt = _decode(root, names, temporary, size, skip_corrupt, workers, progress)
+        readable, shapes, corrupt = _decode(root, names, temporary, size, skip_corrupt, radiometric, workers, progress)
         target = folder / f"images-{fingerprint[:16]}.bin"
         temporary.replace(target)
     except BaseException:
@@ -210,9 +214,9 @@ def _build(
     return _Held(_map(target, size, shapes), _rows(readable, len(names)), corrupt)
 
 
-def _fingerprint(root: Path, paths: Sequence[str], size: Size, skip_corrupt: bool) -> str:
+def _fingerprint(root: Path, paths: Sequence[str], settings: Sequence[Any]) -> str:
     """A digest of everything that decides the array: sizes and times of the files stand for their bytes."""
-    digest = hashlib.sha256(json.dumps([FORMAT, size, skip_corrupt]).encode())
+    digest = hashlib.sha256(json.dumps(settings).encode())
     for path in paths:
         try:
             status = (root / path).stat()
@@ -252,13 +256,14 @@ def _decode(
     target: Path,
     size: Size,
     skip_corrupt: bool,
+    radiometric: Radiometric | None,
     workers: int | None,
     progress: Progress | None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[str, ...]]:
     """Write all readable pictures to `target`; their positions, heights and widths, and a line for each other one."""
 
     def read(path: str) -> NDArray[np.uint8] | str:
-        return try_image(root / path, size)
+        return try_image(root / path, size, radiometric=radiometric)
 
     readable: list[int] = []
     shapes: list[tuple[int, int]] = []

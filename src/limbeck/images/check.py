@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from limbeck.errors import InputError
-from limbeck.images.decoding import read_image
+from limbeck.images.decoding import DEEP, deep_values, is_deep, read_image
 from limbeck.images.sets import PictureSet
 from limbeck.reporting.progress import Progress
 
@@ -43,9 +43,14 @@ def check_pictures(
         raise InputError(f"{place}: {'; '.join(wrong[:_SHOWN])}{more}")
     if decode:
         unreadable = []
+        deep, lowest, highest = 0, DEEP, 0
         for position, path in enumerate(pictures.path):
             try:
-                read_image(pictures.root / path)
+                file = pictures.root / path
+                read_image(file)
+                if is_deep(file):
+                    low, high = deep_values(file)
+                    deep, lowest, highest = deep + 1, min(lowest, low), max(highest, high)
             except InputError as error:
                 unreadable.append(str(error))
             if progress is not None:
@@ -53,5 +58,22 @@ def check_pictures(
         if unreadable:
             told = "; ".join(unreadable[:_SHOWN])
             raise InputError(f"{len(unreadable)} of {len(pictures)} pictures cannot be used: {told}")
-    decoded = ", all of them readable" if decode else ""
+        decoded = ", all of them readable"
+        if deep:
+            decoded += f"; {_depth_note(deep, len(pictures))}; their values run from {lowest} to {highest}"
+    else:
+        decoded = ""
     return f"{place}: {len(pictures)} pictures as in {against}{decoded}"
+
+
+def describe_depth(pictures: PictureSet) -> str:
+    """A line that says how grey pictures of 16 bits are read; empty where a set has none."""
+    deep = sum(is_deep(pictures.root / path) for path in pictures.path)
+    return f"{_depth_note(deep, len(pictures))}\n" if deep else ""
+
+
+def _depth_note(deep: int, pictures: int) -> str:
+    return (
+        f"{deep} of {pictures} pictures are grey with 16 bits: 0 is read as black and {DEEP} as white, unless "
+        "data.radiometric of a re-identification recipe says otherwise"
+    )

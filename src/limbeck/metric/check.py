@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from limbeck.images.check import check_pictures
+from limbeck.images.check import check_pictures, describe_depth
 from limbeck.metric.dataset import describe
 from limbeck.metric.sets import load_photographs, metric_set, metric_sets
 from limbeck.reporting.progress import Progress
@@ -27,7 +27,9 @@ def describe_photographs(name: str, place: Path) -> str:
     headings = ("split", "classes", "pictures", "fewest of one")
     count = len(np.unique(photographs.label))
     title = f"{photographs.name}: {len(photographs):,} pictures of {count:,} classes"
-    return format_table(headings, [[*map(str, row)] for row in describe(photographs)], title=title, left=headings[:1])
+    rows = [[*map(str, row)] for row in describe(photographs)]
+    table = format_table(headings, rows, title=title, left=headings[:1])
+    return table if photographs.images is not None else table + describe_depth(photographs)
 
 
 def check_photographs(name: str, place: Path, *, decode: bool = True, progress: Progress | None = None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from limbeck.images.check import check_pictures
+from limbeck.images.check import check_pictures, describe_depth
 from limbeck.reid.dataset import describe
 from limbeck.reid.sets import load_people, reid_set, reid_sets
 from limbeck.reporting.progress import Progress
@@ -29,7 +29,7 @@ def describe_people(name: str, place: Path) -> str:
     table = format_table(headings, [[*map(str, row)] for row in describe(people)], title=title, left=headings[:2])
     folds = reid_set(name).folds
     note = f"fold 1 of {folds}\n" if folds > 1 else ""
-    return table + note
+    return table + note + describe_depth(people)
 
 
 def check_people(name: str, place: Path, *, decode: bool = True, progress: Progress | None = None) -> str:

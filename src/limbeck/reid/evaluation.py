@@ -176,7 +176,7 @@ def evaluate_runs(
     assert paths is not None
 
     def picture(position: int) -> NDArray[np.uint8]:
-        return read_image(first.people.root / paths[position])
+        return read_image(first.people.root / paths[position], radiometric=recipes[0].data.radiometric)
 
     notes = [*_notes(recipes, chosen, feature)]
     if reranking is not None and torch.device(device).type != "cpu":

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from limbeck.errors import InputError
 from limbeck.images.augmentation import AugmentationSettings
+from limbeck.images.decoding import DEEP
 from limbeck.registry import is_reference
 from limbeck.reid.sets import reid_set, reid_sets
 from limbeck.settings import (
@@ -26,6 +27,7 @@ from limbeck.training import recipes as shared
 
 Branch = Literal["visible", "infrared", "shared"]
 Routing = Literal["modality", "grey"]
+Depth = Annotated[int, Range(ge=0, le=DEEP)]
 Objective = Literal["vd", "released-2021", "cib", "none"]
 # Names of settings in files of earlier versions -> their current names.
 RENAMED = {"data.split": "data.fold", "data.parts": "data.splits"}
@@ -48,6 +50,8 @@ class DataSettings:
         steps_per_epoch: None: as many as people // identities, so that nobody is seen twice; who is left over changes.
         cache: folder for decoded pictures; None: `pictures` in the run's folder.
         skip_corrupt: leave unreadable pictures out instead of refusing.
+        radiometric: values of grey pictures of 16 bits, as thermal cameras write them, that are read as black and as
+            white, such as the counts of 0 and of 50 degrees; None: 0 and 65535.
     """
 
     set: str = "sysu"
@@ -62,6 +66,7 @@ class DataSettings:
     steps_per_epoch: Annotated[int | None, Range(ge=1)] = None
     cache: str | None = None
     skip_corrupt: bool = False
+    radiometric: Annotated[tuple[Depth, Depth], Items(increasing=True)] | None = None
 
     def __post_init__(self) -> None:
         check_settings(self, "data.")

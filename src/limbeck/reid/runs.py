@@ -69,7 +69,14 @@ def decoded(people: ReidDataset, settings: DataSettings, cache: Path) -> tuple[N
     Unreadable pictures that the recipe lets pass are warned of.
     """
     size = settings.height, settings.width
-    return decoded_pictures(people.root, people.path, cache, size=size, skip_corrupt=settings.skip_corrupt)
+    return decoded_pictures(
+        people.root,
+        people.path,
+        cache,
+        size=size,
+        skip_corrupt=settings.skip_corrupt,
+        radiometric=settings.radiometric,
+    )
 
 
 def load_run(run: str | os.PathLike[str], *, device: str = "cpu") -> ReidModel:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.images.decoding import read_image, try_image
+from limbeck.images.decoding import Radiometric, read_image, try_image
 from limbeck.images.listing import IMAGE_SUFFIXES
 from limbeck.modalities import INFRARED, MODALITIES, VISIBLE
 from limbeck.reid.embedding import Feature, search_feature
@@ -39,10 +39,12 @@ class Found:
     Attributes:
         matches: of every query the best pictures, best first, by cosine; path and modality of all.
         skipped: a line for each picture of the gallery that could not be read.
+        radiometric: how those of 16 bits were read, see `limbeck.images.decoding.read_image`.
     """
 
     matches: Matches
     skipped: tuple[str, ...]
+    radiometric: Radiometric | None = None
 
 
 def rank_folder(
@@ -76,7 +78,8 @@ def rank_folder(
     if not queries:
         raise InputError("queries must name at least one picture")
     size = model.recipe.data.height, model.recipe.data.width
-    asked = np.stack([read_image(query, size) for query in queries])
+    radiometric = model.recipe.data.radiometric
+    asked = np.stack([read_image(query, size, radiometric=radiometric) for query in queries])
     codes = np.array([_modality(picture, query_modality) for picture in asked], np.int8)
     sought = search_feature(model.represent(asked, codes), feature)
     if not gallery.is_dir():
@@ -101,6 +104,7 @@ def rank_folder(
     return Found(
         Matches(_items(queries, codes, gallery), _items(readable, modalities, gallery), found, "cosine"),
         tuple(skipped),
+        radiometric,
     )
 
 
@@ -143,7 +147,7 @@ def _embedded(
     progress: Progress | None,
 ) -> tuple[list[Path], NDArray[np.float32], NDArray[np.int8], list[str]]:
     def read(file: Path) -> NDArray[np.uint8] | str:
-        return try_image(file, size)
+        return try_image(file, size, radiometric=model.recipe.data.radiometric)
 
     readable: list[Path] = []
     skipped: list[str] = []
@@ -197,6 +201,6 @@ def write_found(found: Found, folder: Path) -> Path:
     title = f"What looks like {Path(paths[0]).name}" if len(paths) == 1 else f"What looks like {len(paths)} pictures"
 
     def thumbnail(path: str) -> NDArray[np.uint8]:
-        return read_image(Path(path), 128)
+        return read_image(Path(path), 128, radiometric=found.radiometric)
 
     return write_matches(found.matches, folder, thumbnail=thumbnail, title=title, left_out=found.skipped)[-1]

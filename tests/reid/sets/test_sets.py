@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.reid.sets.folders import (
     make_llcm,
     make_permutations,
@@ -19,6 +21,8 @@ from tests.reid.sets.folders import (
 
 from limbeck.errors import InputError
 from limbeck.reid.check import check_people, describe_people
+from limbeck.reid.recipe import DataSettings
+from limbeck.reid.runs import decoded
 from limbeck.reid.sets import llcm, load_people, regdb, reid_sets, sysu
 from limbeck.reid.sets.table import load_table
 
@@ -394,3 +398,27 @@ def test_checking_decodes_every_picture(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"2 of 4 pictures cannot be used: .*b.png: is empty; .*d.png: is not a JPEG"):
         check_people("csv", file)
     check_people("csv", file, decode=False)
+
+
+def test_pictures_of_16_bits_are_told_of(tmp_path: Path) -> None:
+    file = write_table(tmp_path, GOOD)
+    assert "16 bits" not in describe_people("csv", file)
+    for name, counts in (("b", [[7200, 8000]]), ("d", [[7300, 9100]])):
+        Image.fromarray(np.array(counts, np.uint16)).save(tmp_path / "pictures" / f"{name}.png")
+    told = "2 of 4 pictures are grey with 16 bits: 0 is read as black and 65535 as white, unless data.radiometric"
+    assert told in describe_people("csv", file)
+    found = check_people("csv", file)
+    assert told in found
+    assert found.endswith("; their values run from 7200 to 9100")
+
+
+def test_a_radiometric_range_is_what_the_pictures_are_read_by(tmp_path: Path) -> None:
+    file = write_table(tmp_path, GOOD)
+    Image.fromarray(np.array([[7200, 9100]], np.uint16)).save(tmp_path / "pictures" / "b.png")
+    people, place = load_people("csv", file), load_table(file).path.index("pictures/b.png")
+    settings = DataSettings(set="csv", root=str(file), height=1, width=2, radiometric=(7200, 9100))
+    images, rows = decoded(people, settings, tmp_path / "cache")
+    assert images[rows[place], 0, :, 0].tolist() == [0, 255]
+    for wrong in ((9100, 7200), (7200, 7200), (0, 65536), (-1, 5)):
+        with pytest.raises(InputError, match=r"data\.radiometric must be"):
+            replace(settings, radiometric=wrong)
