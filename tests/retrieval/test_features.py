@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 
 from limbeck.errors import InputError
-from limbeck.retrieval import Features, load_features, save_features
+from limbeck.retrieval import Features, evaluate, load_features, save_features, top_k
+from limbeck.retrieval.protocols import LeaveOneOut
+from limbeck.retrieval.similarity import Similarity
 
 
 def test_goes_to_disk_and_back(tmp_path: Path) -> None:
@@ -63,6 +65,18 @@ def test_tensors_of_any_precision_and_with_a_history_are_taken() -> None:
         ({"identity": [1, 2]}, "'identity' has shape"),
         ({"identity": [1.5, 2, 3]}, "'identity' must be integers"),
         ({"identity": ["a", "", "c"]}, "'identity' is empty in row 1"),
+        ({"identity": [1e19, 2e19, 3.0]}, "'identity' holds 20000000000000000000 as float64, which cannot tell"),
+        ({"identity": [2.0**53, 2.0, 3.0]}, "'identity' holds 9007199254740992 as float64, which cannot tell it from"),
+        ({"identity": np.array([-(2.0**24), 2, 3], np.float32)}, "'identity' holds -16777216 as float32"),
+        (
+            {"identity": np.array([2**64 - 1, 2, 3], np.uint64)},
+            "'identity' holds 18446744073709551615, more than",
+        ),
+        ({"identity": [2**63, -1, 3]}, "'identity' holds 9223372036854775808 as float64"),
+        (
+            {"camera": np.array([2**63, 2, 3], np.uint64)},
+            "'camera' holds 9223372036854775808, more than int64",
+        ),
         ({"camera": [1]}, "'camera' has shape"),
         ({"camera": [np.nan, 1, 2]}, "'camera' must be integers"),
         ({"modality": ["visible", "thermal", "visible"]}, r"not 'thermal' \(row 1\)"),
@@ -91,3 +105,36 @@ def test_files_that_are_not_usable_are_refused(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:5000])
     with pytest.raises(InputError, match="damaged"):
         load_features(file)
+
+
+def test_identities_at_the_ends_of_their_types_are_kept() -> None:
+    ends = ([2**53 - 1, 1 - 2**53], float), ([2**24 - 1, 5], np.float32), ([2**63 - 1, -(2**63)], np.int64)
+    for numbers, kind in (*ends, ([2**63 - 1, 0], np.uint64)):
+        assert Features.from_arrays(np.eye(2), np.array(numbers, kind)).identity.tolist() == numbers
+    words = [str(2**64 - 1), str(2**64 - 2)]
+    found = Features.from_arrays(np.eye(2), words)
+    assert found.names == tuple(sorted(words))
+    assert found.identity.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("kind", get_args(Similarity))
+@pytest.mark.parametrize("exponent", [-1060, -1030, -500, 500, 996, 1022])
+def test_every_finite_float64_is_ranked_exactly(kind: Similarity, exponent: int) -> None:
+    vectors = np.random.default_rng(0).integers(-20, 21, (40, 3)).astype(np.float64)
+    people = np.arange(40) % 7
+    protocol = LeaveOneOut()
+    expected, found = (
+        evaluate(Features.from_arrays(scaled, people), protocol, similarity=kind)[0].ranks[0]
+        for scaled in (vectors, np.ldexp(vectors / 32, exponent + 5 if exponent < 0 else exponent))
+    )
+    assert found.average_precision.tolist() == expected.average_precision.tolist()
+
+
+def test_similarities_that_are_returned_fit_float64() -> None:
+    vectors = np.eye(3) + np.arange(3)[:, None]
+    assert np.isfinite(top_k(vectors * 1e150, vectors * 1e150, 2, similarity="euclidean").similarity).all()
+    assert top_k(vectors * 1e300, vectors * 1e300, 1).similarity.ravel().tolist() == [1, 1, 1]
+    for scale in (1e300, 1e-200):
+        for kind in ("dot", "euclidean"):
+            with pytest.raises(InputError, match=f"the {kind} similarities of these vectors do not fit float64"):
+                top_k(vectors * scale, vectors * scale, 2, similarity=kind)

@@ -72,9 +72,10 @@ class Features:
         """Check embeddings and labels against one another and put them together.
 
         Args:
-            feature: (items, features) real numbers; float16, bfloat16 and integers become float32. Tensors are taken
-                from any device, without their history; so are the labels.
-            identity: (items,) integers, or strings. Strings that all are whole numbers ("0002", "-1") are those
+            feature: (items, features) real numbers, any that float64 holds; float16, bfloat16 and integers become
+                float32. Tensors are taken from any device, without their history; so are the labels.
+            identity: (items,) integers that int64 holds, floats below those that are equal to their neighbours (2**53
+                for float64, 2**24 for float32), or strings. Strings that all are whole numbers ("0002", "-1") are those
                 numbers, unless two of them would become one; others are numbered in ascending order, as `names` keeps
                 them, but for "-1", which stays -1.
             camera: (items,) integers.
@@ -273,9 +274,18 @@ def _identities(values: ArrayLike | Tensor, size: int, origin: str) -> tuple[NDA
 def _integers(values: ArrayLike | Tensor, name: str, size: int, origin: str) -> NDArray[np.int64]:
     array = _row(values, name, size, origin)
     if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.round(array)).all():
+        # From here on whole numbers next to one another are one and the same float.
+        distinct = 2.0 ** (np.finfo(array.dtype).nmant + 1)
+        if (np.abs(array) >= distinct).any():
+            raise InputError(
+                f"{origin}: {name!r} holds {array[np.abs(array).argmax()]:.0f} as {array.dtype}, which cannot tell it "
+                "from its neighbours; give integers or strings"
+            )
         array = array.astype(np.int64)
     if array.dtype.kind not in "iu":
         raise InputError(f"{origin}: {name!r} must be integers, not {array.dtype}")
+    if array.dtype.kind == "u" and array.max(initial=0) > np.iinfo(np.int64).max:
+        raise InputError(f"{origin}: {name!r} holds {array.max()}, more than int64 can hold; give strings")
     return array.astype(np.int64)
 
 

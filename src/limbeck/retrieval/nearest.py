@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from limbeck.errors import InputError
 from limbeck.retrieval.exact import exact_similarities
 from limbeck.retrieval.neighbours import keep_highest
 from limbeck.retrieval.similarity import (
@@ -63,7 +64,15 @@ def nearest(asked: NDArray[np.floating], searched: NDArray[np.floating], k: int,
         crowded = np.flatnonzero(best[:, -1] + screen.error() >= similarity[:, -1])
         if len(crowded):
             _search_crowded(screen, crowded, memory, positions, similarity)
-    return TopK(positions, similarity / (screen.factors[0] * screen.factors[1]))
+    # One after the other, as their product may be no float64 itself.
+    with np.errstate(over="ignore", under="ignore"):
+        given = similarity / screen.factors[0] / screen.factors[1]
+    if not np.isfinite(given).all() or ((given == 0) & (similarity != 0)).any():
+        raise InputError(
+            f"the {kind} similarities of these vectors do not fit float64, whose numbers reach from 1e-308 to 1e308: "
+            "multiply all vectors by one number, or compare them by cosine"
+        )
+    return TopK(positions, given)
 
 
 def _search_crowded(

@@ -278,7 +278,8 @@ def safe_exponent(vectors: NDArray[np.floating], safe: int) -> int:
     if not vectors.size:
         return 0
     exponent = int(np.frexp(np.float64(max(vectors.max(), -vectors.min())))[1])
-    return exponent if abs(exponent) > safe else 0
+    # No further than powers of two go whose inverse is a float64 too.
+    return min(max(exponent, -1022), 1022) if abs(exponent) > safe else 0
 
 
 def _mean_cosine(left: NDArray[np.floating], right: NDArray[np.floating]) -> float:

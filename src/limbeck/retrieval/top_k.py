@@ -70,7 +70,7 @@ def top_k(
         queries: (queries, features) real numbers, finite.
         gallery: (items, features).
         k: how many; all, where there are fewer items.
-        similarity: "cosine", "euclidean" or "dot".
+        similarity: "cosine", "euclidean" or "dot"; those of the last two that are returned must fit float64.
         memory: bytes that a part of the gallery and its products take at once.
 
     Raises:
