@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.io
+import scipy.sparse
 import torch
 
+from limbeck import files
 from limbeck.arrayfiles import read_array_file
 from limbeck.errors import InputError
-from limbeck.files import file_kind, read_arrays
+from limbeck.files import Arrays, file_kind
+from limbeck.information.diagnosis import load_view_features
+from limbeck.retrieval import load_features
+from limbeck.retrieval.files import load_all
 from limbeck.tensorfiles import read_tensors
 
 VECTORS = np.arange(6, dtype=np.float32).reshape(3, 2) / 8
@@ -144,7 +150,131 @@ def test_another_kind_of_file_is_called_what_it_is(tmp_path: Path) -> None:
     for name, kind in kinds.items():
         if kind != "PyTorch":
             with pytest.raises(InputError, match=rf"{name}: is a .*{kind}.*, not an NPZ file"):
-                read_arrays(tmp_path / name)
+                Arrays(tmp_path / name)
         with pytest.raises(InputError, match=rf"{name}: is a .*{kind}.*, not a model; give a folder of") as caught:
             read_tensors(tmp_path / name, format="x", what="model")
         assert "header too large" not in str(caught.value)
+
+
+# -- files that stand for more than they hold --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small file may stand for a mebibyte instead of a gibibyte."""
+    monkeypatch.setattr(files, "UNFOLDED", 2**20)
+
+
+def npz_with_a_large_member(path: Path) -> Path:
+    """16 MiB of zeros in 16 KiB, beside what is wanted."""
+    np.savez_compressed(path, unused=np.zeros(2**21), feature=VECTORS, label=[1, 2, 1], z_0=VECTORS, y=[1, 2, 1])
+    assert 500 * path.stat().st_size < 2**24
+    return path
+
+
+def test_members_are_read_only_when_asked_for(tmp_path: Path, small_limit: None) -> None:
+    file = npz_with_a_large_member(tmp_path / "a.npz")
+    held = read_array_file(file)
+    assert set(held) == {"unused", "feature", "label", "z_0", "y"}
+    np.testing.assert_array_equal(held["feature"], VECTORS)
+    assert held["feature"] is held["feature"]
+    with pytest.raises(InputError, match=r"a.npz: would take 16 MiB of memory, more than the 1 that a file of"):
+        held["unused"]
+
+
+def test_the_verbs_ask_for_what_they_need(tmp_path: Path, small_limit: None) -> None:
+    file = npz_with_a_large_member(tmp_path / "a.npz")
+    keys = {"feature": "feature", "identity": "y"}
+    assert load_features(file, keys=keys).identity.tolist() == [1, 2, 1]
+    assert load_all(file, keys=keys).names == ("unused", "feature", "label", "z_0", "y")
+    found = load_view_features(file, keys={"z_0": "z_0", "y": "label"})
+    np.testing.assert_array_equal(found.representations[0], VECTORS)
+    with pytest.raises(InputError, match="the array 'unused' is not known here"):
+        load_view_features(file)
+
+
+def test_members_add_up(tmp_path: Path, small_limit: None) -> None:
+    np.savez_compressed(tmp_path / "a.npz", **{str(place): np.zeros(2**16) for place in range(3)})
+    held = Arrays(tmp_path / "a.npz")
+    assert held["0"].size == 2**16
+    with pytest.raises(InputError, match="would take 1 MiB of memory, more than the 1 that"):
+        dict(held)
+
+
+def test_what_is_not_packed_is_read_whatever_its_size(tmp_path: Path, small_limit: None) -> None:
+    values = np.random.default_rng(0).normal(size=2**18)
+    for save in (np.savez, np.savez_compressed):
+        save(tmp_path / "a.npz", values=values)
+        np.testing.assert_array_equal(Arrays(tmp_path / "a.npz")["values"], values)
+
+
+def test_strings_without_letters_are_not_counted_out(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive, archive.open("y.npy", "w") as stream:
+        np.lib.format.write_array_header_1_0(stream, {"descr": "<U0", "fortran_order": False, "shape": (10**13,)})
+    with pytest.raises(InputError, match=r"y.npy holds 10000000000000 strings without a letter"):
+        Arrays(tmp_path / "a.npz")["y"]
+
+
+def test_a_tensor_that_repeats_itself_is_not_written_out(tmp_path: Path) -> None:
+    torch.save({"feature": torch.zeros(1).expand(10**5, 10**5), "y": [1, 2]}, tmp_path / "a.pt")
+    with pytest.raises(InputError, match=r"a.pt: would take 38,147 MiB of memory"):
+        read_array_file(tmp_path / "a.pt")
+
+
+def test_a_packed_tensor_file_is_measured_before_it_is_read(tmp_path: Path, small_limit: None) -> None:
+    torch.save({"feature": torch.zeros(2**22)}, tmp_path / "plain.pt")
+    with zipfile.ZipFile(tmp_path / "plain.pt") as plain, zipfile.ZipFile(tmp_path / "a.pt", "w", 8) as packed:
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+    assert read_array_file(tmp_path / "plain.pt")["feature"].shape == (2**22,)
+    with pytest.raises(InputError, match=r"a.pt: would take 16 MiB of memory"):
+        read_array_file(tmp_path / "a.pt")
+
+
+def test_a_sparse_matrix_is_not_written_out(tmp_path: Path) -> None:
+    scipy.io.savemat(tmp_path / "a.mat", {"feature": VECTORS, "labels": scipy.sparse.csc_array((10**5, 10**5))})
+    with pytest.raises(InputError, match=r"a.mat: would take 76,294 MiB of memory, more than the 1,024 that"):
+        read_array_file(tmp_path / "a.mat")
+    scipy.io.savemat(tmp_path / "a.mat", {"feature": VECTORS, "labels": scipy.sparse.csc_array([[1.0, 0, 2]])})
+    assert read_array_file(tmp_path / "a.mat")["labels"].tolist() == [[1, 0, 2]]
+
+
+def test_packed_variables_of_matlab_are_measured_before_they_are_read(tmp_path: Path, small_limit: None) -> None:
+    cell = np.empty(1, object)
+    cell[0] = np.zeros(2**21)
+    scipy.io.savemat(tmp_path / "a.mat", {"cell": cell}, do_compression=True)
+    with pytest.raises(InputError, match=r"a.mat: would take \d+ MiB of memory, more than the 1 that"):
+        read_array_file(tmp_path / "a.mat")
+    scipy.io.savemat(tmp_path / "a.mat", {"plain": np.zeros(2**21)})
+    assert read_array_file(tmp_path / "a.mat")["plain"].size == 2**21
+    scipy.io.savemat(tmp_path / "a.mat", {"f": VECTORS, "g": VECTORS}, do_compression=True)
+    np.testing.assert_array_equal(read_array_file(tmp_path / "a.mat")["g"], VECTORS)
+
+
+def test_a_table_in_one_line_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a," * (files.LONGEST_LINE // 2 + 1))
+    with pytest.raises(InputError, match=r"a.csv: has a line of more than 4,194,304 characters"):
+        read_array_file(tmp_path / "a.csv")
+    header = ",".join(f"c{place}x" for place in range(100_000))
+    (tmp_path / "a.csv").write_text(f"{header}\n{','.join('1' * 100_000)}\n")
+    assert len(read_array_file(tmp_path / "a.csv")) == 100_000
+    (tmp_path / "a.csv").write_text(f"{header},c7x\n{','.join('1' * 100_001)}\n")
+    with pytest.raises(InputError, match="the column 'c7x' stands twice"):
+        read_array_file(tmp_path / "a.csv")
+
+
+def test_one_long_word_does_not_make_all_of_them_long(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("label\n" + "x" * 100_000 + "\n" + "y\n" * 20_000)
+    with pytest.raises(InputError, match=r"a.csv: would take 7,63\d MiB of memory"):
+        read_array_file(tmp_path / "a.csv")
+    torch.save({"label": ["x" * 100_000, *["y"] * 20_000]}, tmp_path / "a.pt")
+    with pytest.raises(InputError, match=r"a.pt: would take 7,63\d MiB of memory"):
+        read_array_file(tmp_path / "a.pt")
+
+
+def test_whole_numbers_beyond_int64_stay_apart(tmp_path: Path) -> None:
+    digits = "9" * 5000
+    (tmp_path / "a.csv").write_text(f"pid,f0,f1\n12345678901234567890,1,2\n12345678901234567891,3,4\n{digits},5,6\n")
+    found = load_features(tmp_path / "a.csv")
+    assert found.names == ("12345678901234567890", "12345678901234567891", digits)
+    assert len(set(found.identity.tolist())) == 3

@@ -6,9 +6,10 @@ import os
 import stat
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from limbeck.files import atomic_writer, write_json, write_text
+from limbeck.files import atomic_writer, is_number, write_json, write_text
 
 
 def _full_disk(_descriptor: int) -> None:
@@ -68,3 +69,11 @@ def test_json_round_trip_and_no_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json(path, float("nan"))
     assert json.loads(path.read_text())["name"] == "é"
+
+
+def test_whole_numbers_are_ascii_digits_that_fit() -> None:
+    for word in ("0", "0007", "9" * 18):
+        assert is_number(word)
+        assert np.int64(int(word)) == int(word)
+    for word in ("", "-1", "+1", " 1", "1_0", "\u00b2", "\u0663", "9" * 19, "9" * 5000):
+        assert not is_number(word)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import csv
+import itertools
+import math
 import os
 import re
 import warnings
+import zipfile
+import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,19 +22,20 @@ from scipy import io, sparse
 from torch import Tensor
 
 from limbeck.errors import InputError
-from limbeck.files import file_kind, first_line, read_arrays
+from limbeck.files import Arrays, bounded_lines, check_unfolded, file_kind, first_line
 
 ALONE = "array"
 """What the array of a file is called that holds one without a name: an NPY, a tensor."""
 ENDINGS = (".npz", ".npy", ".csv", ".tsv", ".mat", ".pt", ".pth", ".tar")
 
+_PACKED = 15  # kind of a MATLAB variable that is packed
 _NUMBERED = re.compile(r"(.*?)[_\s]?(\d+)")
 
 
-def read_array_file(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+def read_array_file(path: str | os.PathLike[str]) -> Mapping[str, NDArray[Any]]:
     """Read the arrays of a file by name; what the file holds, not its ending, says how.
 
-    * NPZ: its arrays. NPY: one, called `array`.
+    * NPZ: its arrays, each read when it is asked for. NPY: one, called `array`.
     * CSV in UTF-8 with a header (`,`, `;` or tab): a column is an array of whole numbers, of numbers or of strings;
       columns `e0`, `e1`, ... (or `e_1`, ...; or `0`, `1`, ..., called `feature`) are one matrix `e`. A column without a
       name, such as the index that pandas writes, is left out.
@@ -38,23 +44,21 @@ def read_array_file(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
       `array`; the entries of dicts and lists in one another are called `outer_inner`, those of a list by their place
       from 0; a list of numbers or of strings is one array.
 
+    What a file unfolds to is bounded by `limbeck.files.check_unfolded`.
+
     Raises:
         InputError: there is no such file, it is damaged, of another kind, or would have to be unpickled.
     """
     file = Path(path)
     kind = file_kind(file)
     if kind == "NPZ":
-        return read_arrays(file)
+        return Arrays(file)
     if kind == "NPY":
         return {ALONE: _read_npy(file)}
     if kind == "PyTorch":
         return _named(_read_torch(file), file)
-    if kind == "MATLAB" or (kind == "unknown" and file.suffix == ".mat"):  # v4 begins with nothing of its own
+    if kind == "MATLAB" or (kind in ("unknown", "HDF5") and file.suffix == ".mat"):  # v4 begins with nothing of its own
         return _read_matlab(file)
-    if kind == "HDF5" and file.suffix == ".mat":
-        raise InputError(
-            f"{file}: a MATLAB v7.3 (HDF5) file, which is not read here; save it in MATLAB with save(..., '-v7')"
-        )
     if kind == "text":
         return _read_csv(file)
     told = {"unknown": "of a kind that is not known here", "empty": "empty"}.get(kind, f"a {kind} file")
@@ -128,7 +132,12 @@ def _read_torch(path: Path) -> Any:
     try:
         with torch.serialization.safe_globals(_STAND_INS), warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            if zipfile.is_zipfile(path):
+                with zipfile.ZipFile(path) as archive:
+                    check_unfolded(sum(info.file_size for info in archive.infolist()), path)
             return torch.load(path, map_location="cpu", weights_only=True)
+    except InputError:
+        raise
     except MemoryError:
         raise InputError(f"{path}: too large for this machine's memory, or damaged") from None
     except Exception as error:  # a damaged file raises almost anything
@@ -152,13 +161,17 @@ def _short(error: Exception) -> str:
 
 
 def _named(value: Any, path: Path) -> dict[str, NDArray[Any]]:
-    found = dict(_entries(value, ""))
+    found: dict[str, NDArray[Any]] = {}
+    for name, array in _entries(value, "", path):
+        found[name] = array
+        # A tensor may say that it repeats one number a million times.
+        check_unfolded(sum(held.nbytes for held in found.values()), path)
     if not found:
         raise InputError(f"{path}: holds no array; save tensors with torch.save({{'feature': ..., ...}}, FILE)")
     return found
 
 
-def _entries(value: Any, name: str) -> Iterator[tuple[str, NDArray[Any]]]:
+def _entries(value: Any, name: str, path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
     """The arrays in what torch read, by name; what is no array and holds none is passed over."""
     inner = name + "_" if name else ""
     if isinstance(value, Tensor):
@@ -169,54 +182,101 @@ def _entries(value: Any, name: str) -> Iterator[tuple[str, NDArray[Any]]]:
         yield name or ALONE, value.values
     elif isinstance(value, Mapping):
         for key, one in value.items():
-            yield from _entries(one, f"{inner}{key}")
+            yield from _entries(one, f"{inner}{key}", path)
     elif isinstance(value, list | tuple):
         plain = [one.values.item() if isinstance(one, _Scalar) else one for one in value]
-        if plain and (
-            all(isinstance(one, str) for one in plain)
-            or all(isinstance(one, int | float) and abs(one) < 2**63 for one in plain)
-        ):
+        if plain and all(isinstance(one, str) for one in plain):
+            yield name or ALONE, _words(plain, path)
+        elif plain and all(isinstance(one, int | float) and abs(one) < 2**63 for one in plain):
             yield name or ALONE, np.array(plain)
         else:
             for place, one in enumerate(value):
-                yield from _entries(one, f"{inner}{place}")
+                yield from _entries(one, f"{inner}{place}", path)
 
 
 # -- MATLAB -----------------------------------------------------------------------------------------------------------
 
 
-def _read_matlab(path: Path) -> dict[str, NDArray[Any]]:
+def read_matlab(path: Path) -> dict[str, Any]:
+    """The variables of a MATLAB file as scipy gives them: matrices, sparse ones, structs and cells; none is unpickled.
+
+    Raises:
+        InputError: it cannot be read, is of MATLAB v7.3, damaged, or unfolds to more than `check_unfolded` lets pass.
+    """
+    if file_kind(path) == "HDF5":
+        raise InputError(
+            f"{path}: a MATLAB v7.3 (HDF5) file, which is not read here; save it in MATLAB with save(..., '-v7')"
+        )
     try:
+        check_unfolded(_unpacked_size(path), path)
         content = io.loadmat(path, struct_as_record=True)
+    except InputError:
+        raise
     except MemoryError:
         raise InputError(f"{path}: too large for this machine's memory, or damaged") from None
     except Exception as error:  # on damaged files scipy lets through whatever its reader stumbled over
         raise InputError(
             f"{path}: not a MATLAB file, or a damaged or cut-off one ({first_line(error)}); fetch it again"
         ) from None
+    return {key: value for key, value in content.items() if not key.startswith("__")}
+
+
+def dense(matrix: Any, path: Path) -> NDArray[Any]:
+    """A sparse matrix of a file as an array.
+
+    Raises:
+        InputError: it would be larger than `check_unfolded` lets pass.
+    """
+    check_unfolded(math.prod(matrix.shape) * matrix.dtype.itemsize, path)
+    return np.asarray(matrix.toarray())
+
+
+def _unpacked_size(path: Path) -> int:
+    """Bytes of a MATLAB v5 to v7 file with its packed variables unpacked, a part at a time; 0 of other files.
+
+    Behind 128 bytes of heading come variables, each with its kind and length as 32-bit numbers; kind 15 is packed.
+    """
+    total = 0
+    with path.open("rb") as stream:
+        order = {b"IM": "little", b"MI": "big"}.get(stream.read(128)[126:])
+        while order is not None and len(tag := stream.read(8)) == 8:
+            kind, length = (int.from_bytes(part, order) for part in (tag[:4], tag[4:]))  # type: ignore[arg-type]
+            end = stream.tell() + length
+            unpack = zlib.decompressobj()
+            while kind == _PACKED and stream.tell() < end and (part := stream.read(min(2**16, end - stream.tell()))):
+                while part:
+                    total += len(unpack.decompress(part, 2**24))
+                    part = unpack.unconsumed_tail
+                    check_unfolded(total, path)
+            stream.seek(end)
+    return total
+
+
+def _read_matlab(path: Path) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
-    for key, value in content.items():
-        if not key.startswith("__"):
-            arrays |= _matlab_arrays(key, value)
+    for key, value in read_matlab(path).items():
+        arrays |= _matlab_arrays(key, value, path)
     return arrays
 
 
-def _matlab_arrays(name: str, value: Any) -> dict[str, NDArray[Any]]:
+def _matlab_arrays(name: str, value: Any, path: Path) -> dict[str, NDArray[Any]]:
     if sparse.issparse(value):
-        return {name: value.toarray()}
+        return {name: dense(value, path)}
     if value.dtype.names:
         if value.size != 1:
             return {}
         fields = value.reshape(-1)[0]
         found: dict[str, NDArray[Any]] = {}
         for field in value.dtype.names:
-            found |= _matlab_arrays(f"{name}_{field}", np.asarray(fields[field]))
+            found |= _matlab_arrays(f"{name}_{field}", np.asarray(fields[field]), path)
         return found
     if value.dtype == object:
         cells = [np.asarray(cell).reshape(-1) for cell in value.reshape(-1)]
         if not cells or any(cell.size != 1 or cell.dtype.kind not in "iufbU" for cell in cells):
             return {}
-        value = np.array([cell[0] for cell in cells]).reshape(value.shape)
+        plain = [cell[0] for cell in cells]
+        words = all(isinstance(one, str) for one in plain)
+        value = (_words(plain, path) if words else np.array(plain)).reshape(value.shape)
     # Rows of a matrix of characters are padded with blanks.
     return {name: np.char.rstrip(value) if value.dtype.kind == "U" else value}
 
@@ -227,24 +287,24 @@ def _matlab_arrays(name: str, value: Any) -> dict[str, NDArray[Any]]:
 def _read_csv(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            first = stream.readline()
+            lines = bounded_lines(stream, path)
+            first = next(lines, "")
             delimiter = max(",;\t", key=first.count)
-            stream.seek(0)
-            reader = csv.reader(stream, delimiter=delimiter)
+            reader = csv.reader(itertools.chain([first], lines), delimiter=delimiter)
             header = [name.strip() for name in next(reader, [])]
             families = _families(header)
             inside = {place for places in families.values() for place in places}
             single = [place for place, name in enumerate(header) if name and place not in inside]
             names = [header[place] for place in single] + list(families)
-            for name in names:
-                if names.count(name) > 1:
-                    raise InputError(f"{path}: the column {name!r} stands twice in the header")
+            twice = [name for name, times in Counter(names).items() if times > 1]
+            if twice:
+                raise InputError(f"{path}: the column {twice[0]!r} stands twice in the header")
             cells: list[list[str]] = [[] for _ in single]
-            lines = 0
+            rows = 0
             for row in reader:
                 if not row:
                     continue
-                lines += 1
+                rows += 1
                 if len(row) != len(header):
                     raise InputError(
                         f"{path}, line {reader.line_num}: {len(row)} cells, but the header has {len(header)}"
@@ -255,9 +315,9 @@ def _read_csv(path: Path) -> dict[str, NDArray[Any]]:
         raise InputError(f"{path}: not a CSV file in UTF-8 ({first_line(error)})") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
-    if not lines:
+    if not rows:
         raise InputError(f"{path}: no rows; a header and one line an item are needed")
-    arrays = {header[place]: _column(column) for place, column in zip(single, cells, strict=True)}
+    arrays = {header[place]: _column(column, path) for place, column in zip(single, cells, strict=True)}
     for name, places in families.items():
         try:
             arrays[name] = np.loadtxt(
@@ -293,15 +353,25 @@ def _families(header: list[str]) -> dict[str, list[int]]:
     return whole
 
 
-def _column(cells: list[str]) -> NDArray[Any]:
-    """Whole numbers, numbers or strings, whichever the cells all are; `007` is a string, as other such files say 7."""
+def _column(cells: list[str], path: Path) -> NDArray[Any]:
+    """Whole numbers, numbers or strings, whichever the cells all are.
+
+    `007` is a string, as other such files say 7; so are whole numbers beyond 18 digits, which no number here can hold.
+    """
+    words = _words(cells, path)
     for kind in (np.int64, np.float64):
         if kind is np.int64 and not all(re.fullmatch(r"-?(0|[1-9]\d{0,17})", cell) for cell in cells):
             continue
-        if kind is np.float64 and any(re.fullmatch(r"-?0\d+", cell) for cell in cells):
+        if kind is np.float64 and any(re.fullmatch(r"-?(0\d+|\d{19,})", cell) for cell in cells):
             continue
         try:
-            return np.array(cells).astype(kind)
+            return words.astype(kind)
         except ValueError:
             continue
-    return np.array(cells)
+    return words
+
+
+def _words(words: list[str], path: Path) -> NDArray[Any]:
+    """Strings as an array, in which each takes the room of the longest."""
+    check_unfolded(4 * len(words) * max(map(len, words)), path)
+    return np.array(words)

@@ -8,7 +8,7 @@ import re
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -18,6 +18,13 @@ from numpy.typing import NDArray
 
 from limbeck.errors import InputError
 
+UNFOLDED = 2**30
+"""Bytes that the content of a file may take in memory however small the file is: what a laptop can spare. A larger file
+may take 32 times its size: matrices of counts with 95 in 100 zeros are packed to a twelfth, real numbers hardly at all,
+what deflate can pack to a thousandth holds nothing."""
+LONGEST_LINE = 2**22
+"""Characters of a line of a table: some 300,000 numbers. A cell takes thirty times its characters while it is read."""
+_TIMES = 32  # see UNFOLDED
 _PART = 2**24  # bytes read at once
 MODEL = "model.safetensors"  # of a run folder, whatever was trained
 
@@ -91,42 +98,104 @@ def safe_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", name)
 
 
-def read_arrays(path: str | os.PathLike[str], *, hint: str = "") -> dict[str, NDArray[Any]]:
-    """Read every array of an NPZ file, whole and checked against the file's own checksums, unpickling nothing.
+def check_unfolded(size: int, path: Path) -> None:
+    """Refuse to hold far more in memory than a file is large: a few bytes may say that they stand for a terabyte.
+
+    Args:
+        size: bytes that would be held.
+        path: of the file that they come from.
 
     Raises:
-        InputError: the file is absent (`hint` is added to the message), damaged, no NPZ, or holds pickled objects.
+        InputError: they are more than 1 GiB and more than 32 times the file, see `UNFOLDED`.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path}: this is a folder; give an NPZ file in it")
-    if not path.exists():
-        raise InputError(f"{path}: no such file; give the path of an NPZ file{hint}")
-    wanted = f"not an NPZ file; give the path of an NPZ file{hint}"
-    arrays: dict[str, NDArray[Any]] = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.namelist():
-                size = archive.getinfo(member).file_size
-                with archive.open(member) as stream:
-                    arrays[member.removesuffix(".npy")] = _read_member(stream, size, f"{path}: {member}")
-    except InputError:
-        raise
-    except zipfile.BadZipFile as error:
-        if (kind := file_kind(path)) not in ("NPZ", "ZIP", "unknown"):
-            raise InputError(f"{path}: is {described_kind(kind)}, {wanted}") from error
-        raise InputError(f"{path}: not an NPZ file, or a damaged or cut-off one ({error}); fetch it again") from error
-    except (ValueError, EOFError, KeyError, OverflowError, zlib.error, NotImplementedError, RuntimeError) as error:
-        if (kind := file_kind(path)) not in ("NPZ", "unknown"):
-            raise InputError(f"{path}: is {described_kind(kind)}, {wanted}") from error
-        raise InputError(f"{path}: damaged or cut off ({first_line(error)}); fetch it again") from error
-    except MemoryError as error:
+    most = max(UNFOLDED, _TIMES * path.stat().st_size)
+    if size > most:
         raise InputError(
-            f"{path}: an array is too large for this machine's memory, or its header is damaged"
-        ) from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    return arrays
+            f"{path}: would take {size / 2**20:,.0f} MiB of memory, more than the {most / 2**20:,.0f} that a file "
+            "of its size may; keep what is needed of it, and save that unpacked and dense (numpy.savez)"
+        )
+
+
+def bounded_lines(stream: IO[str], path: Path) -> Iterator[str]:
+    """The lines of a text file, as iterating over it gives them.
+
+    Raises:
+        InputError: a line has more than `LONGEST_LINE` characters.
+    """
+    while line := stream.readline(LONGEST_LINE + 1):
+        if len(line) > LONGEST_LINE:
+            raise InputError(f"{path}: has a line of more than {LONGEST_LINE:,} characters; no table has")
+        yield line
+
+
+def is_number(word: str) -> bool:
+    """Whether a word is a whole number in ASCII digits that fits int64; `str.isdigit` also takes superscripts."""
+    return re.fullmatch(r"[0-9]{1,18}", word) is not None
+
+
+class Arrays(Mapping[str, NDArray[Any]]):
+    """The arrays of an NPZ file by name: each is read when it is asked for, once, whole, checked against the file's own
+    checksum, and never unpickled.
+
+    Args:
+        path: of the file.
+        hint: is added to the message where it is absent.
+
+    Raises:
+        InputError: the file is absent or no NPZ; and where an array is asked for: it is damaged, holds pickled objects,
+            or all those asked for are more than `check_unfolded` lets pass.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, hint: str = "") -> None:
+        self._path, self._hint = Path(path), hint
+        if self._path.is_dir():
+            raise InputError(f"{self._path}: this is a folder; give an NPZ file in it")
+        if not self._path.exists():
+            raise InputError(f"{self._path}: no such file; give the path of an NPZ file{hint}")
+        with self._damage():
+            self._archive = zipfile.ZipFile(self._path)
+        self._members = {info.filename.removesuffix(".npy"): info for info in self._archive.infolist()}
+        self._read: dict[str, NDArray[Any]] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._members
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self._read:
+            info = self._members[name]
+            check_unfolded(info.file_size + sum(array.nbytes for array in self._read.values()), self._path)
+            with self._damage(), self._archive.open(info) as stream:
+                self._read[name] = _read_member(stream, info.file_size, f"{self._path}: {info.filename}")
+        return self._read[name]
+
+    @contextmanager
+    def _damage(self) -> Iterator[None]:
+        path, wanted = self._path, f"not an NPZ file; give the path of an NPZ file{self._hint}"
+        try:
+            yield
+        except InputError:
+            raise
+        except zipfile.BadZipFile as error:
+            if (kind := file_kind(path)) not in ("NPZ", "ZIP", "unknown"):
+                raise InputError(f"{path}: is {described_kind(kind)}, {wanted}") from error
+            told = f"{path}: not an NPZ file, or a damaged or cut-off one ({error}); fetch it again"
+            raise InputError(told) from error
+        except (ValueError, EOFError, KeyError, OverflowError, zlib.error, NotImplementedError, RuntimeError) as error:
+            if (kind := file_kind(path)) not in ("NPZ", "unknown"):
+                raise InputError(f"{path}: is {described_kind(kind)}, {wanted}") from error
+            raise InputError(f"{path}: damaged or cut off ({first_line(error)}); fetch it again") from error
+        except MemoryError as error:
+            raise InputError(
+                f"{path}: an array is too large for this machine's memory, or its header is damaged"
+            ) from error
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def file_kind(path: str | os.PathLike[str]) -> str:
@@ -204,7 +273,7 @@ def described_kind(kind: str) -> str:
 
 
 def array_names(path: str | os.PathLike[str]) -> set[str]:
-    """Names of the arrays of an NPZ file, without reading them; none where `read_arrays` would say what is wrong."""
+    """Names of the arrays of an NPZ file, without reading them; none where `Arrays` would say what is wrong."""
     try:
         with zipfile.ZipFile(path) as archive:
             return {member.removesuffix(".npy") for member in archive.namelist()}
@@ -235,6 +304,8 @@ def _read_member(stream: IO[bytes], size: int, origin: str) -> NDArray[Any]:
         raw = raw if place == len(raw) else bytearray()
     if len(raw) != count * dtype.itemsize or stream.read(1):
         raise InputError(f"{origin} is damaged: its length is not what its header says; fetch the file again")
+    if not dtype.itemsize and count > size:  # strings without a letter: no byte says how many there are
+        raise InputError(f"{origin} holds {count} strings without a letter; leave it out")
     array = np.frombuffer(raw, dtype=dtype) if dtype.itemsize else np.empty(count, dtype)
     return array.reshape(shape, order="F" if fortran else "C")
 

@@ -79,7 +79,7 @@ def _check(text: str, place: str, inside: int) -> None:
         elif isinstance(event, yaml.AliasEvent):
             if any(one.anchor == event.anchor for one in above):
                 raise InputError(f"{place}the YAML alias *{event.anchor} stands inside of what it names; write it out")
-            nodes, anchor = sizes.get(event.anchor, 1), None
+            nodes, anchor = sizes.get(str(event.anchor), 1), None
         elif isinstance(event, yaml.ScalarEvent):
             nodes, anchor = 1, event.anchor
             _check_number(event.value, place)

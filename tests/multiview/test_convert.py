@@ -9,6 +9,7 @@ import pytest
 from scipy import io, sparse
 
 from limbeck.errors import InputError
+from limbeck.files import LONGEST_LINE
 from limbeck.multiview.convert import convert
 from limbeck.multiview.data import load, missing_rows
 
@@ -225,3 +226,24 @@ def test_the_real_set_through_a_mat_file(tmp_path: Path, shared_set: Callable[[s
     for name, view in real.views.items():
         np.testing.assert_array_equal(data.views[name], view)
     np.testing.assert_array_equal(data.labels, real.labels)
+
+
+def test_sparse_labels_are_a_row_or_column(tmp_path: Path) -> None:
+    wide = sparse.csc_array((10**5, 10**5))
+    with pytest.raises(InputError, match=r"'Y' has shape \(100000, 100000\); labels must be one row or column"):
+        convert(_mat(tmp_path, {"X1": _views(3)[0], "Y": wide}), tmp_path / "o.npz")
+    data = convert(_mat(tmp_path, {"X1": _views(3)[0], "Y": sparse.csc_array(CODES[:, None])}), tmp_path / "o.npz")
+    np.testing.assert_array_equal(data.labels, CODES)
+
+
+def test_a_table_in_one_line_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("a," * (LONGEST_LINE // 2 + 1))
+    with pytest.raises(InputError, match=r"a.csv: has a line of more than 4,194,304 characters"):
+        convert(path, tmp_path / "o.npz")
+
+
+def test_large_whole_labels_stay_apart(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("label,v:a\n" + "".join(f"1234567890123456{digit},{digit}\n" for digit in (7, 8, 7, 8)))
+    assert convert(path, tmp_path / "o.npz").class_names == ("12345678901234567", "12345678901234568")

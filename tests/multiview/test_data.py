@@ -193,7 +193,8 @@ def test_pickles_are_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     Path("plain.npz").write_bytes(pickle.dumps(_Bomb()))
     _refused(Path("plain.npz"), "not an NPZ")
     with zipfile.ZipFile("inside.npz", "w") as archive:
-        archive.writestr("view_0.npy", pickle.dumps(_Bomb()))
+        for name in ("view_0", "y"):
+            archive.writestr(f"{name}.npy", pickle.dumps(_Bomb()))
     _refused(Path("inside.npz"), "damaged")
     assert not Path("exploded").exists()
 
@@ -203,7 +204,8 @@ def test_a_header_that_lies_about_its_shape_costs_nothing(tmp_path: Path) -> Non
     header = header.ljust(117) + b"\n"
     path = tmp_path / "huge.npz"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("view_0.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+        for name in ("view_0", "y"):
+            archive.writestr(f"{name}.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
     _refused(path, "view_0.npy")
 
 
@@ -302,3 +304,21 @@ def test_folds_refuse_what_cannot_be_split() -> None:
         stratified_folds([0, 0, 1, 1], 0)
     with pytest.raises(InputError, match="labels"):
         stratified_folds([])
+
+
+def test_arrays_that_are_not_asked_for_are_not_read(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", **_arrays())
+    with zipfile.ZipFile(tmp_path / "a.npz", "a") as archive:
+        archive.writestr("photographs.npy", b"no array")
+    load(tmp_path / "a.npz")
+
+
+def test_a_sparse_view_of_more_columns_than_memory_is_refused(tmp_path: Path) -> None:
+    arrays = _arrays()
+    samples = len(arrays["y"])
+    parts = {"data": [1.0], "indices": [5], "indptr": [0, *[1] * samples], "shape": [samples, 10**12]}
+    given = {key: value for key, value in arrays.items() if not key.startswith("view_")}
+    given |= {f"view_0_{part}": np.array(value) for part, value in parts.items()} | {"view_names": np.array(["wide"])}
+    np.savez(tmp_path / "a.npz", **given)
+    with pytest.raises(InputError, match=r"view 'wide' has 1,000,000,000,000 columns, more than the 134,217,728 that"):
+        load(tmp_path / "a.npz")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from limbeck.errors import InputError
+from limbeck.files import bounded_lines
 
 
 def picture_rows(
@@ -26,7 +27,7 @@ def picture_rows(
     """
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, strict=True)
+            reader = csv.DictReader(bounded_lines(stream, file), strict=True)
             header = reader.fieldnames or []
             missing = [name for name in columns if name not in header]
             if missing:

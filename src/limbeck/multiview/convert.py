@@ -11,10 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import io, sparse
+from scipy import sparse
 
+from limbeck.arrayfiles import dense, read_matlab
 from limbeck.errors import InputError
-from limbeck.files import read_arrays
+from limbeck.files import Arrays
 from limbeck.multiview.categories import one_hot
 from limbeck.multiview.data import MultiViewData, assemble, save, save_unlabelled, stratified_folds
 from limbeck.multiview.frames import Frame
@@ -23,7 +24,6 @@ from limbeck.multiview.tables import LABEL_KEYS, Layout, is_table, numbers_of, r
 # The names in use, most telling first; compared without case.
 VIEW_KEYS = ("X", "fea", "feas", "features", "data", "views", "view", "x_all", "feature")
 
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 _NUMBERED = re.compile(r"([a-z]+)_?(\d+)", re.IGNORECASE)
 
 
@@ -76,9 +76,9 @@ def convert(
         assert data is not None
         return data
     if kind in {".mat", ".npz"}:
-        arrays = _read_mat(path) if kind == ".mat" else read_arrays(path)
+        arrays: Mapping[str, Any] = read_matlab(path) if kind == ".mat" else Arrays(path)
         labels_name = _labels_name(arrays, labels_key, path)
-        values = _label_values(arrays[labels_name], f"{path}: {labels_name!r}")
+        values = _label_values(arrays[labels_name], f"{path}: {labels_name!r}", path)
         views = _find_views(arrays, views_key, labels_name, path)
         views = _orient(views, len(values), path)
         if kind == ".npz":
@@ -199,28 +199,6 @@ def draw_folds(values: NDArray[Any], path: Path, folds: int = 5, seed: int = 0) 
         raise InputError(f"{path}: {error}") from error
 
 
-def _read_mat(path: Path) -> dict[str, NDArray[Any]]:
-    """The variables of a MATLAB file, as numbers, strings, structs and cells; scipy unpickles nothing for them."""
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(520)
-        if head.startswith(_HDF5) or head[512:] == _HDF5 or head.startswith(b"MATLAB 7.3"):
-            raise InputError(
-                f"{path}: a MATLAB v7.3 (HDF5) file, which is not read here; save it in MATLAB with save(..., '-v7')"
-            )
-        content = io.loadmat(path, struct_as_record=True)
-    except InputError:
-        raise
-    except MemoryError as error:
-        raise InputError(f"{path}: too large for this machine's memory, or damaged") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except Exception as error:  # on damaged files scipy lets through whatever its reader stumbled over
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path}: not a MATLAB file, or a damaged or cut-off one ({reason})") from error
-    return {key: value for key, value in content.items() if not key.startswith("__")}
-
-
 def _labels_name(arrays: Mapping[str, Any], wanted: str | None, path: Path) -> str:
     if wanted is not None:
         if wanted not in arrays:
@@ -233,9 +211,11 @@ def _labels_name(arrays: Mapping[str, Any], wanted: str | None, path: Path) -> s
     raise InputError(f"{path}: no labels found among {', '.join(arrays)}; name them with --labels_key")
 
 
-def _label_values(array: Any, where: str) -> NDArray[Any]:
+def _label_values(array: Any, where: str, path: Path) -> NDArray[Any]:
     """One label a sample, as numbers or strings, from a row, a column or a cell array."""
-    values = np.asarray(array.toarray() if sparse.issparse(array) else array)
+    if sparse.issparse(array) and min(array.shape) != 1:
+        raise InputError(f"{where} has shape {array.shape}; labels must be one row or column")
+    values = np.asarray(dense(array, path) if sparse.issparse(array) else array)
     if values.dtype == object:
         cells = [np.asarray(cell).reshape(-1) for cell in values.reshape(-1)]
         if any(cell.size != 1 or cell.dtype.kind not in "iufUb" for cell in cells):

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from limbeck.errors import InputError
-from limbeck.files import atomic_writer, first_line, read_arrays
+from limbeck.files import UNFOLDED, Arrays, atomic_writer, first_line
 
 View: TypeAlias = "NDArray[np.float32] | sparse.csr_array"
 
@@ -107,7 +107,7 @@ def load(source: str | os.PathLike[str], *, gaps: bool = False) -> MultiViewData
 
         return digits()
     path = Path(source)
-    arrays = read_arrays(path, hint=f"; or give the name of an embedded set: {', '.join(EMBEDDED)}")
+    arrays = Arrays(path, hint=f"; or give the name of an embedded set: {', '.join(EMBEDDED)}")
     if "y" not in arrays:
         raise InputError(f"{path}: the array 'y' (labels) is missing; make the file with `limbeck data convert`")
     return assemble(
@@ -388,6 +388,8 @@ def _checked_view(view: Any, name: str, samples: int, origin: str, *, gaps: bool
         raise InputError(f"{where} has shape {view.shape}; it must be (samples, features)")
     if view.dtype.kind not in "fiub":
         raise InputError(f"{where} is {view.dtype}; it must be real numbers")
+    if view.shape[1] > UNFOLDED // 8:  # what is computed of every column, such as its range, is held for all
+        raise InputError(f"{where} has {view.shape[1]:,} columns, more than the {UNFOLDED // 8:,} that a view may have")
     if view.shape[0] != samples:
         raise InputError(f"{where} has {view.shape[0]} rows for {samples} labels")
     checked: View

@@ -13,7 +13,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.files import array_names, read_arrays
+from limbeck.files import Arrays, array_names
 from limbeck.multiview.convert import draw_folds, map_labels
 from limbeck.multiview.data import (
     EMBEDDED,
@@ -104,7 +104,7 @@ def read_asked(
         if not stored or "y" in stored:
             return _labelled(read_set(first, layout), split, fold)
         _refuse_layout(first, layout)
-        arrays, origin = read_arrays(first), str(first)
+        arrays, origin = Arrays(first), str(first)
         rows = rows_of(arrays, origin)
         found = _named(views_of(arrays, origin), columns_of(arrays, origin), rows)
     else:

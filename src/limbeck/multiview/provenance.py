@@ -8,12 +8,11 @@ import json
 import os
 from pathlib import Path
 
-import yaml
-
 from limbeck.errors import InputError
 from limbeck.files import read_text, write_json
 from limbeck.multiview.data import EMBEDDED, digest, load
 from limbeck.multiview.tables import Layout
+from limbeck.yamlfiles import read_yaml
 
 FILE = "data.json"  # of a run folder
 
@@ -66,12 +65,12 @@ def read_source(run: Path) -> Source | None:
         if not file.is_file():
             continue
         try:
-            known = (json.loads if file.name == FILE else yaml.safe_load)(read_text(file))
             if file.name == FILE:
-                return Source(**known)
+                return Source(**json.loads(read_text(file)))
+            known = read_yaml(file)
             if "data" in known:
                 return Source(_absolute(str(known["data"])), "", int(known.get("fold", 0)))
-        except (ValueError, TypeError, yaml.YAMLError) as error:
+        except (ValueError, TypeError) as error:
             raise InputError(f"{file}: damaged ({type(error).__name__}): give --data and --fold") from None
     return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -13,12 +14,12 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.files import read_text
+from limbeck.files import bounded_lines
 from limbeck.multiview.frames import Frame
+from limbeck.yamlfiles import read_yaml
 
 KINDS = (".csv", ".tsv", ".parquet")
 LABEL_KEYS = (
@@ -181,30 +182,30 @@ def read_table(path: str | os.PathLike[str]) -> _Table:
         return _read_parquet(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            header = stream.readline()
-            delimiter = max(",;\t", key=header.count)
-            stream.seek(0)
-            reader = csv.reader(stream, delimiter=delimiter)
+            every = bounded_lines(stream, path)
+            header = next(every, "")
+            reader = csv.reader(itertools.chain([header], every), delimiter=max(",;\t", key=header.count))
             names = [name.strip() for name in next(reader, [])]
-            rows, lines = [], []
+            cells: list[list[str]] = [[] for _ in names]
+            lines = []
             for row in reader:
                 if row:
                     if len(row) != len(names):
                         raise InputError(
                             f"{path}, line {reader.line_num}: {len(row)} cells, but the header has {len(names)}"
                         )
-                    rows.append(row)
+                    for column, cell in zip(cells, row, strict=True):
+                        column.append(cell.strip())
                     lines.append(reader.line_num)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not a CSV file in UTF-8 ({error})") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    if not rows:
+    if not lines:
         raise InputError(f"{path}: no samples; a header and one line per sample are needed")
     if len(set(names)) != len(names):
         raise InputError(f"{path}: a column name appears twice in the header")
-    columns = {name: [row[place].strip() for row in rows] for place, name in enumerate(names)}
-    return _Table(path, columns, lines)
+    return _Table(path, dict(zip(names, cells, strict=True)), lines)
 
 
 def _read_parquet(path: Path) -> _Table:
@@ -328,6 +329,8 @@ def _label_values(texts: list[str], table: _Table, order: NDArray[np.int64]) -> 
         return np.array([int(text) for text in texts], np.int64)
     numbers = _parsed(texts)
     if numbers.dtype != object and np.isfinite(numbers).all():
+        if (np.abs(numbers) >= 2.0**53).any():  # from there on neighbours are one and the same float
+            return np.array(texts)
         if (numbers == np.round(numbers)).all():
             return numbers.astype(np.int64)
         raise InputError(
@@ -357,10 +360,7 @@ def _groups(table: _Table, file: str | None, notes: list[str]) -> dict[str, list
 
 
 def _groups_of_file(table: _Table, file: Path, notes: list[str]) -> dict[str, list[str]]:
-    try:
-        content = yaml.safe_load(read_text(file))
-    except yaml.YAMLError as error:
-        raise InputError(f"{file}: not a YAML file ({str(error).splitlines()[0]})") from None
+    content = read_yaml(file)
     if not isinstance(content, Mapping) or not content:
         raise InputError(f"{file}: must map each view to its columns, such as `blood: [iron, lab_*]`")
     groups: dict[str, list[str]] = {}

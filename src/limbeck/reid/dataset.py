@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.files import read_text
+from limbeck.files import is_number, read_text
 from limbeck.images.sets import PictureSet
 from limbeck.modalities import INFRARED, MODALITIES, VISIBLE
 
@@ -83,7 +83,7 @@ def read_identities(file: Path) -> list[int]:
     """
     text = read_text(file, encoding="ascii")
     words = [word.strip() for word in text.replace("\n", ",").split(",") if word.strip()]
-    wrong = next((word for word in words if not word.isdigit()), None)
+    wrong = next((word for word in words if not is_number(word)), None)
     if wrong is not None or not text:  # a file without even a line was cut off
         raise InputError(f"{file}: must list identities as numbers separated by commas, not {wrong!r}")
     identities = sorted(int(word) for word in words)
@@ -109,7 +109,7 @@ def read_list(file: Path, folder: str, example: str) -> Iterator[tuple[str, int]
             continue
         path, _, label = line.strip().rpartition(" ")
         parts = path.split("/")
-        if len(parts) != 3 or parts[0] != folder or not parts[1].isdigit() or not label.isdigit():
+        if len(parts) != 3 or parts[0] != folder or not is_number(parts[1]) or not is_number(label):
             raise InputError(f"{file}: line {number} must be like {example!r}, not {line!r}")
         yield path, int(parts[1])
 

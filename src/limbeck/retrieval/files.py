@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -118,17 +118,20 @@ def load_items(
     labels: str | os.PathLike[str] | None = None,
     query_labels: str | os.PathLike[str] | None = None,
     keys: Mapping[str, str] | None = None,
+    read: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
 ) -> Items | tuple[Items, Items]:
     """As `load_features`, of files that need not say whose items they are: those of one side, or queries and gallery.
 
-    A file of both sides that holds similarities gives them to the queries.
+    A file of both sides that holds similarities gives them to the queries. `read` are arrays of files that were read
+    before.
     """
     if query_labels is not None and queries is None:
         raise InputError("--query_labels are those of --queries: name that file too")
     wanted = dict(keys or {})
     check_roles(wanted, ROLES)
-    files = [file for file in (path, labels, queries, query_labels) if file is not None]
-    held = {os.fspath(file): read_array_file(file) for file in files}
+    files = [os.fspath(file) for file in (path, labels, queries, query_labels) if file is not None]
+    known = read or {}
+    held = {name: known[name] if name in known else read_array_file(name) for name in files}
     check_keys(wanted, [*held.values()], ", ".join(held))
     main = _one_side(path, labels, held, wanted)
     two = any(f"{side}_{role}" in main for side in _SIDES for role in _OF_A_SIDE)
@@ -178,9 +181,10 @@ def load_all(
     *,
     labels: str | os.PathLike[str] | None = None,
     keys: Mapping[str, str] | None = None,
+    read: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
 ) -> Items:
     """All items of a file; of one that holds both sides the queries first, which `query` then marks."""
-    found = load_items(path, labels=labels, keys=keys)
+    found = load_items(path, labels=labels, keys=keys, read=read)
     return found if isinstance(found, Items) else _marked(*found)
 
 
@@ -218,15 +222,22 @@ def check_keys(keys: Mapping[str, str], held: Iterable[Mapping[str, Any]], origi
 
 
 def find_roles(arrays: Mapping[str, NDArray[Any]], keys: Mapping[str, str], origin: str) -> dict[str, NDArray[Any]]:
-    """What the arrays hold: what `keys` says, then what their names say.
+    """What the arrays hold, see `name_roles`; no others are asked for."""
+    return {role: arrays[name] for role, name in name_roles(arrays, keys, origin).items()}
+
+
+def name_roles(
+    arrays: Mapping[str, NDArray[Any]], keys: Mapping[str, str], origin: str, *, without: Collection[str] = ()
+) -> dict[str, str]:
+    """What is held -> the name of its array: what `keys` says, then what the names say.
 
     Raises:
         InputError: two of them could be the same thing.
     """
     chosen = {role: key for role, key in keys.items() if key in arrays}
     candidates: dict[str, list[str]] = {}
-    for name, array in arrays.items():
-        role = _role(name, array)
+    for name in arrays:
+        role = None if name in without else _role(name, arrays)
         if name not in chosen.values() and role is not None and role not in chosen:
             candidates.setdefault(role, []).append(name)
     for role, names in candidates.items():
@@ -237,13 +248,13 @@ def find_roles(arrays: Mapping[str, NDArray[Any]], keys: Mapping[str, str], orig
                 f"--keys {role}={names[0]}"
             )
         chosen[role] = (own or names)[0]
-    return {role: arrays[key] for role, key in chosen.items()}
+    return chosen
 
 
-def _role(name: str, array: NDArray[Any]) -> str | None:
+def _role(name: str, arrays: Mapping[str, NDArray[Any]]) -> str | None:
     """What an array holds by its name, with its side before it where it has one."""
     if name == ALONE:
-        return "feature" if array.ndim == 2 else "identity"
+        return "feature" if arrays[name].ndim == 2 else "identity"
     word = re.sub(r"[\s_.-]", "", name).lower()
     role = _plain_role(word)
     if role is not None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat
 
+from limbeck.arrayfiles import read_matlab
 from limbeck.errors import InputError
 from limbeck.files import first_line
 
@@ -23,7 +23,7 @@ def read_permutations(path: Path) -> dict[tuple[int, int], NDArray[np.int64]]:
     if not path.is_file():
         raise InputError(f"{path}: no such file; {hint}")
     try:
-        cameras = loadmat(path)["rand_perm_cam"]
+        cameras = read_matlab(path)["rand_perm_cam"]
         cells: dict[tuple[int, int], NDArray[np.int64]] = {}
         for camera, held in enumerate(cameras.ravel().tolist(), start=1):
             for identity, rows in enumerate(np.asarray(held, object).ravel().tolist(), start=1):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.files import first_line, read_text
+from limbeck.files import first_line, is_number, read_text
 
 SCAN_SUFFIXES = (".bin", ".npy", ".ply")
 _FLOAT = np.dtype("<f4")
@@ -224,7 +224,7 @@ def _ply_header(file: Path, lines: Sequence[str]) -> tuple[str, int, list[str], 
         if words[:1] == ["format"]:
             form = words[1] if len(words) > 1 else ""
         elif words[:1] == ["element"]:
-            if len(words) != 3 or not words[2].isdigit():
+            if len(words) != 3 or not is_number(words[2]):
                 raise InputError(f"{file}: the header's line {line!r} must be like 'element vertex 100'")
             if words[1] != "vertex" and count < 0:
                 raise InputError(f"{file}: the element {words[1]} stands before the vertices; write those first")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.files import atomic_writer, write_json
+from limbeck.files import atomic_writer, is_number, write_json
 from limbeck.segmentation.dataset import SegmentationDataset
 from limbeck.segmentation.labels import IGNORED, NUSCENES_CLASSES, SEMANTIC_KITTI
 
@@ -26,7 +26,7 @@ def write_semantickitti(folder: Path, name: str, prediction: NDArray[np.integer]
         InputError: the name is another.
     """
     drive, _, stem = name.partition("/")
-    if not drive.isdigit() or not stem.isdigit():
+    if not is_number(drive) or not is_number(stem):
         raise InputError(f"a frame of SemanticKITTI has a name like 11/000000, not {name!r}")
     file = folder / "sequences" / drive / "predictions" / f"{stem}.label"
     with atomic_writer(file) as stream:

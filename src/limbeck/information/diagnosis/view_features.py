@@ -16,7 +16,7 @@ from limbeck.arrayfiles import read_array_file
 from limbeck.errors import InputError
 from limbeck.files import atomic_writer
 from limbeck.information.inputs import class_codes, label_codes, real_matrix
-from limbeck.retrieval.files import Items, check_keys, find_roles, load_all
+from limbeck.retrieval.files import Items, check_keys, find_roles, load_all, name_roles
 
 _KEY = re.compile(r"(v|z|log_variance)_(0|[1-9][0-9]*)")
 _DRAW = 1  # last entry of the key that draws z
@@ -142,24 +142,25 @@ def load_view_features(
         InputError: there is no such file, it is damaged, or an array is missing, unknown or does not fit.
     """
     named = dict(keys or {})
-    arrays = read_array_file(path)
-    beside = {} if labels is None else find_roles(read_array_file(labels), named, str(labels))
+    read = {os.fspath(file): read_array_file(file) for file in (path, labels) if file is not None}
+    arrays = read[os.fspath(path)]
+    beside = {} if labels is None else find_roles(read[os.fspath(labels)], named, str(labels))
     if any(_KEY.fullmatch(role) or role in ("y", "groups", "view_names") for role in named):
         check_keys(named, [arrays], str(path))
         arrays = {role: arrays[key] for role, key in named.items()}
     if not any(_KEY.fullmatch(key) for key in arrays):
-        return _one_view(load_all(path, labels=labels, keys=named))
-    arrays = _with_labels(arrays, beside, path, labels)
-    found: dict[str, dict[int, NDArray[Any]]] = {"z": {}, "v": {}, "log_variance": {}}
-    others = {}
-    for key, array in arrays.items():
-        match = _KEY.fullmatch(key)
-        if match:
-            found[match[1]][int(match[2])] = array
-        elif key in ("y", "view_names", "groups"):
-            others[key] = array
-        else:
+        return _one_view(load_all(path, labels=labels, keys=named, read=read))
+    label = _label_name(arrays, beside, path, labels)
+    for key in arrays:
+        if not _KEY.fullmatch(key) and key not in (label, "view_names", "groups"):
             raise InputError(f"{path}: the array {key!r} is not known here; there may be {_KEYS}")
+    arrays = {"y" if key == label else key: array for key, array in arrays.items()}
+    if "identity" in beside:
+        arrays["y"] = beside["identity"]
+    found: dict[str, dict[int, NDArray[Any]]] = {"z": {}, "v": {}, "log_variance": {}}
+    for key, array in arrays.items():
+        if match := _KEY.fullmatch(key):
+            found[match[1]][int(match[2])] = array
     for key in ("z_0", "y"):
         if key not in arrays:
             raise InputError(f"{path}: the array {key!r} is missing; there must be {_KEYS}")
@@ -167,36 +168,31 @@ def load_view_features(
         if sorted(views) != list(range(len(views))):
             raise InputError(f"{path}: {kind}_{max(views)} stands without {kind}_{len(views) - 1}: count views from 0")
     in_order = {kind: [views[view] for view in sorted(views)] for kind, views in found.items()}
-    names = others.get("view_names")
+    names = arrays.get("view_names")
     return ViewFeatures.from_arrays(
         in_order["z"],
-        others["y"],
+        arrays["y"].ravel() if label != "y" or "identity" in beside else arrays["y"],
         observations=in_order["v"] or None,
         log_variances=in_order["log_variance"] or None,
         names=None if names is None else [str(name) for name in names.ravel()],
-        groups=others.get("groups"),
+        groups=arrays.get("groups"),
         origin=str(path),
     )
 
 
-def _with_labels(
-    arrays: dict[str, NDArray[Any]],
+def _label_name(
+    arrays: Mapping[str, NDArray[Any]],
     beside: Mapping[str, NDArray[Any]],
     path: str | os.PathLike[str],
     labels: str | os.PathLike[str] | None,
-) -> dict[str, NDArray[Any]]:
-    """With `y`, where it has another name or stands in the other file; without what a diagnosis has no use for."""
-    if "identity" in beside:
-        if "y" in arrays:
-            raise InputError(f"{path} and {labels} both hold labels: leave one of them out")
-        return arrays | {"y": beside["identity"].ravel()}
-    if "y" in arrays:
-        return arrays
-    told = find_roles({name: array for name, array in arrays.items() if not _KEY.fullmatch(name)}, {}, str(path))
-    if "identity" not in told:
-        return arrays
-    kept = {name: array for name, array in arrays.items() if array is not told["identity"]}
-    return kept | {"y": told["identity"].ravel()}
+) -> str:
+    """The name of the array of labels, which may have that of an identity; "y" where they stand in the other file."""
+    if "identity" in beside and "y" in arrays:
+        raise InputError(f"{path} and {labels} both hold labels: leave one of them out")
+    if "identity" in beside or "y" in arrays:
+        return "y"
+    views = [name for name in arrays if _KEY.fullmatch(name)]
+    return name_roles(arrays, {}, str(path), without=views).get("identity", "y")
 
 
 def _one_view(items: Items) -> ViewFeatures:

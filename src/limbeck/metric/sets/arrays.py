@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from limbeck.errors import InputError
-from limbeck.files import atomic_writer, first_line, read_arrays
+from limbeck.files import Arrays, atomic_writer, first_line
 from limbeck.images.decoding import read_image
 from limbeck.metric.dataset import MetricDataset
 from limbeck.metric.sets import MetricSet
@@ -27,7 +27,7 @@ def load_arrays(file: Path) -> MetricDataset:
     Raises:
         InputError: the file cannot be read, or an array is missing or does not fit.
     """
-    arrays = read_arrays(file, hint=" with 'images' and 'labels'")
+    arrays = Arrays(file, hint=" with 'images' and 'labels'")
     for name in ("images", "labels"):
         if name not in arrays:
             raise InputError(f"{file}: the array {name!r} is missing; there are: {', '.join(arrays) or 'none'}")

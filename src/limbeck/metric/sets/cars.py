@@ -15,10 +15,10 @@ import csv
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
+from limbeck.arrayfiles import read_matlab
 from limbeck.errors import InputError
-from limbeck.files import first_line, read_text
+from limbeck.files import first_line, is_number, read_text
 from limbeck.metric.dataset import MetricDataset, miscounted
 from limbeck.metric.sets import MetricSet
 
@@ -51,7 +51,7 @@ def load_cars(root: Path) -> MetricDataset:
 
 def _single_archive(file: Path) -> list[tuple[str, int]]:
     try:
-        rows = loadmat(file)["annotations"][0]
+        rows = read_matlab(file)["annotations"][0]
         return [(str(row[0][0]), int(row[5][0][0]) - 1) for row in rows]
     except Exception as error:  # a damaged MAT file raises almost anything
         raise InputError(
@@ -66,7 +66,7 @@ def _folders_of_classes(root: Path) -> list[tuple[str, int]]:
     for part in ("train", "test"):
         file = root / f"anno_{part}.csv"
         for line, row in enumerate(csv.reader(read_text(file).splitlines()), start=1):
-            if not row or not row[-1].isdigit() or not 1 <= int(row[-1]) <= len(names):
+            if not row or not is_number(row[-1]) or not 1 <= int(row[-1]) <= len(names):
                 raise InputError(
                     f"{file}: line {line} must be like '00001.jpg,39,116,569,375,14', not {','.join(row)!r}"
                 )

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from limbeck.errors import InputError
-from limbeck.files import read_text
+from limbeck.files import is_number, read_text
 from limbeck.metric.dataset import MetricDataset, miscounted
 from limbeck.metric.lists import at_or_below, words_of
 from limbeck.metric.sets import MetricSet
@@ -36,7 +36,7 @@ def load_cub(root: Path) -> MetricDataset:
             paths[image] = path
     labels: dict[str, int] = {}
     for image, word in words_of(home / "image_class_labels.txt", 2, "1 1"):
-        if not word.isdigit():
+        if not is_number(word):
             raise InputError(f"{home / 'image_class_labels.txt'}: the class of image {image} is {word!r}, no number")
         labels[image] = int(word) - 1
     for image, path in paths.items():

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from limbeck.errors import InputError
-from limbeck.files import read_text
+from limbeck.files import is_number, read_text
 from limbeck.metric.dataset import MetricDataset, miscounted
 from limbeck.metric.lists import words_of
 from limbeck.metric.sets import MetricSet
@@ -38,7 +38,7 @@ def load_inshop(root: Path) -> MetricDataset:
     status: list[int] = []
     example = "img/WOMEN/Dresses/id_00000002/02_1_front.jpg id_00000002 train"
     for path, item, word in words_of(file, 3, example, skip=2):
-        if not item.removeprefix("id_").isdigit() or word not in STATUS:
+        if not is_number(item.removeprefix("id_")) or word not in STATUS:
             raise InputError(f"{file}: a line must be like {example!r}, not {f'{path} {item} {word}'!r}")
         paths.append(path)
         labels.append(int(item.removeprefix("id_")) - 1)

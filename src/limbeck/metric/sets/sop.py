@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from limbeck.errors import InputError
+from limbeck.files import is_number
 from limbeck.metric.dataset import MetricDataset, miscounted
 from limbeck.metric.lists import at_or_below, words_of
 from limbeck.metric.sets import MetricSet
@@ -33,7 +34,7 @@ def load_sop(root: Path) -> MetricDataset:
     for split in ("train", "test"):
         begin, file = len(paths), home / f"Ebay_{split}.txt"
         for _, word, _, path in words_of(file, 4, "1 1 1 bicycle_final/111085122871_0.JPG", skip=1):
-            if not word.isdigit():
+            if not is_number(word):
                 raise InputError(f"{file}: the class of {path} is {word!r}, no number")
             if not path.rpartition("/")[2].startswith("."):
                 paths.append(path)

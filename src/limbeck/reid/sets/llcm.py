@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from limbeck.errors import InputError
+from limbeck.files import is_number
 from limbeck.images.listing import listed, strays
 from limbeck.modalities import INFRARED, VISIBLE
 from limbeck.reid.dataset import Picture, ReidDataset, assemble, read_identities, read_list
@@ -87,7 +88,7 @@ def check_llcm(people: ReidDataset) -> list[str]:
     for word in WORDS:
         for folder in sorted(path for path in (root / f"test_{word}").glob("cam*/*")):
             camera = folder.parent.name.removeprefix("cam")
-            if not folder.is_dir() or not folder.name.isdigit() or int(folder.name) not in members:
+            if not folder.is_dir() or not is_number(folder.name) or int(folder.name) not in members:
                 wrong.append(f"identity {folder.name}, camera {camera}, {word}: test_id.txt does not name it")
                 continue
             with_folder.add(int(folder.name))

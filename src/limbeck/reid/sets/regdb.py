@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from limbeck.errors import InputError
+from limbeck.files import is_number
 from limbeck.images.listing import listed, strays
 from limbeck.modalities import INFRARED, VISIBLE
 from limbeck.reid.dataset import Picture, ReidDataset, assemble, read_list
@@ -80,7 +81,7 @@ def check_regdb(root: Path, identities: int = OFFICIAL_IDENTITIES, images: int =
             raise InputError(f"{folder}: no such folder; give the one that holds Visible, Thermal and idx")
         people = 0
         for cell in sorted(folder.iterdir(), key=lambda entry: (len(entry.name), entry.name)):
-            if not cell.is_dir() or not cell.name.isdigit():
+            if not cell.is_dir() or not is_number(cell.name):
                 wrong.append(f"{word}: {cell.relative_to(root).as_posix()} is not a folder of an identity")
                 continue
             people += 1

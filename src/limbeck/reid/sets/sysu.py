@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from limbeck.errors import InputError
+from limbeck.files import is_number
 from limbeck.images.listing import listed, strays
 from limbeck.modalities import INFRARED, VISIBLE
 from limbeck.reid.dataset import Picture, ReidDataset, assemble, read_identities
@@ -71,7 +72,7 @@ def _pictures(root: Path, members: list[int]) -> Iterator[Picture]:
                 continue
             modality = INFRARED if camera in INFRARED_CAMERAS else VISIBLE
             for file in listed(folder):
-                if not file.stem.isdigit():
+                if not is_number(file.stem):
                     raise InputError(f"{file}: identity {identity}, camera {camera}: pictures are named 0001.jpg, ...")
                 yield Picture(file.relative_to(root).as_posix(), identity, camera, modality)
 
@@ -112,7 +113,7 @@ def _unlisted(root: Path, splits: Mapping[str, list[int]]) -> Iterator[str]:
     known = {identity for members in splits.values() for identity in members}
     for camera in CAMERAS:
         for cell in sorted((root / f"cam{camera}").glob("*")):
-            if cell.name.isdigit() and int(cell.name) not in known:
+            if is_number(cell.name) and int(cell.name) not in known:
                 yield f"identity {int(cell.name)}, camera {camera}: no list in exp names this identity"
 
 
@@ -129,7 +130,7 @@ def _wrong_folders(root: Path, splits: Mapping[str, list[int]]) -> Iterator[str]
             yield f"camera {camera}: the folder {folder.name} is missing"
             continue
         for cell in sorted(folder.iterdir()):
-            if not cell.is_dir() or not cell.name.isdigit() or len(cell.name) != 4:
+            if not cell.is_dir() or not is_number(cell.name) or len(cell.name) != 4:
                 yield f"camera {camera}: {cell.relative_to(root).as_posix()} is not a folder of an identity"
                 continue
             identity = int(cell.name)
@@ -150,9 +151,9 @@ def _wrong_cell(cell: Path, identity: int, camera: int, size: int | None) -> Ite
     for file in strays(cell):
         yield f"{name}: {file.name} is not a picture"
     stems = [file.stem for file in listed(cell)]
-    numbers = {int(stem) for stem in stems if stem.isdigit()}
+    numbers = {int(stem) for stem in stems if is_number(stem)}
     for stem in stems:
-        if not stem.isdigit():
+        if not is_number(stem):
             yield f"{name}: {stem} is not a number"
     for number in sorted(set(range(1, max(numbers, default=0) + 1)) - numbers):
         yield f"{name}: image {number:04d} is missing"

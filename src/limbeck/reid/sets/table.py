@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from limbeck.errors import InputError
+from limbeck.files import is_number
 from limbeck.images.table import picture_rows
 from limbeck.modalities import MODALITIES
 from limbeck.reid.dataset import ReidDataset, one_sided
@@ -52,7 +53,7 @@ def _wrong(row: dict[str, str]) -> str | None:
         return "the identity is empty"
     if row["modality"] not in MODALITIES:
         return f"modality must be {' or '.join(MODALITIES)}, not {row['modality']!r}"
-    if "camera" in row and not row["camera"].lstrip("-").isdigit():
+    if "camera" in row and not is_number(row["camera"].removeprefix("-")):
         return f"camera must be a whole number, not {row['camera']!r}"
     return None
 

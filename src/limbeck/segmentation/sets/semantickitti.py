@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.files import read_text
+from limbeck.files import is_number, read_text
 from limbeck.segmentation.cameras import Camera
 from limbeck.segmentation.dataset import FileSource, Picture, SegmentationDataset, miscounted, picture_size
 from limbeck.segmentation.labels import SEMANTIC_KITTI
@@ -45,7 +45,7 @@ def load_semantickitti(root: Path) -> SegmentationDataset:
     if home is None:
         raise InputError(f"{root}: holds no folder sequences/, nor its dataset/; give the folder that does")
     official = [number for numbers in SEQUENCES.values() for number in numbers]
-    drives = sorted(place.name for place in home.iterdir() if place.is_dir() and place.name.isdigit())
+    drives = sorted(place.name for place in home.iterdir() if place.is_dir() and is_number(place.name))
     strange = [number for number in drives if number not in official]
     if strange:
         raise InputError(f"{home / strange[0]}: the drives of SemanticKITTI are 00 to 21; take this one out")
@@ -54,7 +54,7 @@ def load_semantickitti(root: Path) -> SegmentationDataset:
     if not scans:
         raise InputError(f"{home}: holds no scan; they lie in XX/velodyne/NNNNNN.bin")
     for file in scans:
-        if not file.stem.isdigit():
+        if not is_number(file.stem):
             raise InputError(f"{file}: scans are named 000000.bin, 000001.bin, ...")
     sequences = tuple(file.parent.parent.name for file in scans)
     held = np.array(sequences)
