@@ -2,6 +2,8 @@
 
 from importlib.metadata import version as version_of
 
+from sphinx.application import Sphinx
+
 project = "limbeck"
 author = "The limbeck authors"
 version = release = version_of("limbeck")
@@ -42,3 +44,12 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "show_signature": False,
 }
+
+
+def setup(app: Sphinx) -> None:
+    """CONTRIBUTING.md lies outside this folder: on the site, links to it lead to the page that includes it."""
+
+    def within_the_site(_: Sphinx, __: str, source: list[str]) -> None:
+        source[0] = source[0].replace("](../CONTRIBUTING.md", "](contributing.md")
+
+    app.connect("source-read", within_the_site)
