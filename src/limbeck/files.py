@@ -154,6 +154,8 @@ class Arrays(Mapping[str, NDArray[Any]]):
             raise InputError(f"{self._path}: no such file; give the path of an NPZ file{hint}")
         with self._damage():
             self._archive = zipfile.ZipFile(self._path)
+            if file_kind(self._path) == "PyTorch":  # a zip file too
+                raise zipfile.BadZipFile
         self._members = {info.filename.removesuffix(".npy"): info for info in self._archive.infolist()}
         self._read: dict[str, NDArray[Any]] = {}
 

@@ -325,9 +325,9 @@ def test_folds_of_regdb_share_one_cache(
     next((tmp_path / "people" / "Visible" / "3").iterdir()).write_bytes(b"")
     read: list[Path] = []
 
-    def counted(path: Path, size: tuple[int, int]) -> NDArray[np.uint8] | str:
+    def counted(path: Path, size: tuple[int, int], **options: Any) -> NDArray[np.uint8] | str:
         read.append(path)
-        return try_image(path, size)
+        return try_image(path, size, **options)
 
     monkeypatch.setattr("limbeck.images.cache.try_image", counted)
     data = replace(small_recipe.data, set="regdb", root=str(tmp_path / "people"), skip_corrupt=True)

@@ -67,7 +67,7 @@ def test_several_queries_are_rows_of_one_page(model: ReidModel, gallery: Path, t
         assert query not in paths  # it lies there, and does not find itself
         assert paths == _paths(alone)[0]
         np.testing.assert_allclose(values, alone.matches.found.similarity[0], atol=1e-5)
-    assert format_found(found).count("among 6 pictures") == 3
+    assert " ".join(format_found(found).split()).count("among 6 pictures") == 3
     page = write_found(found, tmp_path / "out").read_text()
     assert page.count('<div class="grid">') == page.count('class="query"') == 3
     assert page.count("<img") == 3 * (1 + 5)

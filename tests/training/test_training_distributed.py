@@ -119,11 +119,11 @@ def test_sigterm_to_one_stops_both_and_they_go_on(nursery: Nursery, tmp_path: Pa
 
 @pytest.mark.slow
 def test_other_settings_end_both_processes_with_the_same_line(nursery: Nursery, tmp_path: Path) -> None:
-    train(tmp_path / "run", epochs=1)
-    _run(nursery, "train_together", tmp_path / "run", tmp_path / "errors", code=1, epochs=2)
+    train(tmp_path / "run", epochs=2)
+    _run(nursery, "train_together", tmp_path / "run", tmp_path / "errors", code=1, epochs=1)
     lines = [line for line in (tmp_path / "errors").read_text().splitlines() if "InputError: " in line]
     assert len(lines) == 2
-    assert all("training.epochs is 1 there and 2 here" in line for line in lines)
+    assert all("training.epochs is 2 there and 1 here" in line for line in lines)
 
 
 # -- one process -------------------------------------------------------------------------------------------------------
