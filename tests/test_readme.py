@@ -11,14 +11,23 @@ from pathlib import Path
 
 import pytest
 from jsonargparse import ArgumentParser
+from tests.cli.test_cli_memory import VERBS
 
 from limbeck.cli import main, verbs
 from limbeck.cli.jobs import parsers
 from limbeck.cli.parser import SHORT
+from limbeck.files import LONGEST_LINE, UNFOLDED
+from limbeck.images.decoding import MAX_PIXELS
 from limbeck.reid.recipe import ReidRecipe
+from limbeck.yamlfiles import MOST_NODES
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")),
+]
 # Whose commands are run.
 RUN = ("README.md", "docs/start.md")
 NOT_RUN = "<!-- not run: "
@@ -213,3 +222,14 @@ def test_the_ablation_rows_are_the_papers(table: str) -> None:
         if recipe.network.bottleneck:
             # 512 numbers leave the bottleneck: z itself, or the means and variances of 256.
             assert recipe.network.representation * (1 + recipe.network.gaussian) == 512
+
+
+def test_the_limits_in_security_are_those_of_the_code() -> None:
+    text = (ROOT / "SECURITY.md").read_text()
+    assert UNFOLDED == 2**30
+    assert "1 GiB, or 32 times the file" in text
+    assert f"{LONGEST_LINE:,} characters" in text
+    assert f"{MOST_NODES:,} with aliases written out" in text
+    assert MAX_PIXELS == 2**25
+    for verb, (_, times) in VERBS.items():
+        assert f"| `{verb}` | {times:g} |" in text

@@ -125,7 +125,8 @@ class Comparison:
             length = np.sqrt(squares[0]), float(np.sqrt(squares[1].max(initial=0)))
             if kind == "euclidean":
                 # -|q - g|^2 = 2 q.g - |g|^2 - |q|^2 as one product: two more columns.
-                left = np.column_stack([left * 2, np.full_like(squares[0], -1, common), -squares[0].astype(common)])
+                left *= 2
+                left = np.column_stack([left, np.full_like(squares[0], -1, common), -squares[0].astype(common)])
                 right = np.column_stack([right, squares[1].astype(common), np.ones_like(squares[1], common)])
         self.dtype = left.dtype
         self.tolerance: NDArray[np.float64] | None = None
