@@ -147,16 +147,16 @@ class Arrays(Mapping[str, NDArray[Any]]):
     """
 
     def __init__(self, path: str | os.PathLike[str], *, hint: str = "") -> None:
-        self._path, self._hint = Path(path), hint
+        self._path, self._wanted = Path(path), f"not an NPZ file; give the path of an NPZ file{hint}"
         if self._path.is_dir():
             raise InputError(f"{self._path}: this is a folder; give an NPZ file in it")
         if not self._path.exists():
             raise InputError(f"{self._path}: no such file; give the path of an NPZ file{hint}")
         with self._damage():
             self._archive = zipfile.ZipFile(self._path)
-            if file_kind(self._path) == "PyTorch":  # a zip file too
-                raise zipfile.BadZipFile
         self._members = {info.filename.removesuffix(".npy"): info for info in self._archive.infolist()}
+        if self._members and not any(info.filename.endswith(".npy") for info in self._members.values()):
+            raise InputError(f"{self._path}: is {described_kind(file_kind(self._path))}, {self._wanted}")
         self._read: dict[str, NDArray[Any]] = {}
 
     def __iter__(self) -> Iterator[str]:
@@ -178,7 +178,7 @@ class Arrays(Mapping[str, NDArray[Any]]):
 
     @contextmanager
     def _damage(self) -> Iterator[None]:
-        path, wanted = self._path, f"not an NPZ file; give the path of an NPZ file{self._hint}"
+        path, wanted = self._path, self._wanted
         try:
             yield
         except InputError:
