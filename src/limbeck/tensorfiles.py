@@ -139,6 +139,39 @@ def read_description(path: str | os.PathLike[str]) -> dict[str, Any]:
     return dict(description)
 
 
+def check_tensors(given: Mapping[str, Tensor], expected: Mapping[str, Tensor], origin: str) -> None:
+    """Refuse tensors that are not, by name, shape and kind of number, those of a network.
+
+    Args:
+        given: what a file holds.
+        expected: the network's; tensors without memory (of the device "meta") will do.
+        origin: the file, for the message.
+
+    Raises:
+        InputError: a tensor is missing, unexpected, or of another shape or kind; the line names the first.
+
+    Example:
+        >>> check_tensors({"weight": torch.ones(2)}, {"weight": torch.ones(3)}, "FILE")
+        Traceback (most recent call last):
+        limbeck.errors.InputError: FILE does not fit this network: weight is (2,) there and (3,) here; give the ...
+    """
+    remedy = "give the network it was made by"
+    for name, tensor in expected.items():
+        if name not in given:
+            raise InputError(f"{origin} does not fit this network: it has no {name}; {remedy}")
+        there, here = tuple(given[name].shape), tuple(tensor.shape)
+        if there != here:
+            raise InputError(f"{origin} does not fit this network: {name} is {there} there and {here} here; {remedy}")
+        if given[name].dtype != tensor.dtype:
+            raise InputError(
+                f"{origin} does not fit this network: {name} is {_kind(given[name])} there and {_kind(tensor)} here; "
+                f"{remedy}"
+            )
+    for name in given:
+        if name not in expected:
+            raise InputError(f"{origin} does not fit this network, which has no {name}; {remedy}")
+
+
 def _told(file: Path, error: BaseException, what: str) -> str:
     """Why a file is not what it should be: it is another kind of file, or what reading it came to."""
     if (kind := file_kind(file)) not in ("safetensors", "unknown"):
@@ -156,6 +189,7 @@ DAMAGE = (
     ValueError,
     AttributeError,
     RuntimeError,
+    ArithmeticError,
     OSError,
     MemoryError,
 )

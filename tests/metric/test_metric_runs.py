@@ -13,6 +13,7 @@ import pytest
 import torch
 from tests.images.pictures import photograph
 from tests.metric.metric_photographs import make_photographs, recipe
+from tests.signed import rewritten
 
 from limbeck.cli import main
 from limbeck.errors import InputError
@@ -22,6 +23,7 @@ from limbeck.metric.runs import load_run, make_task, networks_of, train_run
 from limbeck.metric.task import MetricTask
 from limbeck.retrieval import Features, evaluate, load_features, named_protocols
 from limbeck.tensorfiles import read_tensors
+from limbeck.training.checkpoints import latest, write
 
 
 @pytest.fixture(scope="session")
@@ -211,3 +213,59 @@ def test_an_exported_program_gives_what_a_search_compares(metric_run: Path, tmp_
     found = torch.export.load(tmp_path / "photographs.pt2").module()(torch.from_numpy(pictures))
     expected = represent(model.network, pictures, np.arange(3), size=side)["v"]
     assert np.allclose(found.detach().numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d, _: d.update(recipe=None),
+        lambda d, _: d.update(classes=[0.5]),
+        lambda d, _: d.update(classes={}),
+        lambda d, _: d["training"].update(epoch=-1),
+        lambda _, t: t.update({name: one.flatten()[:0].clone() for name, one in t.items()}),
+    ],
+)
+def test_a_signed_model_that_does_not_fit_itself_is_one_line(metric_run: Path, tmp_path: Path, change: Any) -> None:
+    file = rewritten(metric_run / "model.safetensors", tmp_path, change)
+    with pytest.raises(InputError) as caught:
+        load_run(file)
+    assert str(caught.value).startswith(f"{file}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda s: s.update(steps=-1), "task.steps"),
+        (lambda s: s["memories"]["v"].update(embeddings=torch.zeros(3, 1)), "task.memories.v"),
+        (lambda s: s["memories"]["v"].update(labels=torch.zeros(1, dtype=torch.int64)), "a memory must be"),
+        (lambda s: s["memories"]["z"].update(labels="x"), "a memory must be"),
+        (lambda s: s.update(memories=[]), "does not fit this training"),
+    ],
+)
+def test_a_checkpoint_with_the_memory_of_another_task_is_one_line(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any, words: str
+) -> None:
+    class PowerCutError(Exception):
+        pass
+
+    whole = MetricTask.terms
+    taken = iter(range(100))
+
+    def broken(self: MetricTask, *given: Any) -> Any:
+        if next(taken) == 2:
+            raise PowerCutError
+        return whole(self, *given)
+
+    made = recipe(photographs, loss={"name": "snca", "memory": 11, "memory_start": 0}, network={"bottleneck": True})
+    with monkeypatch.context() as patch:
+        patch.setattr(MetricTask, "terms", broken)
+        with pytest.raises(PowerCutError):
+            train_run(made, tmp_path / "run")
+    found = latest(tmp_path / "run" / "checkpoints")
+    assert found is not None
+    change(found.state["task"])
+    write(tmp_path / "run" / "checkpoints", found.step, found.state, found.fingerprint, keep=1)
+    with pytest.raises(InputError, match=words) as caught:
+        train_run(made, tmp_path / "run")
+    assert str(found.path) in str(caught.value)

@@ -15,9 +15,11 @@ import pytest
 import scipy.sparse as sp
 import torch
 from safetensors.torch import save_file
+from tests.signed import rewritten
 
 from limbeck import MultiViewClassifier
 from limbeck.errors import InputError
+from limbeck.multiview.persistence import FORMAT
 from limbeck.tensorfiles import read_tensors, write_tensors
 
 TINY: dict[str, Any] = {"encoder": (8, 4), "representation": 3, "epochs": 2, "batch_size": 32, "learning_rate": 1e-2}
@@ -305,3 +307,82 @@ def test_a_folder_that_may_not_be_written_is_an_error(saved: Path) -> None:
     finally:
         saved.parent.chmod(0o700)
     assert saved.read_bytes() == before
+
+
+# -- signed, and not a model ------------------------------------------------------------------------------------------
+
+SPARSE = sp.csr_array(np.where(LEFT > 0.3, LEFT, 0).astype(np.float32))
+VALUES: list[Any] = [None, True, -1, 0, 2.5, 1e308, float("nan"), 2**40, 2**63, 10**30, "x", [], {}, [1], {"a": 1}]
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("signed") / "model.safetensors"
+    _model(inner_folds=2).fit([SPARSE, RIGHT], Y).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d, _: d["recipe"].update(encoder=[60000, 60000]),
+        lambda d, _: d.update(networks=10**9),
+        lambda d, _: d.update(networks="3"),
+        lambda d, _: d["views"][1].update(features=10**10),
+        lambda d, _: d["views"][1].update(features="4"),
+        lambda d, _: d["views"][1].update(name=d["views"][0]["name"]),
+        lambda d, _: d.update(classes=[2, 1, 0]),
+        lambda d, _: d.update(classes=[0, 0, 0]),
+        lambda d, _: d.update(classes_dtype="<U1000000000"),
+        lambda d, _: d.update(temperature=0),
+        lambda d, _: d.update(temperature="1"),
+        lambda d, _: d.update(leave_one_out_temperature=[1.0]),
+        lambda d, _: d.update(n_features_in="7"),
+        lambda d, _: d.update(feature_names_in=["a"]),
+        lambda d, _: d.update(best_epoch=[]),
+        lambda d, _: d["kernel_path"].update(bandwidths=[1.0]),
+        lambda d, _: d["kernel_path"]["choice"].update(scalings=["standard", "standard"]),
+        lambda _, t: t.update({"kernel_path.0.landmarks.indices": t["kernel_path.0.landmarks.indices"] + 10**6}),
+        lambda _, t: t.update({"kernel_path.0.landmarks.indptr": t["kernel_path.0.landmarks.indptr"] * 1000}),
+        lambda _, t: t.update({"kernel_path.solutions": t["kernel_path.solutions"][:, :5].clone()}),
+        lambda _, t: t.update({"kernel_path.present": t["kernel_path.present"].float()}),
+        lambda _, t: t.update({"kernel_path.1.scaling.mean": torch.zeros(99, dtype=torch.float64)}),
+        lambda _, t: t.update({"held_out.labels": t["held_out.labels"] + 1000}),
+        lambda _, t: t.update({"held_out.terms": t["held_out.terms"].double()}),
+        lambda _, t: t.update({name: one.double() for name, one in t.items() if name.startswith("joint_head")}),
+        lambda _, t: t.pop("observation_head.weight"),
+        lambda _, t: t.update(more=torch.zeros(1)),
+    ],
+)
+def test_a_signed_model_that_does_not_fit_itself_is_refused(model_file: Path, tmp_path: Path, change: Any) -> None:
+    _refused(rewritten(model_file, tmp_path, change))
+
+
+def _leaves(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where the values of a description lie, and what holds them."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place] * bool(place) + [one for key, entry in inside for one in _leaves(entry, (*place, key))]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_any_value_anywhere_in_a_signed_description_is_refused_or_answers(model_file: Path, tmp_path: Path) -> None:
+    description, tensors = read_tensors(model_file, format=FORMAT, what="model")
+    places, rng = _leaves(description), np.random.default_rng(0)
+    refused = 0
+    for number in range(400):
+        place, value = places[rng.integers(len(places))], VALUES[rng.integers(len(VALUES))]
+        changed = json.loads(json.dumps(description))
+        parent = changed
+        for key in place[:-1]:
+            parent = parent[key]
+        parent[place[-1]] = value
+        file = tmp_path / "m.safetensors"
+        write_tensors(file, tensors, changed, format=FORMAT)
+        try:
+            model = MultiViewClassifier.load(file)
+            assert np.isfinite(model.predict_proba([SPARSE, RIGHT])).all(), (number, place, value)
+            model.predict_proba([None, RIGHT])
+        except InputError as error:
+            refused += "\n" not in str(error)
+    assert refused > 200

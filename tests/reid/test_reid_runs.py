@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from tests.signed import rewritten
 from tests.small import PEOPLE
 
 from limbeck.errors import InputError
@@ -443,3 +444,32 @@ def test_a_run_may_have_an_encoder_of_ones_own(
     monkeypatch.delitem(sys.modules, "my_backbone")
     with pytest.raises(InputError, match="No module named 'my_backbone'; install the package"):
         load_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d, _: d.update(recipe=[]),
+        lambda d, _: d.update(recipe={"data": 3}),
+        lambda d, _: d["recipe"].update(unknown={}),
+        lambda d, _: d["recipe"]["network"].update(representation=10**6, hidden=[10**6]),
+        lambda d, _: d["recipe"]["network"].update(representation=10**30),
+        lambda d, _: d["recipe"]["network"].update(encoder="resnet50"),
+        lambda d, _: d.update(identities=3),
+        lambda d, _: d.update(identities=["1", "2", "3"]),
+        lambda d, _: d.update(identities=[10**30] * 3),
+        lambda d, _: d.update(identities=d["identities"][1:]),
+        lambda d, _: d.pop("training"),
+        lambda d, _: d.update(training=[1]),
+        lambda d, _: d["training"].update(step="3"),
+        lambda _, t: t.pop(next(iter(t))),
+        lambda _, t: t.update({name: one.double() for name, one in t.items()}),
+        lambda _, t: t.update(more=torch.zeros(1)),
+    ],
+)
+def test_a_signed_model_that_does_not_fit_itself_is_one_line(small_run: Path, tmp_path: Path, change: Any) -> None:
+    file = rewritten(small_run / "model.safetensors", tmp_path, change)
+    with pytest.raises(InputError) as caught:
+        load_run(file)
+    assert str(caught.value).startswith(f"{file}: ")
+    assert "\n" not in str(caught.value)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from tests.segmentation.segmentation_small import SETTINGS, recipe
+from tests.signed import rewritten
 
 from limbeck.cli import main
 from limbeck.errors import InputError
@@ -271,3 +272,23 @@ def test_what_one_sensor_alone_knows_is_found(known: str) -> None:
         assert one.known_to == known
         assert one.both[0] == pytest.approx(own[0], abs=0.03)
     assert "fused" not in format_class_information(found, fused=False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d, _: d.update(recipe=3),
+        lambda d, _: d.update(classes="abc"),
+        lambda d, _: d.update(classes=[1, 2]),
+        lambda d, _: d["recipe"]["network"].update(representation=10**6),
+        lambda _, t: t.update({name: one.half() for name, one in t.items()}),
+    ],
+)
+def test_a_signed_model_that_does_not_fit_itself_is_one_line(
+    segmentation_run: Path, tmp_path: Path, change: Any
+) -> None:
+    file = rewritten(segmentation_run / "model.safetensors", tmp_path, change)
+    with pytest.raises(InputError) as caught:
+        load_run(file)
+    assert str(caught.value).startswith(f"{file}: ")
+    assert "\n" not in str(caught.value)

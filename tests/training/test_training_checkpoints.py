@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from limbeck.errors import InputError
 from limbeck.training import checkpoints
-from limbeck.training.checkpoints import flatten, latest, load_network, load_optimizer, unflatten, write
+from limbeck.training.checkpoints import flatten, latest, unflatten, write
+from limbeck.training.restoring import load_network, load_optimizer
 
 STATE: dict[str, Any] = {
     "network": OrderedDict(weight=torch.arange(6.0).reshape(2, 3), count=torch.tensor(3)),

@@ -24,7 +24,7 @@ from limbeck.reporting.progress import progress_bar
 from limbeck.training import Fitted
 from limbeck.training.loop import BEST
 from limbeck.training.recipes import rooted
-from limbeck.training.runs import model_file, network_in, recipe_fingerprint, recipe_in, train_folder
+from limbeck.training.runs import model_file, network_in, recipe_fingerprint, recipe_in, train_folder, whole_numbers
 
 FORMAT = "limbeck-metric-1"
 
@@ -146,12 +146,12 @@ def load_run(run: str | os.PathLike[str], *, device: str = "cpu") -> MetricModel
     file, recipe = model_file(run, "train metric"), recipe_of(run)
     description, network = network_in(
         file,
-        lambda held: MetricNetwork(recipe, len(held["classes"])),
+        lambda held: MetricNetwork(recipe, len(whole_numbers(held["classes"], "classes"))),
         form=FORMAT,
         what="metric learning model",
         device=device,
     )
-    classes = np.array(description["classes"], np.int64)
+    classes = whole_numbers(description["classes"], "classes")
     return MetricModel(network, recipe, classes, **description["training"], device=torch.device(device))
 
 

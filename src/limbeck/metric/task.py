@@ -22,7 +22,9 @@ from limbeck.metric.network import MetricNetwork, Outputs, initial_network
 from limbeck.metric.recipe import MetricRecipe, SamplerSettings
 from limbeck.metric.splits import split_classes
 from limbeck.nn import CrossBatchMemory
+from limbeck.settings import NonNegativeInt, check_value
 from limbeck.training import HeldOut, gather, rank, world_size
+from limbeck.training.restoring import check_state
 
 logger = logging.getLogger(__name__)
 
@@ -128,10 +130,23 @@ class MetricTask:
         return {"steps": self._steps, "memories": {name: memory.state() for name, memory in self.memories.items()}}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over such a state."""
-        self._steps = state["steps"]
+        """Take over such a state.
+
+        Raises:
+            KeyError: something is missing.
+            ValueError: it is not of such a task.
+        """
+        check_value("task.steps", state["steps"], NonNegativeInt)
+        widths = {"v": self.network.features}
+        if self.network.bottleneck is not None:
+            widths["z"] = self.recipe.network.representation
+        for name in self.memories:
+            embeddings = state["memories"][name]["embeddings"]
+            if len(embeddings):
+                check_state(f"task.memories.{name}", embeddings, (None, widths[name]), torch.float32)
         for name, memory in self.memories.items():
             memory.restore(state["memories"][name])
+        self._steps = state["steps"]
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Recall@1 and MAP@R, by v and by z, of pictures of held-out classes that search one another."""

@@ -46,6 +46,31 @@ class HeldOut:
         if self.kernel is not None and self.kernel.terms.shape != self.terms.shape:
             raise ValueError("the kernel path's scores are not those of what was held out")
 
+    def check(self, views: int, classes: int) -> None:
+        """Refuse parts of another model, as a file may hold them.
+
+        Raises:
+            ValueError: a part is of another shape or kind of number, or a label is of no class.
+        """
+        samples = len(self.labels)
+        parts = {
+            "bias": (self.bias, (samples, classes), np.float32),
+            "terms": (self.terms, (views, samples, classes), np.float32),
+            "present": (self.present, (views, samples), np.bool_),
+            "labels": (self.labels, (samples,), np.int64),
+        }
+        if self.kernel is not None:
+            patterns = 1 + views if views > 1 else len(self.kernel.scores)
+            parts |= {
+                "scores": (self.kernel.scores, (patterns, samples, classes), np.float32),
+                "shares": (np.asarray(self.shares), (classes,), np.float32),
+            }
+        for name, (part, shape, dtype) in parts.items():
+            if part.shape != shape or part.dtype != np.dtype(dtype):
+                raise ValueError(f"{_PREFIX}{name} is {part.shape} {part.dtype}, not {shape} {np.dtype(dtype)}")
+        if samples and not 0 <= self.labels.min() <= self.labels.max() < classes:
+            raise ValueError(f"{_PREFIX}labels are of no class")
+
     def known(self, pattern: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which samples have all views of `pattern` (views,)."""
         return np.asarray(self.present[pattern].all(axis=0))

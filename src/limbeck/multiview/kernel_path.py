@@ -123,7 +123,9 @@ class KernelPath:
             else:
                 parts = tuple(own[f"{view}.landmarks.{part}"] for part in ("data", "indices", "indptr"))
                 shape = (own["present"].shape[1], int(width))
-                landmarks.append(scipy.sparse.csr_array(parts, shape=shape))
+                marks = scipy.sparse.csr_array(parts, shape=shape)
+                marks.check_format(full_check=True)  # scipy takes places on trust, and would read beyond the array
+                landmarks.append(marks)
         return cls(
             Choice(names, **choice),
             tuple(scalings),
@@ -133,6 +135,34 @@ class KernelPath:
             own["shares"],
             own["solutions"],
         )
+
+    def check(self, views: Sequence[tuple[int, bool]], classes: int) -> None:
+        """Refuse parts of another model, as a file may hold them.
+
+        Args:
+            views: features of each, and whether it is sparse.
+            classes: how many.
+
+        Raises:
+            ValueError: a part is of another shape, kind of number or way of scaling.
+        """
+        count = len(self.present[0]) if self.present.ndim == 2 else -1
+        shapes = {
+            "present": (self.present, (len(views), count), "b"),
+            "shares": (self.shares, (classes,), "f"),
+            "solutions": (self.solutions, (1 + len(views) if len(views) > 1 else 1, count, classes), "f"),
+        }
+        for name, (part, shape, kind) in shapes.items():
+            if part.shape != shape or part.dtype.kind != kind:
+                raise ValueError(f"{_PREFIX}{name} is {part.shape} {part.dtype}")
+        if not len(self.scalings) == len(self.bandwidths) == len(self.landmarks) == len(views):
+            raise ValueError(f"{_PREFIX} is not of {len(views)} views")
+        if not all(0 < bandwidth < np.inf for bandwidth in self.bandwidths):
+            raise ValueError(f"{_PREFIX}bandwidths must be above 0")
+        for (features, sparse), scaling, marks in zip(views, self.scalings, self.landmarks, strict=True):
+            width = scaling.check(features, sparse=sparse)
+            if marks.shape != (count, width) or marks.dtype.kind != "f" or scipy.sparse.issparse(marks) != sparse:
+                raise ValueError(f"{_PREFIX}landmarks are {marks.shape} {marks.dtype}")
 
     def scores(self, views: Views) -> Floats:
         """Scores `(samples, classes)` from the views that each sample has."""

@@ -72,7 +72,7 @@ class ViewScaler(nn.Module):
 
     def __init__(self, shape: ViewShape, clip: float, *, models: int, fill: bool = False) -> None:
         super().__init__()
-        self.clip, self.fill = clip, fill
+        self.clip, self.fill = float(clip), fill
         width = 1 if shape.sparse else shape.features
         self.register_buffer("mean", torch.zeros(models, width))
         self.register_buffer("factor", torch.ones(models, width))
@@ -99,7 +99,7 @@ class MultiViewNetwork(nn.Module):
         classes: number of classes.
         recipe: widths, dropout, normalisation.
         seeds: one integer per model; a model's initial weights and random draws depend on its own seed alone.
-        device: where the parameters and the random draws live.
+        device: where the parameters and the random draws live; "meta" inside that context: shapes alone.
     """
 
     def __init__(
@@ -155,7 +155,8 @@ class MultiViewNetwork(nn.Module):
             else AdditiveHead(width, classes, len(shapes), stack=(models,))
         )
         self.view_dropout = ViewDropout(recipe.view_dropout, recipe.view_dropout_sampling)
-        self._seed(seeds, device or torch.device("cpu"))
+        if device is None or device.type != "meta":  # there is nothing to draw without memory
+            self._seed(seeds, device or torch.device("cpu"))
 
     def _seed(self, seeds: Sequence[int], device: torch.device) -> None:
         initial = [torch.Generator().manual_seed(seed) for seed in seeds]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -19,12 +20,15 @@ from limbeck.multiview.mixing import Mix
 from limbeck.multiview.network import MultiViewNetwork, ViewShape
 from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.training import Epoch
-from limbeck.tensorfiles import DAMAGE, read_tensors, write_tensors
+from limbeck.settings import NonNegativeInt, PositiveFloat, PositiveInt, check_value
+from limbeck.tensorfiles import DAMAGE, check_tensors, read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from limbeck.multiview.classifier import MultiViewClassifier
 
 FORMAT = "limbeck-multiview-1"
+_OPTIONAL = float | None
+_LONGEST_CLASS = 2**18  # bytes
 Classifier = TypeVar("Classifier", bound="MultiViewClassifier")
 
 
@@ -93,6 +97,7 @@ def _options(model: MultiViewClassifier) -> dict[str, Any]:
 def _restore(
     cls: type[Classifier], description: dict[str, Any], tensors: dict[str, torch.Tensor], device: str
 ) -> Classifier:
+    _check(description)
     options = description["options"]
     columns = options["view_columns"]
     if isinstance(columns, dict):
@@ -108,10 +113,23 @@ def _restore(
     model.view_features_ = tuple(None if names is None else tuple(names) for names in columns_of)
     model.view_shapes_ = [ViewShape(**view) for view in description["views"]]
     used = [shape for shape in model.view_shapes_ if shape.features]
-    networks = range(description.get("networks", 1))
-    model.network_ = MultiViewNetwork(used, len(model.classes_), recipe, seeds=networks, device=torch.device(device))
     held_out, others = take_held_out(tensors)
     kernel_path, weights = take_kernel_path(description.get("kernel_path"), others)
+    if held_out is not None:
+        held_out.check(len(used), len(model.classes_))
+    if kernel_path is not None:
+        kernel_path.check([(shape.features, shape.sparse) for shape in used], len(model.classes_))
+    networks = description.get("networks", 1)
+    # By the shapes of one network, so that nothing of a size that the file does not have is allocated.
+    with torch.device("meta"):
+        single = MultiViewNetwork(used, len(model.classes_), recipe, device=torch.device("meta"))
+        expected = {
+            name: torch.empty((networks, *one.shape[1:]), dtype=one.dtype) for name, one in single.state_dict().items()
+        }
+    check_tensors(weights, expected, "it")
+    model.network_ = MultiViewNetwork(
+        used, len(model.classes_), recipe, seeds=range(networks), device=torch.device(device)
+    )
     model.network_.load_state_dict(weights)
     model.network_.eval()
     model.n_features_in_ = description["n_features_in"]
@@ -130,6 +148,68 @@ def _restore(
     ]
     model.view_contributions_ = [ViewContribution(**row) for row in description["account"]]
     return model
+
+
+def _check(description: Mapping[str, Any]) -> None:
+    """Refuse values of a description that the classifier would take without a word.
+
+    Raises:
+        InputError, TypeError, ValueError, KeyError: one is not what it must be.
+    """
+    views = description["views"]
+    for view in views:
+        check_value("views.name", view["name"], str)
+        check_value("views.features", view["features"], NonNegativeInt)
+        check_value("views.sparse", view["sparse"], bool)
+    used = sum(view["features"] > 0 for view in views)
+    if not used or len({view["name"] for view in views}) < len(views):
+        raise ValueError("views must have names of their own, and one of them features")
+    _check_classes(description["classes"], description["classes_dtype"])
+    for name, needed in (("n_features_in", PositiveInt), ("networks", PositiveInt), ("temperature", PositiveFloat)):
+        check_value(name, description.get(name, 1), needed)
+    for name, needed in (("leave_one_out_temperature", PositiveFloat), ("leave_one_out_kernel_weight", float)):
+        given = description.get(name, [0.0] * used)
+        if not isinstance(given, list) or len(given) not in (0, used):
+            raise ValueError(f"{name} must be a list of one number a view")
+        for value in given:
+            check_value(name, value, needed)
+    check_value("kernel_weight", description.get("kernel_weight", 0.0), float)
+    check_value("best_epoch", description["best_epoch"], int)
+    check_value("calibrate", description["options"].get("calibrate", True), bool)
+    if (names := description["feature_names_in"]) != []:
+        _check_names("feature_names_in", names, description["n_features_in"])
+    for view in views:
+        if (names := view.get("columns")) is not None:
+            _check_names("views.columns", names, view["features"])
+    _check_figures(description)
+
+
+def _check_names(what: str, names: Any, count: int) -> None:
+    if not isinstance(names, list) or not all(isinstance(name, str | int | float) for name in names):
+        raise ValueError(f"{what} must be a list of names")
+    if len(names) != count:
+        raise ValueError(f"{what} must name {count} features")
+
+
+def _check_figures(description: Mapping[str, Any]) -> None:
+    for epoch in description["history"]:
+        for value in epoch.values():
+            check_value("history", value, _OPTIONAL)
+    for row in description["account"]:
+        for name, value in row.items():
+            if not isinstance(value, str if name == "view" else int | float):  # NaN of a view that no sample has
+                raise TypeError(f"account.{name} cannot be {value!r}")
+
+
+def _check_classes(labels: Any, dtype: Any) -> None:
+    kind = np.dtype(dtype)
+    if kind.kind not in "biufUO" or kind.itemsize > _LONGEST_CLASS:
+        raise ValueError(f"classes cannot be of the type {kind}")
+    classes = np.array(labels, kind)
+    if classes.ndim != 1 or not len(classes) or classes.tolist() != labels:
+        raise ValueError(f"classes must be labels of the type {kind}")
+    if (classes[1:] <= classes[:-1]).any():
+        raise ValueError("classes must be sorted, each once")
 
 
 def _without_nan(values: dict[str, float]) -> dict[str, float | None]:

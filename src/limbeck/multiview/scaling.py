@@ -64,6 +64,30 @@ class ViewScaling:
             return scipy.sparse.csr_array(matrix * np.float32(self.arrays["factor"][0]))
         return _tf_idf(self.arrays).transform(matrix, copy=True).astype(np.float32)
 
+    def check(self, features: int, *, sparse: bool) -> int:
+        """The width of the scaled view; refuses measurements of another view, as a file may hold them.
+
+        Raises:
+            ValueError: a measurement is missing, unexpected, or of another shape or kind of number.
+        """
+        if self.name not in (("whole", "tf-idf") if sparse else ("standard", "whole", "quantile", "whole+quantile")):
+            raise ValueError(f"scaling {self.name!r} is unknown, or not for a view of this kind")
+        if sparse:
+            expected: dict[str, tuple[int, ...]] = {"idf": (features,)} if self.name == "tf-idf" else {"factor": (1,)}
+        else:
+            expected = {"mean": (features,)}
+            if self.name != "quantile":
+                expected["factor"] = (features,)
+            if "quantile" in self.name:
+                quantiles = self.arrays.get("quantiles", np.zeros((0, 0)))
+                expected["quantiles"] = (max(1, len(quantiles)), features)
+            if "+" in self.name:
+                expected["weights"] = (2,)
+        found = {name: (array.shape, array.dtype) for name, array in self.arrays.items()}
+        if found != {name: (shape, np.dtype(np.float64)) for name, shape in expected.items()}:
+            raise ValueError(f"scaling {self.name!r} holds other measurements than a view of {features} features has")
+        return features * (1 + ("+" in self.name))
+
 
 def candidates(matrix: Matrix) -> tuple[ScalingName, ...]:
     """The ways of scaling that are worth a trial for a view of this kind, the plainest first."""

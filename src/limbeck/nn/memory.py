@@ -138,5 +138,16 @@ class CrossBatchMemory:
         return {"embeddings": self.embeddings, "labels": self.labels}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take over what another held."""
-        self.embeddings, self.labels = state["embeddings"].clone(), state["labels"].clone()
+        """Take over what another held.
+
+        Raises:
+            ValueError: it is no memory of this size.
+        """
+        embeddings, labels = state["embeddings"], state["labels"]
+        if (
+            not (isinstance(embeddings, Tensor) and isinstance(labels, Tensor))
+            or not (embeddings.is_floating_point() and labels.dtype == torch.int64)
+            or not (embeddings.ndim == 2 and labels.ndim == 1 and len(embeddings) == len(labels) <= self.size)
+        ):
+            raise ValueError(f"a memory must be at most {self.size} rows of real numbers and as many labels of int64")
+        self.embeddings, self.labels = embeddings.clone(), labels.clone()

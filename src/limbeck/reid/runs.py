@@ -19,7 +19,7 @@ from limbeck.reid.recipe import DataSettings, PeopleRecipe, ReidRecipe
 from limbeck.reid.sets import reid_set
 from limbeck.reid.unsupervised.recipe import UnsupervisedRecipe
 from limbeck.reporting.progress import Progress
-from limbeck.training.runs import model_file, network_in, recipe_in
+from limbeck.training.runs import model_file, network_in, recipe_in, whole_numbers
 
 FORMATS: dict[str, type[PeopleRecipe]] = {
     "limbeck-reid-1": ReidRecipe,
@@ -88,12 +88,12 @@ def load_run(run: str | os.PathLike[str], *, device: str = "cpu") -> ReidModel:
     recipe = recipe_of(run)
     description, network = network_in(
         _file(run),
-        lambda held: ReidNetwork(recipe, len(held["identities"])),
+        lambda held: ReidNetwork(recipe, len(whole_numbers(held["identities"], "identities"))),
         form=next(form for form, kind in FORMATS.items() if isinstance(recipe, kind)),
         what="re-identification model",
         device=device,
     )
-    return ReidModel(network, recipe, np.array(description["identities"], np.int64), torch.device(device))
+    return ReidModel(network, recipe, whole_numbers(description["identities"], "identities"), torch.device(device))
 
 
 def recipe_of(run: str | os.PathLike[str]) -> PeopleRecipe:

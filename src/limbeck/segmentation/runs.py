@@ -103,13 +103,24 @@ def load_run(run: str | os.PathLike[str], *, device: str = "cpu") -> Segmentatio
     file, recipe = model_file(run, "train segmentation"), recipe_of(run)
     description, network = network_in(
         file,
-        lambda held: SegmentationNetwork(recipe, len(held["classes"])),
+        lambda held: SegmentationNetwork(recipe, len(_classes(held["classes"]))),
         form=FORMAT,
         what="segmentation model",
         device=device,
     )
-    classes = tuple(str(name) for name in description["classes"])
+    classes = _classes(description["classes"])
     return SegmentationModel(network, recipe, classes, **description["training"], device=torch.device(device))
+
+
+def _classes(names: object) -> tuple[str, ...]:
+    """Names of the classes in a description.
+
+    Raises:
+        ValueError: they are none.
+    """
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError("classes must be a list of names")
+    return tuple(names)
 
 
 def recipe_of(run: str | os.PathLike[str]) -> SegmentationRecipe:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from limbeck.errors import InputError
 from limbeck.files import first_line
-from limbeck.tensorfiles import read_description, read_tensors, write_tensors
+from limbeck.settings import NonNegativeInt, check_value
+from limbeck.tensorfiles import DAMAGE, read_description, read_tensors, write_tensors
 from limbeck.training.settings import refuse_more_epochs
 
 FORMAT = "limbeck-checkpoint-1"
@@ -79,9 +79,12 @@ def read(path: str | os.PathLike[str]) -> Checkpoint:
     """
     description, tensors = read_tensors(path, format=FORMAT, what="training checkpoint")
     try:
-        state = unflatten(description["state"], tensors)
-        return Checkpoint(Path(path), int(description["step"]), dict(state), dict(description["fingerprint"]))
-    except (LookupError, TypeError, ValueError) as error:
+        check_value("step", description["step"], NonNegativeInt)
+        state, fingerprint = unflatten(description["state"], tensors), description["fingerprint"]
+        if not isinstance(state, dict) or not isinstance(fingerprint, dict):
+            raise TypeError("its state or its fingerprint is none")
+        return Checkpoint(Path(path), description["step"], state, fingerprint)
+    except DAMAGE as error:
         raise InputError(f"{os.fspath(path)}: not a training checkpoint ({first_line(error)})") from None
 
 
@@ -207,49 +210,6 @@ def _shown(value: Any) -> str:
         return "absent"
     text = value if isinstance(value, str) and value else json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def load_network(network: nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:
-    """Load weights into a network that has exactly these tensors.
-
-    Raises:
-        InputError: a tensor is missing, unexpected or of another shape; the line names the first.
-    """
-    expected = network.state_dict()
-    for name, tensor in expected.items():
-        if name not in weights:
-            raise InputError(f"{origin} does not fit this network: it has no {name}; give the network it was made by")
-        if weights[name].shape != tensor.shape:
-            raise InputError(
-                f"{origin} does not fit this network: {name} is {tuple(weights[name].shape)} there and "
-                f"{tuple(tensor.shape)} here; give the network it was made by"
-            )
-    for name in weights:
-        if name not in expected:
-            raise InputError(
-                f"{origin} does not fit this network, which has no {name}; give the network it was made by"
-            )
-    network.load_state_dict(dict(weights))
-
-
-def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any], origin: str) -> None:
-    """Load an optimiser's state, each tensor laid out in memory as its parameter.
-
-    Raises:
-        InputError: it is the state of another optimiser or of other parameters.
-    """
-    try:
-        optimizer.load_state_dict(state)
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{origin} does not fit this optimiser ({first_line(error)})") from None
-    for parameter, entries in optimizer.state.items():
-        for name, value in entries.items():
-            if not isinstance(value, Tensor):
-                continue
-            # Memory of its own, because the file's may not be written to; in the order of the parameter, because
-            # fused optimisers run through both side by side (channels last).
-            like = parameter if value.shape == parameter.shape else value
-            entries[name] = torch.empty_like(like, dtype=value.dtype, device=value.device).copy_(value)
 
 
 def flatten(state: Any) -> tuple[Any, dict[str, Tensor]]:

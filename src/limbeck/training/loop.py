@@ -24,7 +24,7 @@ from limbeck.errors import InputError
 from limbeck.files import MODEL, first_line, write_text
 from limbeck.reporting.progress import Advance, progress_bar
 from limbeck.tensorfiles import write_tensors
-from limbeck.training import checkpoints, guard
+from limbeck.training import checkpoints, guard, restoring
 from limbeck.training.batchnorm import synchronised
 from limbeck.training.distributed import barrier, from_main, is_main, rank, state_from_main, world_size
 from limbeck.training.interruption import StopRequest, stop_signals
@@ -117,7 +117,12 @@ class Stateful(Protocol):
         """It: nested, of tensors and plain values. It goes into every checkpoint."""
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over such a state."""
+        """Take over such a state.
+
+        Raises:
+            KeyError: something is missing.
+            InputError, TypeError, AttributeError, ValueError: something does not fit this task.
+        """
 
 
 @runtime_checkable
@@ -348,29 +353,49 @@ class _Run:
             checkpoints.remove_leftovers(folder)
 
     def _restore(self, checkpoint: checkpoints.Checkpoint) -> None:
-        from limbeck.information.curve import InformationRow  # noqa: PLC0415
 
         state, origin = checkpoint.state, str(checkpoint.path)
         try:
-            checkpoints.load_network(self.network, state["network"], origin)
-            checkpoints.load_optimizer(self.optimizer, state["optimizer"], origin)
+            # All of it is compared before any of it is loaded.
+            restoring.check_network(self.network, state["network"], origin)
+            restoring.check_optimizer(self.optimizer, state["optimizer"], origin)
             if self.scaler is not None:
-                self.scaler.load_state_dict(state["scaler"])
-            self.closed, self.sums, self.overflows = state["closed"], state["sums"], state["overflows"]
-            self.rows, self.history, self.best = state["rows"], state["history"], state["best"]
+                restoring.check_scaler(self.scaler, state["scaler"], origin)
+            restoring.check_course(
+                state, step=checkpoint.step, total=self.total, per_epoch=self.per_epoch, origin=origin
+            )
+            if state["best"] is not None:
+                restoring.check_network(self.network, state["best"]["weights"], origin)
             # Checkpoints of before there was such a thing have none.
-            self.information = [InformationRow(**row) for row in state.get("information", [])]
+            information = restoring.information_rows(state.get("information", []), origin)
             if isinstance(self.task, Renewed):
                 self.renewed = state["renewed"]
             if isinstance(self.task, Stateful):
-                self.task.restore(state["task"])
+                self._restore_task(self.task, state["task"], origin)
         except KeyError as error:
             raise InputError(f"{origin}: written by another version of limbeck (it has no {error})") from None
+        restoring.load_network(self.network, state["network"], origin)
+        restoring.load_optimizer(self.optimizer, state["optimizer"], origin)
+        if self.scaler is not None:
+            self.scaler.load_state_dict(state["scaler"])
+        self.closed, self.sums, self.overflows = state["closed"], state["sums"], state["overflows"]
+        self.rows, self.history, self.best = state["rows"], state["history"], state["best"]
+        self.information = information
         self.step, self._last = checkpoint.step, checkpoint.path
         if self.best is not None:
             # Memory of its own: the file's may be gone when it is read.
             self.best["weights"] = {name: tensor.clone() for name, tensor in self.best["weights"].items()}
             self._write_network(BEST, self.best)
+
+    @staticmethod
+    def _restore_task(task: Stateful, state: object, origin: str) -> None:
+        """Let the task take over its own state, which it checks."""
+        if not isinstance(state, Mapping):
+            raise InputError(f"{origin} does not fit this training: task is no state; use another folder")
+        try:
+            task.restore(state)
+        except (InputError, TypeError, AttributeError, ValueError) as error:
+            raise InputError(f"{origin} does not fit this training: {first_line(error)}; use another folder") from None
 
     # -- training -----------------------------------------------------------------------------------------------------
 

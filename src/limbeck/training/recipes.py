@@ -39,7 +39,7 @@ class Recipe:
         groups = {one.name: cast(Callable[..., Any], one.default_factory) for one in fields(cls)}
         try:
             return cls(**{name: cls._group(groups[name], name, held) for name, held in values.items()})
-        except (TypeError, KeyError) as error:
+        except (TypeError, KeyError, AttributeError) as error:
             raise InputError(f"the recipe is not of this version ({error})") from None
 
     @classmethod

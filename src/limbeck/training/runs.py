@@ -5,17 +5,21 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from limbeck.devices import check_device
 from limbeck.errors import InputError
 from limbeck.files import MODEL, first_line
 from limbeck.reporting.console import quiet
-from limbeck.tensorfiles import read_description, read_tensors
+from limbeck.settings import NonNegativeInt, check_value
+from limbeck.tensorfiles import DAMAGE, check_tensors, read_description, read_tensors
 from limbeck.training.checkpoints import refuse_other
 from limbeck.training.distributed import from_main, is_main, process_group, world_size
 from limbeck.training.loop import CHECKPOINTS, Fitted, Task, fit
@@ -155,7 +159,10 @@ def recipe_in(file: Path, kinds: Mapping[str, type[AnyRecipe]], what: str) -> An
     kind = kinds.get(description["format"])
     if kind is None or "recipe" not in description:
         raise InputError(f"{file}: not a {what} of this version (its format is {description['format']!r})")
-    return kind.from_dict(description["recipe"])
+    try:
+        return kind.from_dict(description["recipe"])
+    except InputError as error:
+        raise InputError(f"{file}: not a {what} of this version ({error})") from None
 
 
 def network_in(
@@ -163,9 +170,11 @@ def network_in(
 ) -> tuple[dict[str, Any], AnyNetwork]:
     """The description and the network of a model file, in evaluation mode.
 
+    A network of ours is not allocated before it is known that the file's tensors fit it.
+
     Args:
         file: of `train_folder`.
-        make: called with the description, builds the network.
+        make: called with the description, builds the network; once on the device "meta", to learn its shapes.
         form: the file's format.
         what: such models are called in messages.
         device: where the network is to lie.
@@ -179,12 +188,28 @@ def network_in(
     place = check_device(device)
     description, tensors = read_tensors(file, format=form, what=what, device=device)
     try:
+        trained = {name: description["training"][name] for name in ("step", "epoch")}
+        for name, value in trained.items():
+            check_value(f"training.{name}", value, NonNegativeInt)
+        with suppress(RuntimeError), torch.device("meta"):  # not every encoder of others can be built there
+            check_tensors(tensors, make(description).state_dict(), "it")
         network = make(description).to(place)
+        check_tensors(tensors, network.state_dict(), "it")
         network.load_state_dict(tensors)
-        description["training"] = {name: int(description["training"][name]) for name in ("step", "epoch")}
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except DAMAGE as error:
         raise InputError(f"{file}: not a model of this version ({first_line(error)[:200]})") from None
-    return description, network.eval()
+    return description | {"training": trained}, network.eval()
+
+
+def whole_numbers(values: object, name: str) -> NDArray[np.int64]:
+    """Whole numbers of a description, such as the identities that a model was trained on.
+
+    Raises:
+        ValueError: they are none.
+    """
+    if not isinstance(values, list) or not all(type(value) is int and -(2**63) <= value < 2**63 for value in values):
+        raise ValueError(f"{name} must be a list of whole numbers")
+    return np.array(values, np.int64)
 
 
 def check_trials(runs: Sequence[Path], recipes: Sequence[object], trials: Sequence[Hashable], what: str) -> None:

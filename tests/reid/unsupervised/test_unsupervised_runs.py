@@ -23,6 +23,7 @@ from limbeck.reid.train import make_task, train_run
 from limbeck.reid.unsupervised.recipe import MatchingSettings, PrototypeLossSettings, UnsupervisedRecipe
 from limbeck.reid.unsupervised.task import UnsupervisedTask
 from limbeck.tensorfiles import read_tensors
+from limbeck.training import checkpoints
 
 FORMAT = "limbeck-reid-unsupervised-1"
 
@@ -251,3 +252,28 @@ def test_the_default_recipe_and_the_shipped_one_stand() -> None:
     assert UnsupervisedRecipe().matching == MatchingSettings()
     assert UnsupervisedRecipe().loss == PrototypeLossSettings()
     assert UnsupervisedRecipe.from_dict(UnsupervisedRecipe().to_dict()) == UnsupervisedRecipe()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda s: s.update(epoch="x"), "task.epoch"),
+        (lambda s: s["found"].update(labels=s["found"]["labels"] + 1000), "labels must be -1 or the number"),
+        (lambda s: s["found"].update(labels=s["found"]["labels"][1:].clone()), "task.found.modality"),
+        (lambda s: s["found"].update(modality=s["found"]["modality"] + 5), "modality must be 0 or 1"),
+        (lambda s: s["found"].update(plan=s["found"]["plan"].float()), "task.found.plan"),
+        (lambda s: s["found"].update(first_to_second=s["found"]["first_to_second"] + 1000), "partners must be"),
+        (lambda s: s["memory"][0].pop(), "task.memory"),
+        (lambda s: s["memory"][1].__setitem__(0, torch.zeros(1, 1)), "task.memory"),
+        (lambda s: s.pop("memory"), "another version"),
+    ],
+)
+def test_a_checkpoint_with_the_labels_of_another_task_is_one_line(
+    given: UnsupervisedRecipe, run: Path, tmp_path: Path, change: Any, words: str
+) -> None:
+    found = checkpoints.latest(run / "checkpoints")
+    assert found is not None
+    change(found.state["task"])
+    checkpoints.write(tmp_path / "checkpoints", found.step, found.state, found.fingerprint, keep=1)
+    with pytest.raises(InputError, match=words):
+        train_run(given, tmp_path)

@@ -21,6 +21,7 @@ from limbeck.reid.unsupervised.recipe import ClusteringSettings, MatchingSetting
 from limbeck.retrieval.clustering import dbscan, hdbscan
 from limbeck.retrieval.jaccard import jaccard_distances
 from limbeck.retrieval.neighbours import nearest_neighbours
+from limbeck.training.restoring import check_state
 from limbeck.transport import Matching, hungarian_matching, nearest_neighbour_matching, partial_sinkhorn, plan_matching
 from limbeck.transport import sinkhorn as full_sinkhorn
 
@@ -60,13 +61,30 @@ class PseudoLabels:
 
     @staticmethod
     def of_state(state: Mapping[str, Any]) -> PseudoLabels:
-        """Those of `state`."""
-        return PseudoLabels(
-            state["labels"].numpy(),
-            state["modality"].numpy(),
-            state["plan"],
-            Matching(state["first_to_second"], state["second_to_first"]),
+        """Those of `state`.
+
+        Raises:
+            KeyError: something is missing.
+            InputError: something is of another shape or kind, or names a cluster that is not there.
+        """
+        labels = check_state("task.found.labels", state["labels"], (None,), torch.int64)
+        modality = check_state("task.found.modality", state["modality"], (len(labels),), torch.int8)
+        plan = check_state("task.found.plan", state["plan"], (None, None), torch.float64)
+        matching = Matching(
+            check_state("task.found.first_to_second", state["first_to_second"], (plan.shape[0],), torch.int64),
+            check_state("task.found.second_to_first", state["second_to_first"], (plan.shape[1],), torch.int64),
         )
+        for code, clusters in enumerate(plan.shape):
+            _check_numbers("labels", labels[modality == code], clusters)
+            _check_numbers("partners", matching[code], plan.shape[1 - code])
+        if len(modality) and not {0, 1} >= set(modality.unique().tolist()):
+            raise InputError("task.found.modality must be 0 or 1")
+        return PseudoLabels(labels.numpy(), modality.numpy(), plan, matching)
+
+
+def _check_numbers(name: str, numbers: Tensor, clusters: int) -> None:
+    if len(numbers) and not -1 <= int(numbers.min()) <= int(numbers.max()) < clusters:
+        raise InputError(f"task.found: {name} must be -1 or the number of one of {clusters} clusters")
 
 
 def pseudo_labels(

@@ -18,13 +18,15 @@ from limbeck.nn import cluster_means, moved_prototypes
 from limbeck.objectives.precision import unit
 from limbeck.reid.dataset import ReidDataset
 from limbeck.reid.embedding import features_of, represent, search_feature, searched
-from limbeck.reid.network import ReidNetwork, initial_network
+from limbeck.reid.network import Branch, ReidNetwork, initial_network
 from limbeck.reid.splits import split_identities
 from limbeck.reid.unsupervised.batches import MatchedSampler, PrototypeBatch, PrototypeBatches
 from limbeck.reid.unsupervised.loss import Memory, Rows, unsupervised_terms
 from limbeck.reid.unsupervised.pseudo_labels import PseudoLabels, describe, pseudo_labels
 from limbeck.reid.unsupervised.recipe import UnsupervisedRecipe
+from limbeck.settings import NonNegativeInt, check_value
 from limbeck.training import gather, rank, world_size
+from limbeck.training.restoring import check_state
 from limbeck.training.steps import autocast
 
 logger = logging.getLogger(__name__)
@@ -133,9 +135,21 @@ class UnsupervisedTask:
         return {"epoch": self._epoch, "found": self.found.state(), "memory": self._memory}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self._epoch = state["epoch"]
-        self.found = PseudoLabels.of_state(state["found"])
-        self._memory = [list(parts) for parts in state["memory"]]
+        check_value("task.epoch", state["epoch"], NonNegativeInt)
+        found = PseudoLabels.of_state(state["found"])
+        if len(found.labels) != len(self.training):
+            raise InputError(f"task.found is of {len(found.labels)} pictures, not of {len(self.training)}")
+        settings = self.recipe.network
+        widths = [cast(Branch, self.network.branches["shared"]).features] + (
+            [settings.representation] if settings.bottleneck else []
+        )
+        memory = [list(parts) for parts in state["memory"]]
+        if [len(parts) for parts in memory] != [len(widths)] * len(MODALITIES):
+            raise InputError("task.memory must hold the prototypes of each modality")
+        for parts, clusters in zip(memory, found.clusters, strict=True):
+            for part, width in zip(parts, widths, strict=True):
+                check_state("task.memory", part, (clusters, width), torch.float32)
+        self._epoch, self.found, self._memory = state["epoch"], found, memory
 
     # -- steps --------------------------------------------------------------------------------------------------------
 
