@@ -16,7 +16,7 @@ HOME = Path(limbeck.__file__).parent
 # From the ground up. What stands beside one another must not import one another.
 FLOORS = (
     {"errors"},
-    {"registry", "modalities", "cores"},
+    {"registry", "modalities", "cores", "temporaries", "processes"},
     {"files", "settings", "jit"},
     {"devices", "tensorfiles", "arrayfiles", "yamlfiles", "objectives", "transport"},
     {"nn"},

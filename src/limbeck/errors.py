@@ -1,4 +1,6 @@
-"""The one exception that carries a message meant for the person who typed the input."""
+"""The one exception that carries a message meant for the person who typed the input, and the code of a stopped job."""
+
+TERMINATED = 143  # exit code of what SIGTERM or SIGHUP ended
 
 
 class InputError(ValueError):

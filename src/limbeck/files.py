@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
+from limbeck.temporaries import temporary_file
 
 UNFOLDED = 2**30
 """Bytes that the content of a file may take in memory however small the file is: what a laptop can spare. A larger file
@@ -41,9 +42,7 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-    temporary = Path(name)
-    try:
+    with temporary_file(target.parent, f".{target.name}.") as (descriptor, temporary):
         with os.fdopen(descriptor, "wb") as stream:
             yield stream
             stream.flush()
@@ -52,9 +51,6 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
     _flush_folder(target.parent)
 
 
@@ -86,6 +82,18 @@ def read_text(path: Path, *, encoding: str = "utf-8") -> str:
         return path.read_text(encoding=encoding)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not a text file'})") from None
+
+
+def check_regular(path: Path) -> None:
+    """Refuse pipes, sockets and devices, which would be waited for without end.
+
+    Raises:
+        InputError: it is one.
+        OSError: there is no such file.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise InputError(f"{path}: is a pipe or a device, not a file; remove it, or put the file in its place")
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:

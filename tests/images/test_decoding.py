@@ -1,6 +1,7 @@
 """Reading pictures: every way in which one can be unusable."""
 
 import contextlib
+import os
 import struct
 import zlib
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from tests.images.pictures import photograph
 
 from limbeck.errors import InputError
 from limbeck.images.decoding import MAX_PIXELS, deep_values, is_deep, read_image
+from limbeck.segmentation.dataset import picture_size
 
 
 def test_reads_rgb_and_grey_and_resizes(tmp_path: Path) -> None:
@@ -146,3 +148,15 @@ def test_which_pictures_have_16_bits(tmp_path: Path) -> None:
     photograph(tmp_path / "a.jpg", 0)
     (tmp_path / "empty.png").touch()
     assert not any(is_deep(tmp_path / name) for name in ("a.png", "a.jpg", "empty.png", "none.png"))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_pipe_or_a_device_in_place_of_a_picture_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    (tmp_path / "b.png").symlink_to("/dev/zero")
+    for name in ("a.png", "b.png"):
+        with pytest.raises(InputError, match=f"{name}: is a pipe or a device, not a file"):
+            read_image(tmp_path / name)
+        with pytest.raises(InputError, match=f"{name}: is a pipe or a device, not a file"):
+            picture_size(tmp_path / name)
+        assert not is_deep(tmp_path / name)

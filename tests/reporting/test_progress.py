@@ -1,5 +1,8 @@
 """Progress: lines where there is no terminal, a bar where there is one, nothing unless it is switched on."""
 
+import errno
+import io
+
 import pytest
 
 from limbeck.reporting.progress import progress_bar, progress_shown
@@ -47,3 +50,17 @@ def test_it_is_off_unless_it_is_switched_on(capsys: pytest.CaptureFixture[str]) 
     with progress_bar("training", unit="step", total=1, show=True) as advance:
         advance(1)
     assert capsys.readouterr().err == "training: step 1/1\n"
+
+
+def test_a_terminal_that_is_gone_does_not_end_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.EIO, text)
+
+    monkeypatch.setattr("sys.stderr", Gone())
+    done = []
+    with progress_bar("work", unit="part", total=2, show=True) as advance:
+        for part in range(1, 3):
+            advance(part)
+            done.append(part)
+    assert done == [1, 2]

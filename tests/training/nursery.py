@@ -15,10 +15,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Nursery:
-    """The parent's side: start children, wait for them."""
+    """The parent's side: start children, wait for them.
 
-    def __init__(self) -> None:
-        command = [sys.executable, "-m", "tests.training.nursery"]
+    Args:
+        modules: that children need not import, beside torch.
+    """
+
+    def __init__(self, *modules: str) -> None:
+        command = [sys.executable, "-m", "tests.training.nursery", *modules]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -52,6 +56,8 @@ def _serve() -> None:
     import tests.training.toytask  # noqa: F401 - so that children need not
     import torch
 
+    for module in sys.argv[1:]:
+        importlib.import_module(module)
     torch.set_num_threads(1)
     # Its first step makes an optimiser import half of torch. Nothing runs backward: autograd's threads do not fork.
     parameter = torch.nn.Parameter(torch.zeros(1))

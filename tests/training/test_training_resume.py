@@ -15,7 +15,7 @@ from tests.training.toytask import STEPS, MeasuredTask, train, weights
 
 from limbeck.errors import InputError
 from limbeck.information.curve import PICTURE, TABLE, read_information
-from limbeck.training import checkpoints
+from limbeck.training import checkpoints, loop
 
 CHILD = "tests.training.toytask:child"
 
@@ -259,14 +259,15 @@ def test_kill_at_any_moment_costs_nothing(nursery: Nursery, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("workers", [0, 2])
-def test_sigterm_writes_a_checkpoint_and_leaves(
-    nursery: Nursery, uninterrupted: Path, tmp_path: Path, workers: int
+def test_sigterm_and_sighup_write_a_checkpoint_and_leave(
+    nursery: Nursery, uninterrupted: Path, tmp_path: Path, workers: int, number: signal.Signals
 ) -> None:
     folder = tmp_path / "run"
     child = nursery.start(CHILD, folder, errors=tmp_path / "errors", pause=0.1, workers=workers)
     _wait_for(lambda: (folder / "log.jsonl").exists() and (folder / "log.jsonl").stat().st_size > 500)
-    os.killpg(child, signal.SIGTERM)  # the loader processes too, as schedulers do
+    os.killpg(child, number)  # the loader processes too, as schedulers do
     assert nursery.wait(child) == 143, (tmp_path / "errors").read_text()
     assert (tmp_path / "errors").read_text() == ""
     (step,) = _steps(folder)
@@ -311,3 +312,19 @@ def _wait_for(condition: Any) -> None:
             return
         time.sleep(0.01)
     raise AssertionError("it did not come to that")
+
+
+def test_a_signal_that_comes_when_all_is_done_is_not_lost(
+    uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = loop._Run.finish
+
+    def late(self: Any) -> None:
+        finish(self)
+        signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Run, "finish", late)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path)
+    _same(tmp_path, uninterrupted)

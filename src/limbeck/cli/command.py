@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
+from types import FrameType
 from typing import NoReturn
 
-from limbeck.errors import InputError
+from limbeck.errors import TERMINATED, InputError
 
 USAGE_ERROR, INTERRUPTED = 2, 130
+_PATIENCE = 10.0  # seconds
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,20 +26,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after `limbeck`; default: those of the process.
 
     Returns:
-        0. Wrong usage or input prints one line and exits with 2, Ctrl-C with 130; a training that a signal stopped
-        exits with 143, its checkpoint written.
+        0. Wrong usage or input prints one line and exits with 2, Ctrl-C with 130, SIGTERM and SIGHUP with 143; a
+        training that a signal stopped exits with 143, its checkpoint written.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if hasattr(sys.stdout, "reconfigure"):  # a terminal without box-drawing characters gets question marks
         sys.stdout.reconfigure(errors="replace")
     try:
-        _run(words)
+        with _ended_by_signals():
+            _run(words)
     except (InputError, OSError) as error:
         _fail(_one_line(error))
+    except _Ended:
+        with suppress(OSError):  # after SIGHUP the terminal is gone
+            sys.stderr.write("limbeck: terminated; files that were already written are whole\n")
+        raise SystemExit(TERMINATED) from None
     except KeyboardInterrupt:
         sys.stderr.write("limbeck: interrupted; files that were already written are whole\n")
         raise SystemExit(INTERRUPTED) from None
     return 0
+
+
+class _Ended(SystemExit):
+    """SIGTERM or SIGHUP: what is under way is left, and tidies up behind itself."""
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Inside the block SIGTERM and SIGHUP raise `_Ended` in the main thread, unless somebody else handles them.
+
+    Left to themselves they would end the process where it stands, with its workers and temporary files. Further ones
+    are not heard for a while: a terminal that closes sends several, and tidying up must not be interrupted.
+    """
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []
+    taken = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    last = -math.inf
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        nonlocal last
+        if time.monotonic() - last > _PATIENCE:
+            last = time.monotonic()
+            raise _Ended(TERMINATED)
+
+    for number in taken:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _run(words: list[str]) -> None:

@@ -14,8 +14,6 @@ import hashlib
 import json
 import math
 import os
-import tempfile
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,6 +27,7 @@ from limbeck.errors import InputError
 from limbeck.files import write_json
 from limbeck.images.decoding import Radiometric, try_image
 from limbeck.reporting.progress import Progress
+from limbeck.temporaries import remove_leftovers, temporary_file
 
 # Anything that changes what a cache holds must change this.
 FORMAT = 2
@@ -36,7 +35,7 @@ INDEX = "cache.json"
 # Pictures decoded between two reports of progress; what is held in memory.
 _BATCH = 256
 Size: TypeAlias = tuple[int, int] | int  # height and width, or the shorter side
-_ABANDONED = 3600.0  # seconds after which nobody writes to a temporary file any more
+_TEMPORARY = "images-"
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +162,7 @@ def _decoded(
         raise InputError(f"{root}: there are no pictures to decode")
     names = sorted(set(paths))
     fingerprint = _fingerprint(root, names, [FORMAT, size, skip_corrupt, radiometric])
+    remove_leftovers(folder, _TEMPORARY)
     cached = _open(folder, fingerprint, len(names))
     held = cached or _build(root, names, folder, fingerprint, size, skip_corrupt, radiometric, workers, progress)
     place = {name: position for position, name in enumerate(names)}
@@ -190,16 +190,11 @@ def _build(
 ) -> _Held:
     """Decode all pictures into a new cache, which takes the place of another."""
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix="images-", suffix=".tmp", dir=folder)
-    os.close(descriptor)
-    temporary = Path(name)
-    try:
+    with temporary_file(folder, _TEMPORARY) as (descriptor, temporary):
+        os.close(descriptor)
         readable, shapes, corrupt = _decode(root, names, temporary, size, skip_corrupt, radiometric, workers, progress)
         target = folder / f"images-{fingerprint[:16]}.bin"
         temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
     index: dict[str, Any] = {
         "fingerprint": fingerprint,
         "file": target.name,
@@ -304,10 +299,8 @@ def _map(file: Path, size: Size, shapes: NDArray[np.int64]) -> NDArray[np.uint8]
 
 
 def _remove(folder: Path, *, keep: str | None) -> None:
-    """Delete arrays that nothing names: older ones, and what a build left that was interrupted long ago."""
-    for file in folder.glob("images-*"):
+    """Delete arrays that nothing names any more."""
+    for file in folder.glob("images-*.bin"):
         with contextlib.suppress(OSError):  # another process may still map it, or have been quicker
-            # A fresh temporary file may be what another process is just building.
-            abandoned = file.suffix != ".tmp" or time.time() - file.stat().st_mtime > _ABANDONED
-            if file.name != keep and abandoned:
+            if file.name != keep:
                 file.unlink()

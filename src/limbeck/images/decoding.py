@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from limbeck.errors import InputError
+from limbeck.files import check_regular
 
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in a grey picture (Rec. 601)
 # A crop of a person has some ten thousand pixels. A file that unfolds to more than this is an accident or an attack.
@@ -55,6 +56,7 @@ def read_image(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the check below is stricter
+            check_regular(path)
             with Image.open(path, formats=("JPEG", "PNG", "BMP")) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise InputError(
@@ -93,6 +95,8 @@ def read_image(
 
 def is_deep(path: Path) -> bool:
     """Whether a file is a grey PNG of 16 bits, by its first bytes; one that cannot be read is not."""
+    if not path.is_file():  # a pipe would be waited for
+        return False
     try:
         with path.open("rb") as stream:
             head = stream.read(26)

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from limbeck.errors import InputError
 from limbeck.images.augmentation import AugmentationSettings, augmented
+from limbeck.processes import begin_loader
 from limbeck.settings import PositiveInt, check_value
 from limbeck.training.keys import generator
 
@@ -251,6 +252,7 @@ def in_order(batches: Dataset[Batch], start: int, stop: int, *, workers: int = 0
         num_workers=workers,
         pin_memory=pin,
         prefetch_factor=4 if workers else None,
+        worker_init_fn=begin_loader,
     )
 
 

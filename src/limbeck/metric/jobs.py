@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
-from limbeck.errors import InputError
+from limbeck.errors import TERMINATED, InputError
 from limbeck.files import MODEL
 from limbeck.images.export_arguments import add_export_arguments, export_folder, export_forms, exported_line
 from limbeck.information.arguments import add_diagnosis_arguments, diagnosis
@@ -25,7 +25,7 @@ from limbeck.registry import Invocation, refers_to
 from limbeck.reporting.progress import progress_bar
 from limbeck.retrieval import save_features
 from limbeck.retrieval.arguments import add_protocol_arguments, ranks_of, reranking_of
-from limbeck.training.arguments import TERMINATED, add_training_arguments
+from limbeck.training.arguments import add_training_arguments
 
 
 def train_arguments(parser: ArgumentParser) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from jsonargparse import ArgumentParser
 
-from limbeck.errors import InputError
+from limbeck.errors import TERMINATED, InputError
 from limbeck.files import MODEL
 from limbeck.images.export_arguments import add_export_arguments, export_folder, export_forms, exported_line
 from limbeck.information.arguments import add_diagnosis_arguments, diagnosis
@@ -28,7 +28,7 @@ from limbeck.reid.unsupervised.curves import write_curves
 from limbeck.reid.unsupervised.recipe import UnsupervisedRecipe
 from limbeck.reporting.progress import progress_bar
 from limbeck.retrieval.arguments import add_protocol_arguments, permutations_of, ranks_of, reranking_of
-from limbeck.training.arguments import TERMINATED, add_training_arguments
+from limbeck.training.arguments import add_training_arguments
 
 _SPLITS = "train, validation, test, all or held_out, as far as the set has them"
 

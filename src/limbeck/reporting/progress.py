@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol
 
@@ -80,7 +80,8 @@ def _lines(label: str, unit: str, known: int | None) -> Advance:
     def advance(done: int, total: int | None = None, state: str = "") -> None:
         parts = known if total is None else total
         if parts is not None and (done % max(1, parts // 10) == 0 or done == parts):
-            sys.stderr.write(f"{label}: {unit} {done}/{parts}{f', {state}' if state else ''}\n")
+            with suppress(OSError):  # a terminal that is gone is no reason to end the work
+                sys.stderr.write(f"{label}: {unit} {done}/{parts}{f', {state}' if state else ''}\n")
 
     return advance
 
@@ -97,10 +98,16 @@ def _bar(console: Console, label: str, known: int | None, start: int, *, transie
         rich.TimeRemainingColumn(),
         rich.TextColumn("{task.fields[state]}"),
     )
-    with rich.Progress(*columns, console=console, transient=transient) as bar:
-        task = bar.add_task(label, total=known, completed=start, state="")
+    bar = rich.Progress(*columns, console=console, transient=transient)
+    task = bar.add_task(label, total=known, completed=start, state="")
 
-        def advance(done: int, total: int | None = None, state: str = "") -> None:
+    def advance(done: int, total: int | None = None, state: str = "") -> None:
+        with suppress(OSError):
             bar.update(task, completed=done, total=total, state=state)
 
+    bar.start()
+    try:
         yield advance
+    finally:
+        with suppress(OSError):
+            bar.stop()

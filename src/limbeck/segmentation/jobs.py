@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
+from limbeck.errors import TERMINATED
 from limbeck.files import MODEL, write_text
 from limbeck.information.arguments import add_diagnosis_arguments, diagnosis
 from limbeck.registry import Invocation
@@ -20,7 +21,7 @@ from limbeck.segmentation.packed import pack_scans
 from limbeck.segmentation.recipe import SegmentationRecipe
 from limbeck.segmentation.runs import train_run
 from limbeck.segmentation.sets import load_scans, segmentation_sets
-from limbeck.training.arguments import TERMINATED, add_training_arguments
+from limbeck.training.arguments import add_training_arguments
 
 
 def train_arguments(parser: ArgumentParser) -> None:

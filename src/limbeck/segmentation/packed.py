@@ -25,8 +25,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -43,6 +41,7 @@ from limbeck.segmentation.cameras import Camera, PointPixels
 from limbeck.segmentation.dataset import SegmentationDataset, digest
 from limbeck.segmentation.labels import IGNORED, LabelMap
 from limbeck.segmentation.scans import Points
+from limbeck.temporaries import whole_folder
 
 FORMAT = "limbeck-scans-1"
 INDEX, IMAGES = "index.json", "images.bin"
@@ -94,17 +93,8 @@ def pack_scans(
         raise InputError(f"{target}: exists already; give a new folder")
     if size is not None and min(size if isinstance(size, tuple) else (size,)) < 1:
         raise InputError(f"size must be at least 1 pixel, not {size}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
-    try:
+    with whole_folder(target) as temporary:
         points = _write(scans, temporary, size, progress)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)
-        temporary.replace(target)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
     room = sum(file.stat().st_size for file in target.iterdir()) / 2**20
     return f"{target}: {len(scans):,} scans of {points:,} points, {room:,.0f} MiB"
 

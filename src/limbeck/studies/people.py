@@ -11,6 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -186,9 +187,10 @@ def train_all(wanted: Sequence[Wanted], jobs: int) -> list[Trained]:
     """
     order = sorted(range(len(wanted)), key=lambda place: wanted[place].seed)
     found: dict[int, Trained] = {}
-    for place, one in zip(order, side_by_side(_one, [wanted[place] for place in order], jobs), strict=True):
-        found[place] = one
-        logger.info("%d/%d: %s, seed %d: %s", len(found), len(wanted), one.row, one.seed, _figures(one))
+    with closing(side_by_side(_one, [wanted[place] for place in order], jobs)) as done:
+        for place, one in zip(order, done, strict=True):
+            found[place] = one
+            logger.info("%d/%d: %s, seed %d: %s", len(found), len(wanted), one.row, one.seed, _figures(one))
     return [found[place] for place in range(len(wanted))]
 
 
@@ -235,8 +237,9 @@ def _one(wanted: Wanted) -> Trained:
 
 
 def _trained(recipe: PeopleRecipe, run: Path) -> ReidModel:
-    if train_run(recipe, run).stopped:
-        raise KeyboardInterrupt
+    fitted = train_run(recipe, run)
+    if fitted.stopped:
+        fitted.leave()
     return load_run(run)
 
 

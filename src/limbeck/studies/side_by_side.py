@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
 import torch
+
+from limbeck.processes import process_pool
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 
-def side_by_side(work: Callable[[Given], Made], items: Sequence[Given], jobs: int) -> Iterator[Made]:
-    """What a function makes of every item, in their order.
+def side_by_side(work: Callable[[Given], Made], items: Sequence[Given], jobs: int) -> Generator[Made, None, None]:
+    """What a function makes of every item, in their order; close it, so that nobody goes on working behind a failure.
 
     Args:
         work: a function of a module, so that other processes find it.
@@ -25,8 +25,7 @@ def side_by_side(work: Callable[[Given], Made], items: Sequence[Given], jobs: in
         yield from map(work, items)
         return
     # Spawned, because threads of torch do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, _share_cores, (jobs,)) as pool:
+    with process_pool(jobs, method="spawn", initializer=_share_cores, arguments=(jobs,)) as pool:
         yield from pool.map(work, items)
 
 

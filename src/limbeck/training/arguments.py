@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from jsonargparse import ArgumentParser
 
-TERMINATED = 143  # exit code of what SIGTERM ended
-
 
 def add_training_arguments(parser: ArgumentParser) -> None:
     """Recipes, device and folder."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
+from limbeck import temporaries
 from limbeck.errors import InputError
 from limbeck.files import first_line
 from limbeck.settings import NonNegativeInt, check_value
@@ -112,10 +113,9 @@ def latest(folder: Path) -> Checkpoint | None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed process left of files that it was writing."""
-    for pattern in (".*.safetensors.*.tmp", ".epochs.csv.*.tmp", ".information.*.tmp"):
-        for path in folder.glob(pattern):
-            path.unlink(missing_ok=True)
+    """Remove what a killed process left of files that it was writing; what somebody is writing now stays."""
+    for infix in (".safetensors.", ".epochs.csv.", ".information."):
+        temporaries.remove_leftovers(folder, ".", infix)
 
 
 def refuse_other(run: Path, folder: Path, here: Mapping[str, Any], *, renamed: Mapping[str, str] | None = None) -> bool:

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: the step is ended, a checkpoint written, and the training left; a watchdog sees to it in time."""
+"""SIGTERM, SIGHUP, Ctrl-C: the step is ended, a checkpoint written, the training left; a watchdog sees to it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+
+from limbeck.errors import TERMINATED
 
 # Schedulers kill what has not left 10 seconds after SIGTERM, the shortest of the usual delays.
 GRACE_SECONDS = 8.0
 _END = b"\0"
+_STOPPING = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
 
 
 class StopRequest:
-    """Whether somebody asked the training to stop."""
+    """Whether somebody asked the training to stop, and by which signal."""
 
     requested = False
+    number = 0
 
     def comes(self, within: float = 0.5) -> bool:
         """Whether the training is asked to stop, now or within so many seconds.
@@ -34,10 +38,11 @@ class StopRequest:
 
 @contextmanager
 def stop_signals(standing: Callable[[], str], *, grace: float | None = None) -> Iterator[StopRequest]:
-    """Turn SIGTERM and the first Ctrl-C into a request to stop; a second Ctrl-C interrupts as usual.
+    """Turn SIGTERM, SIGHUP and the first Ctrl-C into a request to stop; a second Ctrl-C interrupts as usual.
 
-    Where the block is not left within `grace` seconds of the request, the process ends with 128 + the signal's number
-    (143 after SIGTERM) and one line on stderr. Handlers are installed in the main thread only, where Python allows it,
+    SIGHUP, which says that the terminal is gone, is taken for SIGTERM, unless it is ignored (`nohup`). Where the block
+    is not left within `grace` seconds of the request, the process ends with 130 after Ctrl-C, 143 after the others, and
+    one line on stderr. Handlers are installed in the main thread only, where Python allows it,
     and the earlier ones come back afterwards.
 
     Args:
@@ -55,7 +60,7 @@ def stop_signals(standing: Callable[[], str], *, grace: float | None = None) -> 
     earlier: dict[int, signal._HANDLER] = {}
 
     def ask(number: int, _frame: FrameType | None) -> None:
-        request.requested = True
+        request.requested, request.number = True, number
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         # The whole group is often signalled: torch would raise wherever the training is, because a loader process died.
@@ -68,7 +73,7 @@ def stop_signals(standing: Callable[[], str], *, grace: float | None = None) -> 
     earlier_pipe = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     watchdog = threading.Thread(target=_watch, args=(reading, standing, seconds), name="limbeck-watchdog", daemon=True)
     watchdog.start()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _heard():
         earlier[number] = signal.signal(number, ask)
     try:
         yield request
@@ -83,6 +88,11 @@ def stop_signals(standing: Callable[[], str], *, grace: float | None = None) -> 
         os.close(writing)
 
 
+def _heard() -> list[int]:
+    """The signals to listen to: not to a SIGHUP that is ignored."""
+    return [number for number in _STOPPING if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN]
+
+
 def _watch(reading: int, standing: Callable[[], str], grace: float) -> None:
     """Wait for a signal, then for the end of the block; when that does not come, end the process."""
     number, deadline = 0, 0.0
@@ -90,10 +100,11 @@ def _watch(reading: int, standing: Callable[[], str], grace: float) -> None:
         ready, _, _ = select.select([reading], [], [], max(0.0, deadline - time.monotonic()) if number else None)
         if not ready:
             line = f"limbeck: not stopped within {grace:g} s of signal {number}; {standing()} stands\n"
-            os.write(2, line.encode())
-            os._exit(128 + number)
+            with suppress(OSError):  # the terminal may be gone
+                os.write(2, line.encode())
+            os._exit(128 + signal.SIGINT if number == signal.SIGINT else TERMINATED)
         byte = os.read(reading, 1)
         if byte == _END:
             return
-        if byte[0] in {signal.SIGTERM, signal.SIGINT} and not number:
+        if byte[0] in _STOPPING and not number:
             number, deadline = byte[0], time.monotonic() + grace

@@ -6,12 +6,13 @@ import logging
 import math
 import operator
 import os
+import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar, runtime_checkable
 
 import torch
 import torch.distributed as dist
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from limbeck.devices import check_device
-from limbeck.errors import InputError
+from limbeck.errors import TERMINATED, InputError
 from limbeck.files import MODEL, first_line, write_text
 from limbeck.reporting.progress import Advance, progress_bar
 from limbeck.tensorfiles import write_tensors
@@ -163,7 +164,8 @@ class Fitted:
         best_step: the step of the best figures on held-out data; None where they do not select.
         best: these figures.
         history: all figures on held-out data, each with its "epoch" and "step".
-        stopped: SIGTERM or Ctrl-C ended the training early; the same call goes on.
+        stopped: a signal (SIGTERM, SIGHUP or Ctrl-C) ended the training early; the same call goes on.
+        signal: which, where this process got it; else 0.
     """
 
     step: int
@@ -172,6 +174,19 @@ class Fitted:
     best: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
     stopped: bool = False
+    signal: int = 0
+
+    def leave(self) -> NoReturn:
+        """End what a stopped training was a part of.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C stopped it.
+            SystemExit: another signal did; with 143.
+        """
+        logger.warning("a training was stopped at step %d; the same command goes on", self.step)
+        if self.signal == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(TERMINATED)
 
 
 def fit(
@@ -200,6 +215,9 @@ def fit(
     task gives.
 
     News goes to the logger `limbeck.training.loop`, how far the training has come to `progress_bar`.
+
+    SIGTERM, SIGHUP and Ctrl-C end it after the step with a checkpoint. One that comes when the last step is taken is
+    raised again at the end.
 
     The network is trained in place. Every step runs in training mode: a network with parts that must not (frozen
     normalisation) overrides its `train`. It is left with the weights of `model.safetensors`, in evaluation mode, unless
@@ -237,7 +255,10 @@ def fit(
         stopped = run.train(stop)
         if not stopped:
             run.finish()
-    return run.fitted(stopped)
+    if stop.number and not stopped:
+        # All was done when it came: it is for whatever this training is a part of.
+        signal.raise_signal(stop.number)
+    return run.fitted(stopped, stop.number)
 
 
 class _Run:
@@ -353,7 +374,6 @@ class _Run:
             checkpoints.remove_leftovers(folder)
 
     def _restore(self, checkpoint: checkpoints.Checkpoint) -> None:
-
         state, origin = checkpoint.state, str(checkpoint.path)
         try:
             # All of it is compared before any of it is loaded.
@@ -681,8 +701,7 @@ class _Run:
     def standing(self) -> str:
         return str(self._last) if self._last is not None else "no checkpoint"
 
-    def fitted(self, stopped: bool) -> Fitted:
+    def fitted(self, stopped: bool, number: int) -> Fitted:
         best = self.best or {"step": None, "figures": {}}
-        return Fitted(
-            self.step, self.step // self.per_epoch, best["step"], dict(best["figures"]), list(self.history), stopped
-        )
+        epoch, figures = self.step // self.per_epoch, dict(best["figures"])
+        return Fitted(self.step, epoch, best["step"], figures, list(self.history), stopped, number)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-import multiprocessing
 import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from limbeck.information.estimates import InformationEstimate
 from limbeck.information.neighbours import ksg_information, ross_information
 from limbeck.information.probes import cross_fitted_information
 from limbeck.information.stochastic import encoder_information
+from limbeck.processes import process_pool
 from limbeck.reporting.statistics import Estimate
 from limbeck.studies.estimators.figures import Measured, read_measured, write_measured
 
@@ -224,10 +224,11 @@ def run(settings: EstimatorsSettings, folder: Path) -> EstimatorsResult:
     wanted = [(task.name, name) for name in settings.estimators for task in tasks if suits(name, task)]
     jobs = [(settings, folder, task, estimator) for task, estimator in wanted]
     found: dict[tuple[str, str], list[Measured]] = {}
-    for (task_name, estimator), measured in zip(wanted, _all(jobs, settings.jobs), strict=True):
-        found[task_name, estimator] = measured
-        seconds = sum(one.seconds for one in measured)
-        logger.info("%d/%d: %s, %s: %.0f s", len(found), len(wanted), task_name, estimator, seconds)
+    with closing(_all(jobs, settings.jobs)) as done:
+        for (task_name, estimator), measured in zip(wanted, done, strict=True):
+            found[task_name, estimator] = measured
+            seconds = sum(one.seconds for one in measured)
+            logger.info("%d/%d: %s, %s: %.0f s", len(found), len(wanted), task_name, estimator, seconds)
     rows = [
         row
         for task in tasks
@@ -252,13 +253,12 @@ def suits(estimator: str, task: BenchmarkTask) -> bool:
 Job = tuple[EstimatorsSettings, Path, str, str]
 
 
-def _all(jobs: list[Job], processes: int) -> Iterable[list[Measured]]:
+def _all(jobs: list[Job], processes: int) -> Generator[list[Measured], None, None]:
     if processes == 1:
         yield from map(_measure, jobs)
         return
     # Spawned, because threads of torch do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, torch.set_num_threads, (1,)) as pool:
+    with process_pool(processes, method="spawn", initializer=torch.set_num_threads, arguments=(1,)) as pool:
         yield from pool.map(_measure, jobs)
 
 

@@ -228,9 +228,9 @@ def _people_runs(settings: FittingSettings, folder: Path) -> Iterator[FittedRun]
                 recipe = people_recipe(settings.people, objective, width, seed, people)
                 place = folder / f"people-{objective}" / f"width-{width}" / f"seed-{seed}"
                 with quiet():
-                    stopped = train_run(recipe, place, device=settings.device).stopped
-                if stopped:
-                    raise KeyboardInterrupt
+                    fitted = train_run(recipe, place, device=settings.device)
+                if fitted.stopped:
+                    fitted.leave()
                 found = FittedRun(
                     PEOPLE,
                     objective,

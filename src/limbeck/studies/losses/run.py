@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -346,10 +347,11 @@ class _SetStudy:
 
     def _scored(self, wanted: Sequence[Wanted]) -> list[Scored]:
         found: list[Scored] = []
-        for one, figures in zip(wanted, side_by_side(scored, wanted, self.settings.jobs), strict=True):
-            found.append(figures)
-            said = f"MAP@R {100 * _map_at_r(figures):.2f} of {one.split} classes" if figures.scores else "diverged"
-            logger.info("%d/%d: %s: %s", len(found), len(wanted), one.name, said)
+        with closing(side_by_side(scored, wanted, self.settings.jobs)) as done:
+            for one, figures in zip(wanted, done, strict=True):
+                found.append(figures)
+                said = f"MAP@R {100 * _map_at_r(figures):.2f} of {one.split} classes" if figures.scores else "diverged"
+                logger.info("%d/%d: %s: %s", len(found), len(wanted), one.name, said)
         return found
 
     def _validated(self, row: str) -> float:

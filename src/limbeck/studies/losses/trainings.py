@@ -152,8 +152,9 @@ def _model(wanted: Wanted, *, known: bool = False) -> MetricModel | None:
         return MetricModel(task.network.eval(), wanted.recipe, task.classes, 0, 0, torch.device("cpu"))
     if not known:
         try:
-            if train_run(wanted.recipe, wanted.run).stopped:
-                raise KeyboardInterrupt
+            fitted = train_run(wanted.recipe, wanted.run)
+            if fitted.stopped:
+                fitted.leave()
         except Diverged:
             return None
     # Where the pictures lie is as wanted: the folder of the study may have been moved.

@@ -11,6 +11,7 @@ import logging
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -286,17 +287,18 @@ def run(settings: MultiviewPeersSettings, folder: Path) -> MultiviewPeersResult:
         if fit.without is None or (peer not in OWN and peer != TRUTH)
     ]
     trials: dict[tuple[str, str], list[Trial]] = {}
-    for number, (one, trial) in enumerate(zip(wanted, side_by_side(_trial, wanted, settings.jobs), strict=True)):
-        trials.setdefault((one.peer, one.fit.name), []).append(trial)
-        logger.info(
-            "%d/%d: fold %d, %s, %s: %.2f %%",
-            number + 1,
-            len(wanted),
-            one.fold,
-            one.fit.name,
-            one.peer,
-            100 * float(np.mean([found.accuracy for found in trial.figures.values()])),
-        )
+    with closing(side_by_side(_trial, wanted, settings.jobs)) as done:
+        for number, (one, trial) in enumerate(zip(wanted, done, strict=True)):
+            trials.setdefault((one.peer, one.fit.name), []).append(trial)
+            logger.info(
+                "%d/%d: fold %d, %s, %s: %.2f %%",
+                number + 1,
+                len(wanted),
+                one.fold,
+                one.fit.name,
+                one.peer,
+                100 * float(np.mean([found.accuracy for found in trial.figures.values()])),
+            )
     first = world.folds[0]
     return MultiviewPeersResult(
         settings,

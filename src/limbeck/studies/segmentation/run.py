@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -248,14 +249,15 @@ def run(settings: SegmentationStudySettings, folder: Path) -> SegmentationStudyR
             recipe = row_recipe(settings.recipe, row, seed, streets)
             wanted.append(Wanted(row, seed, recipe, run_folder(folder, row, seed), settings.points))
     found: dict[tuple[RowName, int], Trained] = {}
-    for one, done in zip(wanted, side_by_side(trained, wanted, settings.jobs), strict=True):
-        found[one.row, one.seed] = done
-        result = SegmentationStudyResult(replace(settings, seeds=(one.seed,)), found)
-        mean, seen = (result.values(one.row, of=Of(protocol=protocol))[0] for protocol in ("all", "fov"))
-        logger.info(
-            "%d/%d: %s, seed %d: mean IoU by v %.1f of all points, %.1f of those in view",
-            len(found), len(wanted), one.row, one.seed, mean, seen,
-        )  # fmt: skip
+    with closing(side_by_side(trained, wanted, settings.jobs)) as trainings:
+        for one, done in zip(wanted, trainings, strict=True):
+            found[one.row, one.seed] = done
+            result = SegmentationStudyResult(replace(settings, seeds=(one.seed,)), found)
+            mean, seen = (result.values(one.row, of=Of(protocol=protocol))[0] for protocol in ("all", "fov"))
+            logger.info(
+                "%d/%d: %s, seed %d: mean IoU by v %.1f of all points, %.1f of those in view",
+                len(found), len(wanted), one.row, one.seed, mean, seen,
+            )  # fmt: skip
     return SegmentationStudyResult(settings, found, tuple(_shown(settings, folder)))
 
 

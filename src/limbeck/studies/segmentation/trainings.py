@@ -130,8 +130,9 @@ def trained(wanted: Wanted) -> Trained:
         return _read(file, wanted)
     started = time.process_time()
     with quiet():
-        if train_run(wanted.recipe, wanted.run).stopped:
-            raise KeyboardInterrupt
+        fitted = train_run(wanted.recipe, wanted.run)
+        if fitted.stopped:
+            fitted.leave()
         seconds = time.process_time() - started
         model = load_run(wanted.run)
         scans = load_scans("scans", Path(wanted.recipe.data.root))

@@ -6,7 +6,8 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -14,13 +15,14 @@ from pathlib import Path
 from PIL import Image
 
 from limbeck.reporting.progress import Progress
-from limbeck.synthetic.folder import check_free, check_workers, in_processes, whole_folder
+from limbeck.synthetic.folder import check_workers, in_processes
 from limbeck.synthetic.people.draw import draw_camera, draw_person, draw_picture
 from limbeck.synthetic.people.factors import Camera, Person
 from limbeck.synthetic.people.layouts import CAMERAS, Shot, index_files, shots
 from limbeck.synthetic.people.render import render
 from limbeck.synthetic.people.settings import Layout, Level, PeopleSettings, check_layout
 from limbeck.synthetic.people.table import DESCRIPTION, FACTORS, FORMAT, Scenario, header, row
+from limbeck.temporaries import check_free, whole_folder
 
 _CHUNK = 32
 _FORMATS = {"sysu": "JPEG", "regdb": "BMP", "csv": "PNG"}
@@ -80,11 +82,12 @@ def make_people(
         with (staging / FACTORS).open("w", encoding="utf-8", newline="") as table:
             table.write(header())
             done = 0
-            for rows in _draw_all(staging, settings, chosen, taken, workers):
-                table.writelines(rows)
-                done += len(rows)
-                if progress is not None:
-                    progress(done, len(taken))
+            with closing(_draw_all(staging, settings, chosen, taken, workers)) as drawn:
+                for rows in drawn:
+                    table.writelines(rows)
+                    done += len(rows)
+                    if progress is not None:
+                        progress(done, len(taken))
         for path, text in index_files(settings, chosen, taken).items():
             (staging / path).parent.mkdir(exist_ok=True)
             (staging / path).write_bytes(text.encode())
@@ -124,7 +127,7 @@ def encoded(settings: PeopleSettings, layout: Layout, shot: Shot, shown: Scenari
 
 def _draw_all(
     staging: Path, settings: PeopleSettings, layout: Layout, taken: list[Shot], workers: int
-) -> Iterator[list[str]]:
+) -> Generator[list[str], None, None]:
     """Draw every shot's file; yields their rows of the table, chunk by chunk, in order."""
     chunks = [taken[start : start + _CHUNK] for start in range(0, len(taken), _CHUNK)]
     draw = partial(_draw_chunk, staging, settings, layout)

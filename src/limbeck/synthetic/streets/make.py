@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from limbeck.errors import InputError
 from limbeck.reporting.progress import Progress
-from limbeck.synthetic.folder import check_free, check_workers, in_processes, whole_folder
+from limbeck.synthetic.folder import check_workers, in_processes
 from limbeck.synthetic.streets.classes import CLASSES
 from limbeck.synthetic.streets.draw import draw_block, draw_traffic
 from limbeck.synthetic.streets.frame import StreetFactors, draw_factors, render
@@ -27,6 +28,7 @@ from limbeck.synthetic.streets.table import (
     object_rows,
     objects_header,
 )
+from limbeck.temporaries import check_free, whole_folder
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,11 @@ def make_streets(
         for home in {(folder / path).parent for place in places for path in writer.paths(full, *place)}:
             home.mkdir(parents=True, exist_ok=True)
         points = 0
-        for done, count in enumerate(in_processes(partial(_draw, folder, full, chosen), places, workers), start=1):
-            points += count
-            if progress is not None:
-                progress(done, len(places))
+        with closing(in_processes(partial(_draw, folder, full, chosen), places, workers)) as drawn:
+            for done, count in enumerate(drawn, start=1):
+                points += count
+                if progress is not None:
+                    progress(done, len(places))
         for path, content in writer.index_files(full, shown).items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(content)
