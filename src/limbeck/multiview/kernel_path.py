@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -440,7 +441,7 @@ class _Solved:
     by_part: list[Floats]
 
 
-class _System:
+class _System(ABC):
     """The regression of one pattern, for all rows and without each part.
 
     Args:
@@ -463,13 +464,13 @@ class _System:
         self.weight = task.weight[task.everything] * (learned & present.any(axis=0))
         self.target = np.eye(task.classes)[task.labels[task.everything]] - task.shares
 
+    @abstractmethod
     def whole(self, ridge: float) -> Floats:
         """The solution by all rows, `(m, classes)`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def without_parts(self, ridge: float) -> list[Floats]:
         """The solutions without each part."""
-        raise NotImplementedError
 
     def solved(self, ridge: float) -> _Solved:
         """Solutions on the landmarks, and the scores of every part by the other rows."""
