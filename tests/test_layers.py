@@ -68,6 +68,12 @@ def test_imports_only_go_down() -> None:
     assert wrong == []
 
 
+def _run_apart(code: str) -> None:
+    """Run code where nothing is imported yet; it must not fail."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("words", [["--help"], ["study", "--help"], ["--version"], ["nonsense"]])
 def test_what_answers_at_once_imports_nothing_heavy(words: list[str]) -> None:
     code = (
@@ -76,8 +82,7 @@ def test_what_answers_at_once_imports_nothing_heavy(words: list[str]) -> None:
         "heavy = {'torch', 'numpy', 'scipy', 'sklearn', 'matplotlib', 'rich', 'jsonargparse'} & set(sys.modules)\n"
         "sys.exit(' '.join(sorted(heavy)) or 0)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    _run_apart(code)
 
 
 def test_the_classifier_is_imported_without_what_it_does_not_use() -> None:
@@ -89,8 +94,7 @@ def test_the_classifier_is_imported_without_what_it_does_not_use() -> None:
         "'limbeck.studies'} & set(sys.modules)\n"
         "sys.exit(' '.join(sorted(unused)) or 0)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    _run_apart(code)
 
 
 def test_packages_are_attributes_that_dir_lists() -> None:
@@ -100,8 +104,7 @@ def test_packages_are_attributes_that_dir_lists() -> None:
         "assert 'torch' not in sys.modules\n"
         "assert callable(limbeck.objectives.vsd)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    _run_apart(code)
     packages = {path.parent.name for path in HOME.glob("*/__init__.py")}
     assert packages - {"cli"} <= set(dir(limbeck))
     assert all(hasattr(limbeck, name) for name in dir(limbeck))
