@@ -16,6 +16,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from tests.refusals import refuses
 
 from limbeck import MultiViewClassifier
 from limbeck.errors import InputError
@@ -51,15 +52,6 @@ def _problem(seed: int = 0, noise: float = 0.5) -> tuple[np.ndarray, np.ndarray,
 LEFT, RIGHT, Y = _problem()
 BOTH = np.hstack([LEFT, RIGHT])
 FRAME = pd.DataFrame(BOTH, columns=list("abcdefghi"))
-
-
-def _refused(act: Callable[[], Any], *parts: str) -> None:
-    """`act` is refused in one line that holds `parts`."""
-    with pytest.raises(InputError) as caught:
-        act()
-    assert "\n" not in str(caught.value)
-    for part in parts:
-        assert part in str(caught.value)
 
 
 # -- scikit-learn's own checks ----------------------------------------------------------------------------------------
@@ -130,7 +122,7 @@ def test_without_a_bottleneck_names_count_the_observations() -> None:
     ],
 )
 def test_targets_of_multi_label_and_regression_are_refused_in_one_line(y: Any, words: str) -> None:
-    _refused(lambda: _model().fit([LEFT, RIGHT], y), words, "classification only", "one class a sample")
+    refuses(lambda: _model().fit([LEFT, RIGHT], y), words, "classification only", "one class a sample")
 
 
 def test_cross_val_score_on_one_matrix_with_column_groups() -> None:
@@ -316,7 +308,7 @@ def test_a_view_missing_for_all_at_fit_changes_nothing_later() -> None:
     np.testing.assert_array_equal(expected, _model().fit([LEFT], Y).predict_proba([LEFT]))
     assert [row.view for row in model.view_contributions_] == ["view_0"]
     assert model.transform([LEFT, RIGHT]).shape == (SAMPLES, 4)
-    _refused(lambda: model.predict([None, RIGHT]), "sample 0")
+    refuses(lambda: model.predict([None, RIGHT]), "sample 0")
 
 
 def test_a_view_missing_for_all_at_fit_is_warned_of() -> None:
@@ -524,7 +516,7 @@ def test_a_failed_fit_leaves_the_fitted_model_as_it_was() -> None:
     ],
 )
 def test_bad_views_or_labels_are_one_clear_line(views: Any, y: Any, parts: tuple[str, ...]) -> None:
-    _refused(lambda: _model().fit(views, y), *parts)
+    refuses(lambda: _model().fit(views, y), *parts)
 
 
 @pytest.mark.parametrize(
@@ -572,19 +564,19 @@ def test_labels_that_are_none_name_y_in_one_line(y: Any) -> None:
     ],
 )
 def test_a_bad_option_is_named_in_one_line(options: dict[str, Any], name: str) -> None:
-    _refused(lambda: _model(**options).fit([LEFT, RIGHT], Y), name)
+    refuses(lambda: _model(**options).fit([LEFT, RIGHT], Y), name)
 
 
 def test_a_device_that_is_not_there_is_named_in_one_line() -> None:
     import torch
 
     device = "cuda:99" if torch.cuda.is_available() else "cuda"
-    _refused(lambda: _model(device=device).fit([LEFT, RIGHT], Y), "device")
+    refuses(lambda: _model(device=device).fit([LEFT, RIGHT], Y), "device")
 
 
 @pytest.mark.parametrize("weight", [np.ones(5), -np.ones(SAMPLES), np.zeros(SAMPLES), np.full(SAMPLES, NAN)])
 def test_bad_sample_weights_are_named_in_one_line(weight: np.ndarray) -> None:
-    _refused(lambda: _model().fit([LEFT, RIGHT], Y, sample_weight=weight), "sample_weight")
+    refuses(lambda: _model().fit([LEFT, RIGHT], Y, sample_weight=weight), "sample_weight")
 
 
 def test_a_random_state_of_none_is_another_seed_each_time() -> None:
@@ -619,25 +611,25 @@ def test_a_random_state_of_numpy_is_the_same_seed() -> None:
 def test_bad_views_at_prediction_are_one_clear_line(views: Any, parts: tuple[str, ...]) -> None:
     model = _model(epochs=1).fit([LEFT, RIGHT], Y)
     for act in (model.predict, model.transform):
-        _refused(lambda act=act: act(views), *parts)
+        refuses(lambda act=act: act(views), *parts)
 
 
 def test_a_label_unseen_in_training_is_named() -> None:
     model = _model(epochs=1).fit([LEFT, RIGHT], Y)
     wrong = np.where(np.arange(SAMPLES) == 4, 9, Y)
-    _refused(lambda: model.score([LEFT, RIGHT], wrong), "label", "9", "sample 4")
-    _refused(lambda: model.view_contributions([LEFT, RIGHT], wrong), "9", "sample 4")
-    _refused(lambda: _model().fit([LEFT, RIGHT], Y, validation=([LEFT, RIGHT], wrong)), "9", "sample 4")
+    refuses(lambda: model.score([LEFT, RIGHT], wrong), "label", "9", "sample 4")
+    refuses(lambda: model.view_contributions([LEFT, RIGHT], wrong), "9", "sample 4")
+    refuses(lambda: _model().fit([LEFT, RIGHT], Y, validation=([LEFT, RIGHT], wrong)), "9", "sample 4")
 
 
 def test_a_validation_set_that_does_not_fit_is_refused() -> None:
-    _refused(lambda: _model().fit([LEFT, RIGHT], Y, validation=([LEFT], Y)), "1 views")
-    _refused(lambda: _model().fit([LEFT, RIGHT], Y, validation=([RIGHT, LEFT], Y)), "'view_0'")
-    _refused(lambda: _model().fit([LEFT, RIGHT], Y, validation=([LEFT, RIGHT], Y[:5])), "y has 5")
-    _refused(lambda: _model().fit([LEFT, RIGHT], Y, validation=3), "validation")
+    refuses(lambda: _model().fit([LEFT, RIGHT], Y, validation=([LEFT], Y)), "1 views")
+    refuses(lambda: _model().fit([LEFT, RIGHT], Y, validation=([RIGHT, LEFT], Y)), "'view_0'")
+    refuses(lambda: _model().fit([LEFT, RIGHT], Y, validation=([LEFT, RIGHT], Y[:5])), "y has 5")
+    refuses(lambda: _model().fit([LEFT, RIGHT], Y, validation=3), "validation")
 
 
 def test_a_frame_with_other_columns_is_refused_at_prediction() -> None:
     model = _model(epochs=1, view_columns=(4, 5)).fit(FRAME, Y)
-    _refused(lambda: model.predict(FRAME.rename(columns={"a": "z"})), "feature names", "'a' missing", "'z' unknown")
-    _refused(lambda: model.predict(FRAME.iloc[:, :5]), "5 features")
+    refuses(lambda: model.predict(FRAME.rename(columns={"a": "z"})), "feature names", "'a' missing", "'z' unknown")
+    refuses(lambda: model.predict(FRAME.iloc[:, :5]), "5 features")

@@ -1,15 +1,14 @@
 """Sets of classes: closed forms, a naive reference, degenerate input, and coverage that is what is stated."""
 
 import math
-from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
+from tests.refusals import refuses
 
-from limbeck.errors import InputError
 from limbeck.multiview.conformal import (
     as_generator,
     conformal_sets,
@@ -32,14 +31,6 @@ def _draw(rng: np.random.Generator, probability: np.ndarray) -> np.ndarray:
 
 def _covered(sets: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return sets[np.arange(len(labels)), labels]
-
-
-def _refused(act: Callable[[], Any], *parts: str) -> None:
-    with pytest.raises(InputError) as caught:
-        act()
-    assert "\n" not in str(caught.value)
-    for part in parts:
-        assert part in str(caught.value)
 
 
 # -- scores -----------------------------------------------------------------------------------------------------------
@@ -404,8 +395,8 @@ ZEROS = np.zeros(4, int)
 
 @pytest.mark.parametrize("coverage", [-0.1, 1.1, 90, np.nan, None, "0.9", True])
 def test_a_coverage_that_is_none_is_named(coverage: Any) -> None:
-    _refused(lambda: conformal_sets(HALF, ZEROS, HALF, coverage), "coverage", repr(coverage))
-    _refused(lambda: needed_samples(coverage), "coverage")
+    refuses(lambda: conformal_sets(HALF, ZEROS, HALF, coverage), "coverage", repr(coverage))
+    refuses(lambda: needed_samples(coverage), "coverage")
 
 
 @pytest.mark.parametrize(
@@ -426,13 +417,13 @@ def test_a_coverage_that_is_none_is_named(coverage: Any) -> None:
     ],
 )
 def test_bad_arrays_are_named_in_one_line(arguments: tuple[Any, ...], name: str) -> None:
-    _refused(lambda: conformal_sets(*arguments), name)
+    refuses(lambda: conformal_sets(*arguments), name)
 
 
 def test_bad_folds_scores_and_seeds_are_named() -> None:
-    _refused(lambda: cross_conformal_sets(HALF, ZEROS, ZEROS + 1, HALF[None]), "folds")
-    _refused(lambda: cross_conformal_sets(HALF, ZEROS, ZEROS[:2], HALF[None]), "folds")
-    _refused(lambda: cross_conformal_sets(HALF, ZEROS, ZEROS, HALF[None][:0]), "test")
-    _refused(lambda: conformal_sets(HALF, ZEROS, HALF, score="raps"), "score", "'raps'")  # type: ignore[arg-type]
-    _refused(lambda: conformal_sets(HALF, ZEROS, HALF, random_state="x"), "random_state")  # type: ignore[arg-type]
-    _refused(lambda: conformal_sets(HALF, ZEROS, HALF, random_state=-1), "random_state")
+    refuses(lambda: cross_conformal_sets(HALF, ZEROS, ZEROS + 1, HALF[None]), "folds")
+    refuses(lambda: cross_conformal_sets(HALF, ZEROS, ZEROS[:2], HALF[None]), "folds")
+    refuses(lambda: cross_conformal_sets(HALF, ZEROS, ZEROS, HALF[None][:0]), "test")
+    refuses(lambda: conformal_sets(HALF, ZEROS, HALF, score="raps"), "score", "'raps'")  # type: ignore[arg-type]
+    refuses(lambda: conformal_sets(HALF, ZEROS, HALF, random_state="x"), "random_state")  # type: ignore[arg-type]
+    refuses(lambda: conformal_sets(HALF, ZEROS, HALF, random_state=-1), "random_state")

@@ -1,7 +1,6 @@
 """DataFrames: columns matched by name, rows by label; what cannot be matched is refused; arrays go by position."""
 
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from tests.refusals import refuses
 
 from limbeck import MultiViewClassifier
-from limbeck.errors import InputError
 from limbeck.multiview.views import read_views
 
 TINY: dict[str, Any] = {"encoder": (8, 4), "representation": 3, "epochs": 2, "batch_size": 32, "learning_rate": 1e-2}
@@ -32,14 +31,6 @@ def _model(**options: Any) -> MultiViewClassifier:
 @pytest.fixture(scope="module")
 def fitted() -> MultiViewClassifier:
     return _model().fit(FRAMES, LABELS)
-
-
-def _refused(act: Callable[[], Any], *parts: str) -> None:
-    with pytest.raises(InputError) as caught:
-        act()
-    assert "\n" not in str(caught.value)
-    for part in parts:
-        assert part in str(caught.value)
 
 
 # -- properties --------------------------------------------------------------------------------------------------------
@@ -97,7 +88,7 @@ def test_a_saved_model_matches_columns_by_name_too(fitted: MultiViewClassifier, 
     assert loaded.view_features_ == fitted.view_features_ == (("a", "b", "c"), ("w", "x", "y", 7))
     turned = {name: frame.iloc[:, ::-1] for name, frame in FRAMES.items()}
     np.testing.assert_array_equal(loaded.predict_proba(turned), fitted.predict_proba(FRAMES))
-    _refused(lambda: loaded.predict({"sound": SOUND.rename(columns={"a": "q"})}), "'sound'", "'a' missing")
+    refuses(lambda: loaded.predict({"sound": SOUND.rename(columns={"a": "q"})}), "'sound'", "'a' missing")
 
 
 def test_numbers_are_names_of_columns_in_one_frame_and_after_loading(tmp_path: Path) -> None:
@@ -113,28 +104,28 @@ def test_numbers_are_names_of_columns_in_one_frame_and_after_loading(tmp_path: P
 
 
 def test_other_columns_are_refused_and_named(fitted: MultiViewClassifier) -> None:
-    _refused(lambda: fitted.predict({"sound": SOUND[["a", "b"]]}), "'sound'", "2 features", "had 3", "'c' missing")
-    _refused(lambda: fitted.predict({"sound": SOUND.assign(d=1.0)}), "'sound'", "'d' unknown")
-    _refused(lambda: fitted.predict([SIGHT, SOUND]), "'sound'", "'a', 'b', 'c' missing", "'w', 'x', 'y' and 1 more")
+    refuses(lambda: fitted.predict({"sound": SOUND[["a", "b"]]}), "'sound'", "2 features", "had 3", "'c' missing")
+    refuses(lambda: fitted.predict({"sound": SOUND.assign(d=1.0)}), "'sound'", "'d' unknown")
+    refuses(lambda: fitted.predict([SIGHT, SOUND]), "'sound'", "'a', 'b', 'c' missing", "'w', 'x', 'y' and 1 more")
     twice = SOUND.set_axis(["b", "a", "a"], axis=1)
-    _refused(lambda: _model().fit([twice], LABELS).predict([twice.iloc[:, ::-1]]), "several columns 'a'")
+    refuses(lambda: _model().fit([twice], LABELS).predict([twice.iloc[:, ::-1]]), "several columns 'a'")
 
 
 def test_rows_that_disagree_are_refused_and_named(fitted: MultiViewClassifier) -> None:
-    _refused(lambda: fitted.predict({"sound": SOUND, "sight": SIGHT[1:]}), "'sight' has no row 'p0'", "reindex")
-    _refused(lambda: fitted.predict({"sound": SOUND[1:], "sight": SIGHT}), "'sight' has a row 'p0'", "1 such row")
-    _refused(lambda: fitted.score(FRAMES, LABELS[2:]), "y has no row 'p0'", "2 such rows")
-    _refused(lambda: _model().fit(FRAMES, LABELS.reset_index(drop=True)), "y has no row 'p0'", "to_numpy")
+    refuses(lambda: fitted.predict({"sound": SOUND, "sight": SIGHT[1:]}), "'sight' has no row 'p0'", "reindex")
+    refuses(lambda: fitted.predict({"sound": SOUND[1:], "sight": SIGHT}), "'sight' has a row 'p0'", "1 such row")
+    refuses(lambda: fitted.score(FRAMES, LABELS[2:]), "y has no row 'p0'", "2 such rows")
+    refuses(lambda: _model().fit(FRAMES, LABELS.reset_index(drop=True)), "y has no row 'p0'", "to_numpy")
     repeated = SIGHT.set_axis([*PATIENTS[1:], "p1"], axis=0)
-    _refused(lambda: fitted.predict({"sight": repeated, "sound": repeated[::-1]}), "several rows 'p1'")
+    refuses(lambda: fitted.predict({"sight": repeated, "sound": repeated[::-1]}), "several rows 'p1'")
 
 
 def test_an_array_that_could_follow_either_order_is_refused(fitted: MultiViewClassifier) -> None:
     turned = {"sound": SOUND, "sight": SIGHT[::-1]}
-    _refused(lambda: fitted.score(turned, LABELS.to_numpy()), "y must be a Series")
-    _refused(lambda: fitted.score(turned, LABELS, np.ones(SAMPLES)), "sample_weight must be a Series")
-    _refused(lambda: _model().fit([SOUND, SIGHT[::-1], SIGHT.to_numpy()], LABELS), "'view_1'", "no labels")
-    _refused(lambda: _model().fit([SOUND, SIGHT.to_numpy()], LABELS[::-1]), "rows of y", "no labels")
+    refuses(lambda: fitted.score(turned, LABELS.to_numpy()), "y must be a Series")
+    refuses(lambda: fitted.score(turned, LABELS, np.ones(SAMPLES)), "sample_weight must be a Series")
+    refuses(lambda: _model().fit([SOUND, SIGHT[::-1], SIGHT.to_numpy()], LABELS), "'view_1'", "no labels")
+    refuses(lambda: _model().fit([SOUND, SIGHT.to_numpy()], LABELS[::-1]), "rows of y", "no labels")
 
 
 def test_messages_name_rows_by_label(fitted: MultiViewClassifier) -> None:
@@ -142,11 +133,11 @@ def test_messages_name_rows_by_label(fitted: MultiViewClassifier) -> None:
     hole.loc["p5", "b"] = np.nan
     infinite.loc["p6", "b"] = np.inf
     wrong["p7"] = "dog"
-    _refused(lambda: fitted.predict({"sound": hole[::-1], "sight": SIGHT}), "NaN in row 'p5'")
-    _refused(lambda: fitted.predict({"sound": infinite}), "infinity in row 'p6'")
+    refuses(lambda: fitted.predict({"sound": hole[::-1], "sight": SIGHT}), "NaN in row 'p5'")
+    refuses(lambda: fitted.predict({"sound": infinite}), "infinity in row 'p6'")
     hole.loc["p5"] = np.nan
-    _refused(lambda: fitted.predict({"sound": hole}), "sample 'p5' lacks every view")
-    _refused(lambda: fitted.score(FRAMES, wrong), "'dog' of sample 'p7'")
+    refuses(lambda: fitted.predict({"sound": hole}), "sample 'p5' lacks every view")
+    refuses(lambda: fitted.score(FRAMES, wrong), "'dog' of sample 'p7'")
 
 
 # -- what is not -------------------------------------------------------------------------------------------------------
@@ -190,7 +181,7 @@ def test_the_validation_set_is_matched_with_the_training_set() -> None:
     seen = {name: frame[:40] for name, frame in FRAMES.items()}
     models = [_model().fit(seen, LABELS[:40], validation=(part, LABELS[40:][::-1])) for part in parts]
     assert models[0].temperature_ == models[1].temperature_
-    _refused(lambda: _model().fit(seen, LABELS[:40], validation=(parts[0], LABELS[:20])), "y has no row 'p40'")
+    refuses(lambda: _model().fit(seen, LABELS[:40], validation=(parts[0], LABELS[:20])), "y has no row 'p40'")
 
 
 def test_columns_of_an_earlier_fit_are_forgotten() -> None:

@@ -2,7 +2,6 @@
 
 import copy
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from scipy import stats
+from tests.refusals import refuses
 
 from limbeck import MultiViewClassifier
-from limbeck.errors import InputError
 from limbeck.multiview.conformal import conformal_sets
 
 TINY: dict[str, Any] = {
@@ -48,14 +47,6 @@ CALIBRATION = _draw(2, 250)
 @pytest.fixture(scope="module")
 def model() -> MultiViewClassifier:
     return MultiViewClassifier(**TINY, validation_fraction=0.4).fit(X, Y)
-
-
-def _refused(act: Callable[[], Any], *parts: str) -> None:
-    with pytest.raises(InputError) as caught:
-        act()
-    assert "\n" not in str(caught.value)
-    for part in parts:
-        assert part in str(caught.value)
 
 
 # -- what sets are calibrated on --------------------------------------------------------------------------------------
@@ -214,14 +205,14 @@ def test_nothing_held_out_is_one_clear_line_also_when_loaded(tmp_path: Path) -> 
     model = MultiViewClassifier(**TINY, validation_fraction=0).fit(X, Y)
     model.save(tmp_path / "m")
     for either in (model, MultiViewClassifier.load(tmp_path / "m")):
-        _refused(lambda either=either: either.predict_set(NEW), "validation_fraction", "calibration")
+        refuses(lambda either=either: either.predict_set(NEW), "validation_fraction", "calibration")
         sets = either.predict_set(NEW, calibration=CALIBRATION)
         assert 0.8 < sets[np.arange(400), NEW_Y].mean() < 0.97
 
 
 def test_a_second_fit_without_held_out_samples_keeps_none_of_the_first() -> None:
     model = MultiViewClassifier(**TINY).fit(X, Y).set_params(validation_fraction=0).fit(X, Y)
-    _refused(lambda: model.predict_set(NEW), "validation_fraction")
+    refuses(lambda: model.predict_set(NEW), "validation_fraction")
 
 
 @pytest.mark.parametrize(
@@ -267,9 +258,9 @@ def test_all_classes_on_request_are_no_warning(model: MultiViewClassifier) -> No
 
 
 def test_bad_arguments_are_named_in_one_line(model: MultiViewClassifier) -> None:
-    _refused(lambda: model.predict_set(NEW, 90), "coverage", "90")
-    _refused(lambda: model.predict_set(NEW, score="raps"), "score")  # type: ignore[arg-type]
-    _refused(lambda: model.predict_set(NEW, random_state="x"), "random_state")  # type: ignore[arg-type]
-    _refused(lambda: model.predict_set(NEW, calibration=X), "calibration", "pair")  # type: ignore[arg-type]
-    _refused(lambda: model.predict_set(NEW, calibration=(X, Y[:3])), "3 labels")
-    _refused(lambda: model.predict_set(NEW, calibration=(X, Y + 5)), "not there when fitting")
+    refuses(lambda: model.predict_set(NEW, 90), "coverage", "90")
+    refuses(lambda: model.predict_set(NEW, score="raps"), "score")  # type: ignore[arg-type]
+    refuses(lambda: model.predict_set(NEW, random_state="x"), "random_state")  # type: ignore[arg-type]
+    refuses(lambda: model.predict_set(NEW, calibration=X), "calibration", "pair")  # type: ignore[arg-type]
+    refuses(lambda: model.predict_set(NEW, calibration=(X, Y[:3])), "3 labels")
+    refuses(lambda: model.predict_set(NEW, calibration=(X, Y + 5)), "not there when fitting")
