@@ -35,12 +35,14 @@ class Exported:
 
     Attributes:
         path: of the file.
+        size: (height, width) of the pictures that it takes.
         shape: of one embedding.
         difference: the largest absolute difference between its embeddings and the network's, over the largest absolute
             value of these.
     """
 
     path: Path
+    size: tuple[int, int]
     shape: int
     difference: float
 
@@ -119,7 +121,7 @@ def export_embedding(
     for path, content, _ in ready:
         with atomic_writer(path) as stream:
             stream.write(content)
-    return [Exported(path, expected[0].shape[1], difference) for path, _, difference in ready]
+    return [Exported(path, size, expected[0].shape[1], difference) for path, _, difference in ready]
 
 
 def _traced(program: PictureProgram, size: tuple[int, int]) -> torch.export.ExportedProgram:

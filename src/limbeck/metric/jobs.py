@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser
 
 from limbeck.errors import TERMINATED, InputError
 from limbeck.files import MODEL
-from limbeck.images.export_arguments import add_export_arguments, export_folder, export_forms, exported_line
+from limbeck.images.export_arguments import add_export_arguments, export_run
 from limbeck.information.arguments import add_diagnosis_arguments, diagnosis
 from limbeck.metric.check import check_photographs, describe_photographs, list_sets
 from limbeck.metric.diagnosis import view_features_of_run
@@ -132,17 +132,12 @@ def pack(call: Invocation) -> Iterator[str]:
 
 def export_arguments(parser: ArgumentParser) -> None:
     """Flags of `limbeck export RUN`."""
-    add_export_arguments(parser)
-    parser.add_argument("--feature", type=Feature, default="v", help="what the program gives: v or z")
+    add_export_arguments(parser, Feature)
 
 
 def export(call: Invocation) -> Iterator[str]:
     """Write a model as programs, each with a line that says how well it agrees."""
-    forms = export_forms(call)
-    model = load_run(Path(call.inputs[0]))
-    data = model.recipe.data
-    for one in export_model(model, export_folder(call), forms=forms, feature=call.feature, tolerance=call.tolerance):
-        yield exported_line(one, (data.crop, data.crop), call.tolerance)
+    return export_run(call, load_run, export_model)
 
 
 def is_set(word: str) -> bool:

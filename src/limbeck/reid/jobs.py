@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser
 
 from limbeck.errors import TERMINATED, InputError
 from limbeck.files import MODEL
-from limbeck.images.export_arguments import add_export_arguments, export_folder, export_forms, exported_line
+from limbeck.images.export_arguments import add_export_arguments, export_run
 from limbeck.information.arguments import add_diagnosis_arguments, diagnosis
 from limbeck.registry import Invocation, refers_to
 from limbeck.reid.check import check_people, describe_people, list_sets
@@ -114,17 +114,12 @@ def diagnose(call: Invocation) -> Iterator[str]:
 
 def export_arguments(parser: ArgumentParser) -> None:
     """Flags of `limbeck export RUN`."""
-    add_export_arguments(parser)
-    parser.add_argument("--feature", type=Feature, default="v", help="what the program gives: v, z or v+z")
+    add_export_arguments(parser, Feature)
 
 
 def export(call: Invocation) -> Iterator[str]:
     """Write a model as programs, each with a line that says how well it agrees."""
-    forms = export_forms(call)
-    model = load_run(Path(call.inputs[0]))
-    data = model.recipe.data
-    for one in export_model(model, export_folder(call), forms=forms, feature=call.feature, tolerance=call.tolerance):
-        yield exported_line(one, (data.height, data.width), call.tolerance)
+    return export_run(call, load_run, export_model)
 
 
 def is_set(word: str) -> bool:
