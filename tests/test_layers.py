@@ -18,6 +18,7 @@ FLOORS = (
     {"errors"},
     {"registry", "modalities", "cores", "temporaries", "processes"},
     {"files", "settings", "jit"},
+    {"csvfiles"},
     {"devices", "tensorfiles", "arrayfiles", "yamlfiles", "objectives", "transport"},
     {"nn"},
     {"reporting"},

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import itertools
 import math
 import os
 import re
@@ -21,8 +19,9 @@ from numpy.typing import NDArray
 from scipy import io, sparse
 from torch import Tensor
 
+from limbeck.csvfiles import open_csv
 from limbeck.errors import InputError
-from limbeck.files import Arrays, bounded_lines, check_unfolded, file_kind, first_line
+from limbeck.files import Arrays, check_unfolded, file_kind, first_line
 
 ALONE = "array"
 """What the array of a file is called that holds one without a name: an NPY, a tensor."""
@@ -285,36 +284,21 @@ def _matlab_arrays(name: str, value: Any, path: Path) -> dict[str, NDArray[Any]]
 
 
 def _read_csv(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            lines = bounded_lines(stream, path)
-            first = next(lines, "")
-            delimiter = max(",;\t", key=first.count)
-            reader = csv.reader(itertools.chain([first], lines), delimiter=delimiter)
-            header = [name.strip() for name in next(reader, [])]
-            families = _families(header)
-            inside = {place for places in families.values() for place in places}
-            single = [place for place, name in enumerate(header) if name and place not in inside]
-            names = [header[place] for place in single] + list(families)
-            twice = [name for name, times in Counter(names).items() if times > 1]
-            if twice:
-                raise InputError(f"{path}: the column {twice[0]!r} stands twice in the header")
-            cells: list[list[str]] = [[] for _ in single]
-            rows = 0
-            for row in reader:
-                if not row:
-                    continue
-                rows += 1
-                if len(row) != len(header):
-                    raise InputError(
-                        f"{path}, line {reader.line_num}: {len(row)} cells, but the header has {len(header)}"
-                    )
-                for column, place in zip(cells, single, strict=True):
-                    column.append(row[place].strip())
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not a CSV file in UTF-8 ({first_line(error)})") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+    with open_csv(path) as table:
+        header = table.header
+        families = _families(header)
+        inside = {place for places in families.values() for place in places}
+        single = [place for place, name in enumerate(header) if name and place not in inside]
+        names = [header[place] for place in single] + list(families)
+        twice = [name for name, times in Counter(names).items() if times > 1]
+        if twice:
+            raise InputError(f"{path}: the column {twice[0]!r} stands twice in the header")
+        cells: list[list[str]] = [[] for _ in single]
+        rows = 0
+        for _, row in table.rows:
+            rows += 1
+            for column, place in zip(cells, single, strict=True):
+                column.append(row[place].strip())
     if not rows:
         raise InputError(f"{path}: no rows; a header and one line an item are needed")
     arrays = {header[place]: _column(column, path) for place, column in zip(single, cells, strict=True)}
@@ -323,7 +307,7 @@ def _read_csv(path: Path) -> dict[str, NDArray[Any]]:
             arrays[name] = np.loadtxt(
                 path,
                 dtype=np.float64,
-                delimiter=delimiter,
+                delimiter=table.delimiter,
                 skiprows=1,
                 usecols=places,
                 ndmin=2,

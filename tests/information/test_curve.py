@@ -113,11 +113,11 @@ def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:
         write_information([], tmp_path)
     with pytest.raises(InputError, match="cannot be read"):
         read_information(tmp_path / "none.csv")
-    for text in (
-        "a,b\n1,2\n",
-        "step,name,nats,low,high,entropy\n1,v,x,0,0,0\n",
-        "step,name,nats,low,high,entropy\n1,v\n",
+    for text, words in (
+        ("a,b\n1,2\n", "not a table of information"),
+        ("step,name,nats,low,high,entropy\n1,v,x,0,0,0\n", "not a table of information"),
+        ("step,name,nats,low,high,entropy\n1,v\n", "line 2: 2 cells"),
     ):
         (tmp_path / "bad.csv").write_text(text)
-        with pytest.raises(InputError, match="not a table of information"):
+        with pytest.raises(InputError, match=words):
             read_information(tmp_path / "bad.csv")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from limbeck.csvfiles import open_csv
 from limbeck.errors import InputError
-from limbeck.files import bounded_lines
 
 
 def picture_rows(
@@ -25,24 +24,17 @@ def picture_rows(
     Raises:
         InputError: the file or a picture is missing, a path leaves the folder or stands twice, or a line is wrong.
     """
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(bounded_lines(stream, file), strict=True)
-            header = reader.fieldnames or []
-            missing = [name for name in columns if name not in header]
-            if missing:
-                raise InputError(f"{file}: the column {missing[0]!r} is missing; there are: {', '.join(header)}")
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{file}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    with open_csv(file) as table:
+        missing = [name for name in columns if name not in table.header]
+        if missing:
+            raise InputError(f"{file}: the column {missing[0]!r} is missing; there are: {', '.join(table.header)}")
+        rows = {line: dict(zip(table.header, cells, strict=True)) for line, cells in table.rows}
     if not rows:
         raise InputError(f"{file}: lists no picture")
     root = file.parent.resolve()
     seen: set[str] = set()
-    for line, row in enumerate(rows, start=2):
-        where = f"{file}: line {line}"
-        if None in row or None in row.values():
-            raise InputError(f"{where}: has another number of fields than the header")
+    for line, row in rows.items():
+        where = f"{file}, line {line}"
         told = wrong(row)
         if told is not None:
             raise InputError(f"{where}: {told}")
@@ -53,4 +45,4 @@ def picture_rows(
         if not (root / row["path"]).is_file():
             raise InputError(f"{where}: there is no file {row['path']!r}")
         seen.add(row["path"])
-    return rows
+    return list(rows.values())

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from limbeck.csvfiles import open_csv
 from limbeck.errors import InputError
 from limbeck.files import write_text
 from limbeck.information.probes import Probe, cross_fitted_information
@@ -188,18 +189,15 @@ def read_information(path: str | os.PathLike[str]) -> list[InformationRow]:
     Raises:
         InputError: the file is absent or holds something else.
     """
+    with open_csv(Path(path)) as table:
+        rows = [dict(zip(table.header, cells, strict=True)) for _, cells in table.rows]
     try:
-        with Path(path).open(encoding="utf-8", newline="") as stream:
-            return [
-                InformationRow(
-                    int(row["step"]),
-                    row["name"],
-                    *(float(row[name]) for name in ("nats", "low", "high", "entropy")),
-                )
-                for row in csv.DictReader(stream)
-            ]
-    except OSError as error:
-        raise InputError(f"{os.fspath(path)}: cannot be read ({error.strerror or error})") from None
+        return [
+            InformationRow(
+                int(row["step"]), row["name"], *(float(row[name]) for name in ("nats", "low", "high", "entropy"))
+            )
+            for row in rows
+        ]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{os.fspath(path)}: not a table of information over steps ({error})") from None
 

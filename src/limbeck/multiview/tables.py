@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import itertools
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -16,8 +14,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from limbeck.csvfiles import open_csv
 from limbeck.errors import InputError
-from limbeck.files import bounded_lines
 from limbeck.multiview.frames import Frame
 from limbeck.yamlfiles import read_yaml
 
@@ -180,27 +178,14 @@ def read_table(path: str | os.PathLike[str]) -> _Table:
         raise InputError(f"{path}: the ending {path.suffix!r} tells no known kind of table; give {', '.join(KINDS)}")
     if path.suffix.lower() == ".parquet":
         return _read_parquet(path)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            every = bounded_lines(stream, path)
-            header = next(every, "")
-            reader = csv.reader(itertools.chain([header], every), delimiter=max(",;\t", key=header.count))
-            names = [name.strip() for name in next(reader, [])]
-            cells: list[list[str]] = [[] for _ in names]
-            lines = []
-            for row in reader:
-                if row:
-                    if len(row) != len(names):
-                        raise InputError(
-                            f"{path}, line {reader.line_num}: {len(row)} cells, but the header has {len(names)}"
-                        )
-                    for column, cell in zip(cells, row, strict=True):
-                        column.append(cell.strip())
-                    lines.append(reader.line_num)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not a CSV file in UTF-8 ({error})") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    with open_csv(path) as table:
+        names = table.header
+        cells: list[list[str]] = [[] for _ in names]
+        lines = []
+        for line, row in table.rows:
+            for column, cell in zip(cells, row, strict=True):
+                column.append(cell.strip())
+            lines.append(line)
     if not lines:
         raise InputError(f"{path}: no samples; a header and one line per sample are needed")
     if len(set(names)) != len(names):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -13,6 +11,7 @@ from typing import Any, TypeVar, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
+from limbeck.csvfiles import open_csv
 from limbeck.errors import InputError
 
 Value = float | int | str
@@ -34,16 +33,12 @@ def read_columns(path: Path, columns: Mapping[str, type]) -> dict[str, NDArray[A
     """A table: column -> `(rows,)` float64, int64 or str.
 
     Raises:
-        InputError: its columns are others, or a line or a cell is damaged.
-        OSError: it cannot be read.
+        InputError: it cannot be read, its columns are others, or a line or a cell is damaged.
     """
-    table = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
-    if next(table, None) != list(columns):
-        raise InputError(f"{path}: the columns are not those of this version's format")
-    rows = list(table)
-    for number, cells in enumerate(rows, start=2):
-        if len(cells) != len(columns):
-            raise InputError(f"{path}, line {number}: {len(cells)} cells instead of {len(columns)}")
+    with open_csv(path) as table:
+        if table.header != list(columns):
+            raise InputError(f"{path}: the columns are not those of this version's format")
+        rows = [cells for _, cells in table.rows]
     read: dict[str, NDArray[Any]] = {}
     for place, (name, kind) in enumerate(columns.items()):
         try:

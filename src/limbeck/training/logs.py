@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from limbeck.csvfiles import open_csv
 from limbeck.files import write_text
 
 LOG, EPOCHS, CURVES = "log.jsonl", "epochs.csv", "tensorboard"
@@ -78,8 +79,11 @@ def read_epochs(folder: Path) -> list[dict[str, float]]:
     path = folder / EPOCHS
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as stream:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(stream)]
+    with open_csv(path) as table:
+        return [
+            {name: float(cell) for name, cell in zip(table.header, cells, strict=True) if cell}
+            for _, cells in table.rows
+        ]
 
 
 def _cut(path: Path, step: int) -> None:

@@ -1,0 +1,74 @@
+"""CSV files: read in whatever form others write them."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from limbeck.errors import InputError
+from limbeck.files import bounded_lines, check_regular, first_line
+
+_DELIMITERS = ",;\t"
+_QUOTED = re.compile(r'"[^"]*"')
+
+
+@dataclass(frozen=True)
+class CsvTable:
+    """An open CSV file.
+
+    Attributes:
+        header: the names of its columns, without blanks around them.
+        delimiter: what stands between its cells.
+        rows: the number of a row's last line in the file, from 1, and its cells, as many as there are columns; empty
+            lines are left out. They are read as they are asked for.
+    """
+
+    header: list[str]
+    delimiter: str
+    rows: Iterator[tuple[int, list[str]]]
+
+
+@contextmanager
+def open_csv(path: Path) -> Iterator[CsvTable]:
+    """Open a CSV file in UTF-8 with a header, whose delimiter is a comma, a semicolon or a tab.
+
+    It is the one of these that stands most often in the header outside of quotation marks.
+
+    Raises:
+        InputError: on entering or in the block: the file cannot be read, is not in UTF-8, has a line that is too long
+            (`limbeck.files.LONGEST_LINE`), a row with more or fewer cells than the header, or a quotation mark that is
+            not closed, or closed within a cell.
+    """
+    try:
+        check_regular(path)
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            lines = bounded_lines(stream, path)
+            first = next(lines, "")
+            delimiter = max(_DELIMITERS, key=_QUOTED.sub("", first).count)
+            reader = csv.reader(itertools.chain([first], lines), delimiter=delimiter, strict=True)
+            try:
+                header = [name.strip() for name in next(reader, [])]
+                yield CsvTable(header, delimiter, _rows(reader, len(header), path))
+            except csv.Error as error:
+                raise InputError(
+                    f"{path}, line {reader.line_num}: not a CSV file ({first_line(error)}); look for a quotation mark "
+                    "that is not closed"
+                ) from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a CSV file in UTF-8 ({first_line(error)}); save it in that encoding") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def _rows(reader: Any, columns: int, path: Path) -> Iterator[tuple[int, list[str]]]:
+    for row in reader:
+        if row:
+            if len(row) != columns:
+                raise InputError(f"{path}, line {reader.line_num}: {len(row)} cells, but the header has {columns}")
+            yield reader.line_num, row
