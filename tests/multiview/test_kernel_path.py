@@ -57,7 +57,7 @@ def test_scores_and_held_out_scores_are_those_of_plain_regressions(lacking: floa
     for number, part in enumerate(parts):
         others = np.setdiff1d(rows, part)
         expected = explicit(path, views, labels, others, part, weight)
-        found = held.scores[0][sum(map(len, parts[:number])) :][: len(part)]
+        found = held.by_solution[0][sum(map(len, parts[:number])) :][: len(part)]
         np.testing.assert_allclose(found, expected, atol=2e-4)
 
 
@@ -72,7 +72,7 @@ def test_without_a_view_it_is_the_regression_of_samples_that_never_had_it() -> N
     expected = explicit(path, hidden, labels, rows, asked, np.ones(80))
     np.testing.assert_allclose(path.scores(select(hidden, asked)), expected, atol=2e-4)
     expected = explicit(path, hidden, labels, parts[1], parts[0], np.ones(80))
-    np.testing.assert_allclose(held.scores[2][: len(parts[0])], expected, atol=2e-4)
+    np.testing.assert_allclose(held.by_solution[2][: len(parts[0])], expected, atol=2e-4)
 
 
 def test_terms_of_views_add_up_to_the_scores() -> None:
@@ -82,7 +82,7 @@ def test_terms_of_views_add_up_to_the_scores() -> None:
     path, held = fit_kernel_path(views, labels, rows, parts, classes=CLASSES)
     present = views.present[:, np.concatenate(parts)]
     added = (held.terms * present[:, :, np.newaxis]).sum(axis=0) / np.sqrt(present.sum(axis=0))[:, np.newaxis]
-    np.testing.assert_allclose(path.shares + added, held.scores[0], atol=1e-5)
+    np.testing.assert_allclose(path.shares + added, held.by_solution[0], atol=1e-5)
 
 
 def test_all_rows_as_landmarks_of_the_approximation_give_the_exact_solution(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +94,7 @@ def test_all_rows_as_landmarks_of_the_approximation_give_the_exact_solution(monk
     other, approximate = fit_kernel_path(views, labels, rows, parts, classes=CLASSES)
     asked = select(views, np.arange(60, 70))
     np.testing.assert_allclose(other.scores(asked), path.scores(asked), atol=1e-3)
-    np.testing.assert_allclose(approximate.scores, held.scores, atol=1e-3)
+    np.testing.assert_allclose(approximate.by_solution, held.by_solution, atol=1e-3)
 
 
 def test_few_landmarks_approximate_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +139,7 @@ def test_the_approximation_is_what_its_formula_says_with_parts_inside_and_outsid
     for pattern in range(3):
         present = views.present.copy()
         present[pattern - 1 if pattern else [], :] = False
-        found = np.split(held.scores[pattern], np.cumsum([len(part) for part in parts])[:-1])
+        found = np.split(held.by_solution[pattern], np.cumsum([len(part) for part in parts])[:-1])
         for part, scores in zip(parts, found, strict=True):
             np.testing.assert_allclose(scores, expected(present, part), atol=2e-3)
 
@@ -190,7 +190,7 @@ def test_sparse_and_dense_views_together_and_a_class_of_one_row() -> None:
     rows = np.arange(41)
     path, held = fit_kernel_path(views, labels, rows, [rows[::2], rows[1::2]], classes=3)
     assert np.isfinite(path.scores(views)).all()
-    assert np.isfinite(held.scores).all()
+    assert np.isfinite(held.by_solution).all()
     assert (path.scores(views).argmax(axis=1) == labels).mean() > 0.8
 
 
@@ -201,7 +201,7 @@ def test_one_view_no_parts_and_rows_without_weight() -> None:
     weight[30:] = 0
     path, held = fit_kernel_path(single, labels, np.arange(40), [], classes=CLASSES, weights=weight)
     assert path.solutions.shape == (1, 30, CLASSES)
-    assert held.scores.shape == (1, 0, CLASSES)
+    assert held.by_solution.shape == (1, 0, CLASSES)
     same, _ = fit_kernel_path(single, labels, np.arange(30), [], classes=CLASSES)
     np.testing.assert_array_equal(path.scores(single), same.scores(single))
 
@@ -213,7 +213,7 @@ def test_duplicates_are_no_trouble() -> None:
         select(views, twice), labels[twice], np.arange(60), [np.arange(30), np.arange(30, 60)], classes=CLASSES
     )
     assert np.isfinite(path.scores(views)).all()
-    assert np.isfinite(held.scores).all()
+    assert np.isfinite(held.by_solution).all()
 
 
 def test_the_same_seed_gives_the_same_path() -> None:

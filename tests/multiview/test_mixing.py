@@ -22,38 +22,41 @@ def drawn(seed: int, samples: int = 400) -> tuple[np.ndarray, np.ndarray, np.nda
 
 def test_it_finds_the_weights_of_the_law() -> None:
     first, second, labels = drawn(0, 20_000)
-    mix = fit_mix(first, second / 50, labels)
+    mix = fit_mix(first, second[np.newaxis] / 50, labels)
     assert 1 / mix.temperature == pytest.approx(2, rel=0.05)
-    assert mix.kernel_weight == pytest.approx(150, rel=0.05)
+    assert mix.weights == pytest.approx((150,), rel=0.05)
 
 
 def test_no_other_weights_are_better() -> None:
     first, second, labels = drawn(1)
-    mix = fit_mix(first, second, labels)
+    third = second + np.random.default_rng(5).normal(size=second.shape)
+    mix = fit_mix(first, np.stack([second, third]), labels)
 
     def loss(weights: np.ndarray) -> float:
-        log_probability = log_softmax(weights[0] * first + weights[1] * second, axis=1)
+        log_probability = log_softmax(weights[0] * first + weights[1] * second + weights[2] * third, axis=1)
         smoothing = 1 / (len(labels) + 2)
         right = log_probability[np.arange(len(labels)), labels]
         return float(-((1 - smoothing) * right + smoothing * log_probability.mean(axis=1)).mean())
 
-    found = loss(np.array([1 / mix.temperature, mix.kernel_weight]))
-    assert found == pytest.approx(minimize(loss, [1.0, 1.0], method="Nelder-Mead").fun, abs=1e-6)
+    found = loss(np.array([1 / mix.temperature, *mix.weights]))
+    assert found == pytest.approx(
+        minimize(loss, [1.0, 1.0, 0.1], bounds=[(0, 9)] * 3, method="Nelder-Mead").fun, abs=1e-6
+    )
 
 
 def test_scores_that_say_nothing_get_the_temperature_alone() -> None:
     first, _, labels = drawn(2, 3000)
-    mix = fit_mix(first, np.zeros_like(first), labels)
+    mix = fit_mix(first, np.zeros((2, *first.shape)), labels)
     assert mix.temperature == pytest.approx(fit_temperature(first.astype(np.float32), labels), rel=1e-2)
 
 
 def test_scores_against_the_truth_get_no_weight() -> None:
     first, _, labels = drawn(3)
-    assert fit_mix(first, -np.eye(4)[labels], labels).kernel_weight == 0
+    assert fit_mix(first, -np.eye(4)[labels][np.newaxis], labels).weights == (0,)
 
 
 def test_all_right_and_few_is_not_certain() -> None:
     labels = np.array([0, 1, 2])
-    mix = fit_mix(np.eye(3)[labels], np.eye(3)[labels], labels)
-    logit = 1 / mix.temperature + mix.kernel_weight
+    mix = fit_mix(np.eye(3)[labels], np.eye(3)[labels][np.newaxis], labels)
+    logit = 1 / mix.temperature + mix.weights[0]
     assert 0.5 < np.exp(logit) / (np.exp(logit) + 2) < 0.95

@@ -1,16 +1,18 @@
-"""What a fitted classifier answers with: its networks, the kernel path, and what weighs and calibrates them."""
+"""What a fitted classifier answers with: its networks, the paths beside them, and what weighs and calibrates them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
 from limbeck.multiview.evaluation import ViewContribution, cross_entropy_nats, probabilities
-from limbeck.multiview.held_out import HeldOut, assemble_held_out, measure_terms
-from limbeck.multiview.kernel_path import HeldOutScores, KernelPath, fit_kernel_path
+from limbeck.multiview.held_out import HeldOut, HeldOutPath, assemble_held_out, measure_terms
+from limbeck.multiview.kernel_path import KernelPath, fit_kernel_path
+from limbeck.multiview.linear_path import LinearPath, fit_linear_paths
 from limbeck.multiview.mixing import Mix, fit_mix
 from limbeck.multiview.network import MultiViewNetwork, Predictions
 from limbeck.multiview.samples import Samples
@@ -27,8 +29,8 @@ class Answers:
 
     Args:
         network: of one model or several, which answer by the mean of their logits.
-        kernel_path: None: networks alone.
-        mixes: temperature and kernel weight, for all views and then without each.
+        paths: beside it: the kernel path, then the linear paths, as far as there are any.
+        mixes: temperature and weights of the paths, for all views and then without each.
         held_out: what is said of samples that were not learned from, by which other patterns of missing views are
             calibrated when they are asked for; None: there are none.
         calibrate: whether to do that.
@@ -39,13 +41,13 @@ class Answers:
     def __init__(
         self,
         network: MultiViewNetwork,
-        kernel_path: KernelPath | None,
+        paths: Sequence[KernelPath | LinearPath],
         mixes: Sequence[Mix],
         held_out: HeldOut | None,
         *,
         calibrate: bool,
     ) -> None:
-        self.network, self.kernel_path, self.mixes = network, kernel_path, list(mixes)
+        self.network, self.paths, self.mixes = network, tuple(paths), list(mixes)
         self.held_out, self.calibrate = held_out, calibrate
         self._mix_of_several: dict[bytes, Mix] = {}
 
@@ -57,14 +59,16 @@ class Answers:
     def logits(self, views: Views) -> NDArray[np.float64]:
         """Calibrated logits `(samples, classes)`: softmax of them are the probabilities."""
         networks = gather_mean(self.predictions(views), "joint_logits")
-        scores = None if self.kernel_path is None else self.kernel_path.scores(views)
+        scores = np.empty((len(self.paths), *networks.shape))
+        for number, path in enumerate(self.paths):
+            scores[number] = path.scores(views)
         result = np.empty(networks.shape)
         for pattern, rows in patterns(views.present):
-            result[rows] = self.mix(pattern).logits(networks[rows], None if scores is None else scores[rows])
+            result[rows] = self.mix(pattern).logits(networks[rows], scores[:, rows])
         return result
 
     def mix(self, pattern: Mask) -> Mix:
-        """Temperature and kernel weight for samples that have the views of a pattern and no others."""
+        """Temperature and weights for samples that have the views of a pattern and no others."""
         missing = np.flatnonzero(~pattern)
         if len(missing) < 2:
             return self.mixes[1 + missing[0]] if len(missing) else self.mixes[0]
@@ -75,13 +79,12 @@ class Answers:
             if self.calibrate and self.held_out is not None:
                 logits, labels = self.held_out.logits(pattern)
                 if len(labels):
-                    scores = None if self.kernel_path is None else self.held_out.scores(pattern)
-                    self._mix_of_several[key] = mix_of(logits, scores, labels)
+                    self._mix_of_several[key] = mix_of(logits, self.held_out.scores(pattern), labels)
         return self._mix_of_several[key]
 
     def network_temperature(self, pattern: Mask) -> float:
-        """The temperature of the networks' logits where the kernel path is not asked."""
-        if self.kernel_path is None or self.held_out is None:
+        """The temperature of the networks' logits where no path is asked."""
+        if not self.paths or self.held_out is None:
             return self.mix(pattern).temperature
         logits, labels = self.held_out.logits(pattern)
         return fit_temperature(logits.astype(np.float32), labels) if len(labels) else self.mix(pattern).temperature
@@ -105,8 +108,7 @@ class Answers:
         """Of the held-out samples with all views of a pattern: probabilities by these, and labels."""
         held_out = self.need_held_out("without calibration=(X, y), predict_set")
         logits, labels = held_out.logits(pattern)
-        scores = None if self.kernel_path is None else held_out.scores(pattern)
-        return probabilities(self.mix(pattern).logits(logits, scores)), labels
+        return probabilities(self.mix(pattern).logits(logits, held_out.scores(pattern))), labels
 
     def probabilities_by(
         self, pattern: Mask, views: Views, labels: NDArray[np.int64]
@@ -137,14 +139,21 @@ class Answers:
 
 
 def learn_answers(
-    network: MultiViewNetwork, samples: Samples, *, kernel_path: bool, calibrate: bool, seed: int
+    network: MultiViewNetwork,
+    samples: Samples,
+    *,
+    kernel_path: bool,
+    linear_path: bool | None,
+    calibrate: bool,
+    seed: int,
 ) -> tuple[Answers, list[ViewContribution]]:
-    """Fit the kernel path, and what weighs and calibrates it and the networks, on the samples held out of each network.
+    """Fit the paths, and what weighs and calibrates them and the networks, on the samples held out of each network.
 
     Args:
         network: trained: model k on fold k of the samples.
         samples: with the views that the network has, no others.
-        kernel_path: whether to fit one; without held-out samples, or without calibration, there is none.
+        kernel_path: whether to fit one; without held-out samples, or without calibration, there is no path.
+        linear_path: likewise; None: where a view is sparse.
         calibrate: whether to fit temperatures and weights.
         seed: of the kernel path.
 
@@ -153,21 +162,12 @@ def learn_answers(
     """
     views, rows = samples.views, samples.held_out
     plain = [Mix()] * (1 + len(views.names))
-    answers = Answers(network, None, plain, None, calibrate=calibrate)
+    answers = Answers(network, (), plain, None, calibrate=calibrate)
     if not len(rows):
         return answers, []
-    path: KernelPath | None = None
-    scores: HeldOutScores | None = None
-    if kernel_path and calibrate:
-        path, scores = fit_kernel_path(
-            views,
-            samples.labels,
-            samples.rows,
-            [fold.validation for fold in samples.folds],
-            classes=len(samples.classes),
-            weights=samples.weights,
-            seed=seed,
-        )
+    if linear_path is None:
+        linear_path = any(scipy.sparse.issparse(matrix) for matrix in views.matrices)
+    fitted = _fit_paths(samples, kernel_path, linear_path, seed) if calibrate else []
     said = [
         list(answers.predictions(select(views, fold.validation))) if len(fold.validation) else []
         for fold in samples.folds
@@ -180,29 +180,52 @@ def learn_answers(
     joint, rest = of_its_network("joint_logits"), of_its_network("leave_one_out_logits")
     single = len(views.names) == 1  # without the only view nothing is left to calibrate
     logits = [joint, joint] if single else [joint, *rest]
-    kernel: list[Floats | None] = [None] * len(logits)
-    if scores is not None:
-        kernel = [scores.scores[0], scores.scores[0]] if single else list(scores.scores)
+    scores = _by_pattern([held for _, held in fitted], present, logits, single=single)
     mixes = plain
     if calibrate:
         weights = None if samples.weights is None else samples.weights[rows]
-        mixes = [mix_of(own, score, labels, weights) for own, score in zip(logits, kernel, strict=True)]
+        mixes = [mix_of(own, score, labels, weights) for own, score in zip(logits, scores, strict=True)]
     held_out: HeldOut | None = None
     if network.joint_head.additive:
         terms = [measure_terms(network, batches, model) for model, batches in enumerate(said) if batches]
-        held_out = assemble_held_out(terms, present, labels, scores, None if path is None else path.shares)
-    mixed = [mix.logits(own, score) for mix, own, score in zip(mixes, logits, kernel, strict=True)]
+        held_out = assemble_held_out(terms, present, labels, [held for _, held in fitted])
+    mixed = [mix.logits(own, score) for mix, own, score in zip(mixes, logits, scores, strict=True)]
     if single:
         mixed[1] = rest[0] / mixes[0].temperature
     worth = contributions(
         views.names, mixed[0], np.stack(mixed[1:]), of_its_network("representation_logits"), present, labels
     )
-    return Answers(network, path, mixes, held_out, calibrate=calibrate), worth
+    return Answers(network, [path for path, _ in fitted], mixes, held_out, calibrate=calibrate), worth
 
 
-def mix_of(logits: Floats, scores: Floats | None, labels: NDArray[np.int64], weights: Floats | None = None) -> Mix:
-    """The mix that suits held-out samples; a temperature alone without a kernel path."""
-    if scores is None:
+def _fit_paths(
+    samples: Samples, kernel_path: bool, linear_path: bool, seed: int
+) -> list[tuple[KernelPath | LinearPath, HeldOutPath]]:
+    """The paths that are asked for, and what they say of the samples held out of each network."""
+    views, labels, parts = samples.views, samples.labels, [fold.validation for fold in samples.folds]
+    classes, weights = len(samples.classes), samples.weights
+    found: list[tuple[KernelPath | LinearPath, HeldOutPath]] = []
+    if kernel_path:
+        found.append(fit_kernel_path(views, labels, samples.rows, parts, classes=classes, weights=weights, seed=seed))
+    if linear_path:
+        found += fit_linear_paths(views, labels, samples.rows, parts, classes=classes, weights=weights)
+    return found
+
+
+def _by_pattern(
+    held_out: Sequence[HeldOutPath], present: Mask, logits: Sequence[Floats], *, single: bool
+) -> list[Floats]:
+    """Scores `(paths, samples, classes)` for all views and without each, as `logits` has them."""
+    scores = [path.by_pattern(present) for path in held_out]
+    return [
+        np.stack([of_path[0 if single else number] for of_path in scores]) if scores else np.empty((0, *own.shape))
+        for number, own in enumerate(logits)
+    ]
+
+
+def mix_of(logits: Floats, scores: Floats, labels: NDArray[np.int64], weights: Floats | None = None) -> Mix:
+    """The mix that suits held-out samples; a temperature alone without any path."""
+    if not len(scores):
         return Mix(fit_temperature(logits.astype(np.float32), labels))
     return fit_mix(logits, scores, labels, weights if weights is None or weights.any() else None)
 

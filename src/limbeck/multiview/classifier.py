@@ -26,6 +26,8 @@ from limbeck.multiview.answers import Answers, learn_answers, patterns
 from limbeck.multiview.evaluation import ViewContribution, cross_entropy_nats, probabilities
 from limbeck.multiview.frames import Name, Names, column_names, column_order
 from limbeck.multiview.information import InformationCallback
+from limbeck.multiview.kernel_path import KernelPath
+from limbeck.multiview.linear_path import LinearPath
 from limbeck.multiview.network import MultiViewNetwork, Predictions, ViewShape
 from limbeck.multiview.progress import epoch_progress
 from limbeck.multiview.recipe import QUICK, Objective, Recipe
@@ -137,7 +139,9 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         kernel_path: add the scores of `limbeck.multiview.kernel_path.KernelPath`, ridge regression on the mean of one
             Gaussian kernel a view, to the networks' logits, with a weight that held-out samples settle. Without any
             there is none.
-        calibrate: scale the logits by one temperature, fitted on held-out samples. The kernel path needs it.
+        linear_path: likewise the logits of `limbeck.multiview.linear_path.LinearPath`, logistic regression on all views
+            side by side, once for each way to scale them. None: where a view is sparse.
+        calibrate: scale the logits by one temperature, fitted on held-out samples. The paths need it.
         class_weight: None, "balanced" or a dict from class to weight.
         random_state: seed; the same seed on the same machine gives the same model. None: a fresh one every time.
         device: where to compute, e.g. "cpu" or "cuda".
@@ -160,6 +164,9 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         kernel_path_: the kernel path; None without one.
         kernel_weight_: times its scores are added to the divided logits.
         leave_one_out_kernel_weight_: likewise, as the temperatures.
+        linear_paths_: the linear paths; empty without any.
+        linear_weights_: times their logits are added, one a path.
+        leave_one_out_linear_weights_: likewise, as the temperatures.
         information_: measurements while fitting, see `information_epochs` of `fit`; not saved with the model.
         view_contributions_: what each view is worth on held-out samples; empty without any.
         recipe_: the resolved recipe.
@@ -216,6 +223,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         inner_folds: int = 3,
         validation_fraction: float | None = None,
         kernel_path: bool = True,
+        linear_path: bool | None = None,
         calibrate: bool = True,
         class_weight: Literal["balanced"] | dict[Any, float] | None = None,
         random_state: int | None = 0,
@@ -260,6 +268,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         self.inner_folds = inner_folds
         self.validation_fraction = validation_fraction
         self.kernel_path = kernel_path
+        self.linear_path = linear_path
         self.calibrate = calibrate
         self.class_weight = class_weight
         self.random_state = random_state
@@ -324,6 +333,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             self.network_,
             dataclasses.replace(samples, views=_of_used(samples.views, used)),
             kernel_path=self.kernel_path,
+            linear_path=self.linear_path,
             calibrate=self.calibrate,
             seed=seed,
         )
@@ -582,7 +592,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
                 known = held_out.present[view]
                 gains[rows, used[view]] = expected_gain(
                     logits[rows],
-                    held_out.terms[view][known],
+                    held_out.networks.terms[view][known],
                     held_out.labels[known],
                     temperature=answers.network_temperature(pattern),
                     temperature_after=answers.network_temperature(after),
@@ -688,11 +698,15 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
 
     def _show_answers(self) -> None:
         """What calibrates and weighs, under the names of public attributes."""
-        first, *rest = self._answers.mixes
-        self.kernel_path_ = self._answers.kernel_path
-        self.temperature_, self.kernel_weight_ = first.temperature, first.kernel_weight
-        self.leave_one_out_temperature_ = [mix.temperature for mix in rest]
-        self.leave_one_out_kernel_weight_ = [mix.kernel_weight for mix in rest]
+        paths, (first, *rest) = self._answers.paths, self._answers.mixes
+        kernels = sum(isinstance(path, KernelPath) for path in paths)
+        self.kernel_path_ = next((path for path in paths if isinstance(path, KernelPath)), None)
+        self.linear_paths_ = [path for path in paths if isinstance(path, LinearPath)]
+        self.temperature_, self.leave_one_out_temperature_ = first.temperature, [mix.temperature for mix in rest]
+        self.kernel_weight_ = sum(first.weights[:kernels])
+        self.leave_one_out_kernel_weight_ = [sum(mix.weights[:kernels]) for mix in rest]
+        self.linear_weights_ = list(first.weights[kernels:])
+        self.leave_one_out_linear_weights_ = [list(mix.weights[kernels:]) for mix in rest]
 
     def _check_fitted(self) -> None:
         if not self.__sklearn_is_fitted__():

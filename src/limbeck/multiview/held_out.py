@@ -4,47 +4,130 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from limbeck.multiview.kernel_path import HeldOutScores
 from limbeck.multiview.network import MultiViewNetwork, Predictions
 
 _PREFIX = "held_out."
-_SCORES = "held_out_scores."
+_KERNEL = "held_out_scores."
+_LINEAR = "held_out_linear."
 
 
 @dataclass(frozen=True, eq=False)
-class HeldOut:
-    """The terms of the additive head for held-out samples, by which the logits of any views are one sum.
+class HeldOutKernel:
+    """Of the kernel path.
 
     Attributes:
-        bias: `(samples, classes)`, of the network that did not learn from the sample.
-        terms: `(views, samples, classes)`, W_i z_i of each view that some training sample had.
-        present: `(views, samples)` booleans; terms of views that a sample lacks say nothing.
-        labels: `(samples,)` positions among the classes.
-        kernel: what the kernel path says of them; None without one.
-        shares: `(classes,)` of the labels that the kernel path learned from.
+        by_solution: `(1 + views, samples, classes)` scores from all views of a sample, and without each; with one view
+            `(1, ...)`.
+        terms: `(views, samples, classes)` one view's part of the first, less the shares of the classes, times the root
+            of the number of views that it is a part of.
+        shares: `(classes,)` of the labels that were learned from.
+    """
+
+    by_solution: NDArray[np.float32]
+    terms: NDArray[np.float32]
+    shares: NDArray[np.float32]
+
+    def by_pattern(self, present: NDArray[np.bool_]) -> NDArray[np.floating]:
+        """Scores `(1 + views, samples, classes)` from all views of a sample, and without each.
+
+        Args:
+            present: `(views, samples)`.
+        """
+        del present  # known when they were solved
+        return self.by_solution
+
+    def scores(self, pattern: NDArray[np.bool_], chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Scores `(chosen, classes)` of some samples from the views of a pattern.
+
+        By the solution without the view that is missing; where several are, the terms of the others.
+
+        Args:
+            pattern: `(views,)`.
+            chosen: `(samples,)` which samples; they have these views.
+        """
+        missing = np.flatnonzero(~pattern)
+        if len(missing) == 1:
+            return np.asarray(self.by_solution[1 + missing[0]][chosen], np.float64)
+        added = self.terms[pattern][:, chosen].sum(axis=0, dtype=np.float64)
+        return np.asarray(self.shares + added / np.sqrt(pattern.sum()))
+
+    def parts(self) -> dict[str, NDArray[np.float32]]:
+        """All arrays, by name."""
+        return {"scores": self.by_solution, "terms": self.terms, "shares": self.shares}
+
+    def check(self, views: int, samples: int, classes: int) -> None:
+        """Refuse arrays of another shape or kind of number with a ValueError."""
+        patterns = 1 + views if views > 1 else len(self.by_solution)
+        shapes = (patterns, samples, classes), (views, samples, classes), (classes,)
+        _check(_KERNEL, self.parts(), shapes)
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutTerms:
+    """Of what adds up over views.
+
+    Attributes:
+        bias: `(samples, classes)`.
+        terms: `(views, samples, classes)`; those of views that a sample lacks say nothing.
     """
 
     bias: NDArray[np.float32]
     terms: NDArray[np.float32]
+
+    def scores(self, pattern: NDArray[np.bool_], chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """The same: bias and terms of the pattern's views."""
+        return np.asarray(self.bias[chosen] + self.terms[pattern][:, chosen].sum(axis=0, dtype=np.float64))
+
+    def by_pattern(self, present: NDArray[np.bool_]) -> NDArray[np.floating]:
+        """The same, with a view left out."""
+        terms = np.where(present[:, :, np.newaxis], self.terms.astype(np.float64), 0.0)
+        everything = self.bias + terms.sum(axis=0)
+        return np.stack([everything, *(everything - one for one in terms)])
+
+    def parts(self) -> dict[str, NDArray[np.float32]]:
+        """All arrays, by name."""
+        return {"bias": self.bias, "terms": self.terms}
+
+    def check(self, views: int, samples: int, classes: int) -> None:
+        """Refuse arrays of another shape or kind of number with a ValueError."""
+        _check(_LINEAR, self.parts(), ((samples, classes), (views, samples, classes)))
+
+
+# What a path beside the networks says of samples that it did not learn from.
+HeldOutPath: TypeAlias = HeldOutKernel | HeldOutTerms
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """What is said of held-out samples, so that the logits of any views are one sum.
+
+    Attributes:
+        networks: of the network that did not learn from the sample; its terms are W_i z_i of each view that some
+            training sample had.
+        present: `(views, samples)` booleans.
+        labels: `(samples,)` positions among the classes.
+        paths: of the kernel path, then of the linear paths, as far as there are any.
+    """
+
+    networks: HeldOutTerms
     present: NDArray[np.bool_]
     labels: NDArray[np.int64]
-    kernel: HeldOutScores | None = None
-    shares: NDArray[np.float32] | None = None
+    paths: tuple[HeldOutPath, ...] = ()
 
     def __post_init__(self) -> None:
-        views, samples, classes = self.terms.shape
+        views, samples, classes = self.networks.terms.shape
         expected = (samples, classes), (views, samples), (samples,)
-        if (self.bias.shape, self.present.shape, self.labels.shape) != expected:
+        if (self.networks.bias.shape, self.present.shape, self.labels.shape) != expected:
             raise ValueError("the parts of what was held out do not fit one another")
-        if self.kernel is not None and self.kernel.terms.shape != self.terms.shape:
-            raise ValueError("the kernel path's scores are not those of what was held out")
+        if any(path.terms.shape != self.networks.terms.shape for path in self.paths):
+            raise ValueError("the paths' scores are not those of what was held out")
 
     def check(self, views: int, classes: int) -> None:
         """Refuse parts of another model, as a file may hold them.
@@ -53,21 +136,11 @@ class HeldOut:
             ValueError: a part is of another shape or kind of number, or a label is of no class.
         """
         samples = len(self.labels)
-        parts = {
-            "bias": (self.bias, (samples, classes), np.float32),
-            "terms": (self.terms, (views, samples, classes), np.float32),
-            "present": (self.present, (views, samples), np.bool_),
-            "labels": (self.labels, (samples,), np.int64),
-        }
-        if self.kernel is not None:
-            patterns = 1 + views if views > 1 else len(self.kernel.scores)
-            parts |= {
-                "scores": (self.kernel.scores, (patterns, samples, classes), np.float32),
-                "shares": (np.asarray(self.shares), (classes,), np.float32),
-            }
-        for name, (part, shape, dtype) in parts.items():
-            if part.shape != shape or part.dtype != np.dtype(dtype):
-                raise ValueError(f"{_PREFIX}{name} is {part.shape} {part.dtype}, not {shape} {np.dtype(dtype)}")
+        named = {**self.networks.parts(), "present": self.present, "labels": self.labels}
+        shapes = (samples, classes), (views, samples, classes), (views, samples), (samples,)
+        _check(_PREFIX, named, shapes, (np.float32, np.float32, np.bool_, np.int64))
+        for path in self.paths:
+            path.check(views, samples, classes)
         if samples and not 0 <= self.labels.min() <= self.labels.max() < classes:
             raise ValueError(f"{_PREFIX}labels are of no class")
 
@@ -81,27 +154,24 @@ class HeldOut:
         Samples that lack one of these views are left out.
         """
         chosen = self.known(pattern)
-        return self.bias[chosen] + self.terms[pattern][:, chosen].sum(axis=0, dtype=np.float64), self.labels[chosen]
+        return self.networks.scores(pattern, chosen), self.labels[chosen]
 
     def scores(self, pattern: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """The same of the kernel path; zeros without one."""
+        """The same of every path, (paths, samples, classes)."""
         chosen = self.known(pattern)
-        if self.kernel is None or self.shares is None:
-            return np.zeros((int(chosen.sum()), self.terms.shape[2]))
-        missing = np.flatnonzero(~pattern)
-        if len(missing) == 1:
-            return np.asarray(self.kernel.scores[1 + missing[0]][chosen], np.float64)
-        added = self.kernel.terms[pattern][:, chosen].sum(axis=0, dtype=np.float64)
-        return np.asarray(self.shares + added / np.sqrt(pattern.sum()))
+        found = [path.scores(pattern, chosen) for path in self.paths]
+        return np.stack(found) if found else np.zeros((0, int(chosen.sum()), self.networks.terms.shape[2]))
 
     def to_tensors(self) -> dict[str, Tensor]:
         """The parts under names that no weight of a network has."""
-        parts = {"bias": self.bias, "terms": self.terms, "present": self.present, "labels": self.labels}
-        named = {_PREFIX + name: torch.from_numpy(part) for name, part in parts.items()}
-        if self.kernel is not None and self.shares is not None:
-            parts = {"scores": self.kernel.scores, "terms": self.kernel.terms, "shares": self.shares}
-            named |= {_SCORES + name: torch.from_numpy(part) for name, part in parts.items()}
-        return named
+        named: dict[str, NDArray[Any]] = {_PREFIX + name: part for name, part in self.networks.parts().items()}
+        named |= {_PREFIX + "present": self.present, _PREFIX + "labels": self.labels}
+        linear = 0
+        for path in self.paths:
+            start = _KERNEL if isinstance(path, HeldOutKernel) else f"{_LINEAR}{linear}."
+            linear += isinstance(path, HeldOutTerms)
+            named |= {start + name: part for name, part in path.parts().items()}
+        return {name: torch.from_numpy(np.ascontiguousarray(part)) for name, part in named.items()}
 
 
 @torch.no_grad()
@@ -124,8 +194,7 @@ def assemble_held_out(
     parts: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
     present: NDArray[np.bool_],
     labels: NDArray[np.int64],
-    kernel: HeldOutScores | None,
-    shares: NDArray[np.floating] | None,
+    paths: Sequence[HeldOutPath],
 ) -> HeldOut:
     """What `measure_terms` gave of the held-out samples of each network, one after the other.
 
@@ -133,24 +202,42 @@ def assemble_held_out(
         parts: one a network.
         present: `(views, samples)` which sample has which view.
         labels: `(samples,)`.
-        kernel: of the same samples.
-        shares: of the kernel path.
+        paths: what each path says of the same samples.
     """
     bias = np.concatenate([np.broadcast_to(own, (terms.shape[1], len(own))) for own, terms in parts])
     terms = np.concatenate([terms for _, terms in parts], axis=1)
-    return HeldOut(bias, terms, present, labels, kernel, None if shares is None else np.asarray(shares, np.float32))
+    return HeldOut(HeldOutTerms(bias, terms), present, labels, tuple(paths))
 
 
-def take_held_out(tensors: Mapping[str, Tensor]) -> tuple[HeldOut | None, dict[str, Tensor]]:
-    """What `HeldOut.to_tensors` put among a file's tensors, None where there is none, and the other tensors."""
-    parts = _named(tensors, _PREFIX)
-    scores = _named(tensors, _SCORES)
-    others = {name: tensor for name, tensor in tensors.items() if not name.startswith((_PREFIX, _SCORES))}
+def take_held_out(tensors: Mapping[str, Tensor], *, linear: int) -> tuple[HeldOut | None, dict[str, Tensor]]:
+    """What `HeldOut.to_tensors` put among a file's tensors, None where there is none, and the other tensors.
+
+    Args:
+        tensors: of a file.
+        linear: how many linear paths the model has.
+    """
+    parts, kernel = _named(tensors, _PREFIX), _named(tensors, _KERNEL)
+    others = {name: tensor for name, tensor in tensors.items() if not name.startswith((_PREFIX, _KERNEL, _LINEAR))}
     if not parts:
         return None, others
-    kernel = HeldOutScores(scores["scores"], scores["terms"]) if scores else None
-    return HeldOut(**parts, kernel=kernel, shares=scores.get("shares")), others
+    paths: list[HeldOutPath] = []
+    if kernel:
+        paths.append(HeldOutKernel(kernel["scores"], kernel["terms"], kernel["shares"]))
+    paths += [HeldOutTerms(**_named(tensors, f"{_LINEAR}{number}.")) for number in range(linear)]
+    own = HeldOutTerms(parts["bias"], parts["terms"])
+    return HeldOut(own, parts["present"], parts["labels"], tuple(paths)), others
 
 
 def _named(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Any]:
     return {name.removeprefix(prefix): part.cpu().numpy() for name, part in tensors.items() if name.startswith(prefix)}
+
+
+def _check(
+    start: str,
+    parts: Mapping[str, NDArray[Any]],
+    shapes: Sequence[tuple[int, ...]],
+    dtypes: Sequence[type[np.generic]] | None = None,
+) -> None:
+    for (name, part), shape, dtype in zip(parts.items(), shapes, dtypes or [np.float32] * len(shapes), strict=True):
+        if part.shape != shape or part.dtype != np.dtype(dtype):
+            raise ValueError(f"{start}{name} is {part.shape} {part.dtype}, not {shape} {np.dtype(dtype)}")

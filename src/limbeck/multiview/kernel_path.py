@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from limbeck.multiview.evaluation import cross_entropy_nats, probabilities
+from limbeck.multiview.held_out import HeldOutKernel
 from limbeck.multiview.kernels import Floats, mean_kernel, median_distance, squared_distances
 from limbeck.multiview.scaling import Scaled, ScalingName, ViewScaling, candidates, fit_scaling
 from limbeck.multiview.training import fit_temperature
@@ -213,20 +214,6 @@ def without(present: Mask, pattern: int) -> Mask:
     return left
 
 
-@dataclass(frozen=True, eq=False)
-class HeldOutScores:
-    """What the kernel path says of rows that it did not learn from.
-
-    Attributes:
-        scores: `(1 + views, rows, classes)`: from all views of a row, and without each.
-        terms: `(views, rows, classes)` one view's part of the first, less the shares of the classes, times the root of
-            the number of views that it is a part of.
-    """
-
-    scores: NDArray[np.float32]
-    terms: NDArray[np.float32]
-
-
 def fit_kernel_path(
     views: Views,
     labels: Labels,
@@ -236,7 +223,7 @@ def fit_kernel_path(
     classes: int,
     weights: NDArray[np.floating] | None = None,
     seed: int = 0,
-) -> tuple[KernelPath, HeldOutScores]:
+) -> tuple[KernelPath, HeldOutKernel]:
     """Choose, solve, and score the rows of each part by what the other rows say.
 
     Scaling, bandwidth and ridge are those of the least cross-entropy when each of at most 600 rows is left out. With
@@ -352,7 +339,7 @@ class _Task:
     parts: tuple[NDArray[np.int64], ...]
     choice: Choice
 
-    def solve(self) -> tuple[KernelPath, HeldOutScores]:
+    def solve(self) -> tuple[KernelPath, HeldOutKernel]:
         views = self.views
         present = views.present[:, self.everything]
         of_landmarks = views.present[:, self.landmarks]
@@ -392,7 +379,8 @@ class _Task:
             self.shares,
             np.stack([one.solution for one in solved]),
         )
-        return path, HeldOutScores(np.stack([one.scores for one in solved]), terms)
+        scores = np.stack([one.scores for one in solved])
+        return path, HeldOutKernel(scores, terms, self.shares.astype(np.float32))
 
     @property
     def shares(self) -> Floats:

@@ -15,7 +15,8 @@ from limbeck.errors import InputError
 from limbeck.multiview.answers import Answers
 from limbeck.multiview.evaluation import ViewContribution
 from limbeck.multiview.held_out import take_held_out
-from limbeck.multiview.kernel_path import take_kernel_path
+from limbeck.multiview.kernel_path import KernelPath, take_kernel_path
+from limbeck.multiview.linear_path import LinearPath, take_linear_paths
 from limbeck.multiview.mixing import Mix
 from limbeck.multiview.network import MultiViewNetwork, ViewShape
 from limbeck.multiview.recipe import Recipe
@@ -47,8 +48,7 @@ def save(model: MultiViewClassifier, path: str | os.PathLike[str]) -> None:
         "feature_names_in": list(getattr(model, "feature_names_in_", ())),
         "temperature": model.temperature_,
         "leave_one_out_temperature": model.leave_one_out_temperature_,
-        "kernel_weight": model.kernel_weight_,
-        "leave_one_out_kernel_weight": model.leave_one_out_kernel_weight_,
+        "path_weights": [list(mix.weights) for mix in model._answers.mixes],
         "networks": model.network_.models,
         "best_epoch": model.best_epoch_,
         "history": [_without_nan(dataclasses.asdict(epoch)) for epoch in model.history_],
@@ -59,6 +59,10 @@ def save(model: MultiViewClassifier, path: str | os.PathLike[str]) -> None:
     )
     if model.kernel_path_ is not None:
         description["kernel_path"], parts = model.kernel_path_.to_tensors()
+        tensors |= parts
+    linear = [path.to_tensors(number) for number, path in enumerate(model.linear_paths_)]
+    description["linear_paths"] = [described for described, _ in linear]
+    for _, parts in linear:
         tensors |= parts
     write_tensors(path, tensors, description, format=FORMAT)
 
@@ -113,12 +117,15 @@ def _restore(
     model.view_features_ = tuple(None if names is None else tuple(names) for names in columns_of)
     model.view_shapes_ = [ViewShape(**view) for view in description["views"]]
     used = [shape for shape in model.view_shapes_ if shape.features]
-    held_out, others = take_held_out(tensors)
-    kernel_path, weights = take_kernel_path(description.get("kernel_path"), others)
+    described = description.get("linear_paths", [])  # a model of an earlier version has none
+    held_out, others = take_held_out(tensors, linear=len(described))
+    kernel_path, others = take_kernel_path(description.get("kernel_path"), others)
+    linear_paths, weights = take_linear_paths(described, others)
+    paths: list[KernelPath | LinearPath] = [*([] if kernel_path is None else [kernel_path]), *linear_paths]
     if held_out is not None:
         held_out.check(len(used), len(model.classes_))
-    if kernel_path is not None:
-        kernel_path.check([(shape.features, shape.sparse) for shape in used], len(model.classes_))
+    for path in paths:
+        path.check([(shape.features, shape.sparse) for shape in used], len(model.classes_))
     networks = description.get("networks", 1)
     # By the shapes of one network, so that nothing of a size that the file does not have is allocated.
     with torch.device("meta"):
@@ -136,10 +143,11 @@ def _restore(
     if description["feature_names_in"]:
         model.feature_names_in_ = np.array(description["feature_names_in"], dtype=object)
     temperatures = [description["temperature"], *description["leave_one_out_temperature"]]
-    weights_of = [description.get("kernel_weight", 0.0), *description.get("leave_one_out_kernel_weight", [])]
-    weights_of += [0.0] * (len(temperatures) - len(weights_of))  # a model of an earlier version has no kernel path
+    weights_of = _path_weights(description, len(temperatures))
+    if any(len(weights) != len(paths) for weights in weights_of):
+        raise ValueError(f"path_weights must be of {len(paths)} paths")
     mixes = [Mix(*pair) for pair in zip(temperatures, weights_of, strict=True)]
-    model._answers = Answers(model.network_, kernel_path, mixes, held_out, calibrate=model.calibrate)
+    model._answers = Answers(model.network_, paths, mixes, held_out, calibrate=model.calibrate)
     model._show_answers()
     model.best_epoch_ = description["best_epoch"]
     model.history_ = [
@@ -148,6 +156,15 @@ def _restore(
     ]
     model.view_contributions_ = [ViewContribution(**row) for row in description["account"]]
     return model
+
+
+def _path_weights(description: Mapping[str, Any], count: int) -> list[tuple[float, ...]]:
+    """The weights of the paths in every mix; earlier versions had the kernel path's alone, or no path."""
+    if "path_weights" in description:
+        return [tuple(weights) for weights in description["path_weights"]]
+    if "kernel_path" not in description:
+        return [()] * count
+    return [(description["kernel_weight"],), *((weight,) for weight in description["leave_one_out_kernel_weight"])]
 
 
 def _check(description: Mapping[str, Any]) -> None:
@@ -167,13 +184,14 @@ def _check(description: Mapping[str, Any]) -> None:
     _check_classes(description["classes"], description["classes_dtype"])
     for name, needed in (("n_features_in", PositiveInt), ("networks", PositiveInt), ("temperature", PositiveFloat)):
         check_value(name, description.get(name, 1), needed)
-    for name, needed in (("leave_one_out_temperature", PositiveFloat), ("leave_one_out_kernel_weight", float)):
-        given = description.get(name, [0.0] * used)
-        if not isinstance(given, list) or len(given) not in (0, used):
-            raise ValueError(f"{name} must be a list of one number a view")
-        for value in given:
-            check_value(name, value, needed)
-    check_value("kernel_weight", description.get("kernel_weight", 0.0), float)
+    given = description["leave_one_out_temperature"]
+    if not isinstance(given, list) or len(given) != used:
+        raise ValueError("leave_one_out_temperature must be a list of one number a view")
+    for value in given:
+        check_value("leave_one_out_temperature", value, PositiveFloat)
+    for weights in _path_weights(description, 1 + used):
+        for value in weights:
+            check_value("path_weights", value, float)
     check_value("best_epoch", description["best_epoch"], int)
     check_value("calibrate", description["options"].get("calibrate", True), bool)
     if (names := description["feature_names_in"]) != []:

@@ -39,14 +39,15 @@ class OwnRow:
     unavailable: ClassVar[None] = None
 
 
+_NO_PATH = {"kernel_path": False, "linear_path": False}
 _SCHEDULE = ("epochs", "batch_size", "milestones", "decay", "patience")
 
 OWN: dict[str, OwnRow] = {
     "limbeck": OwnRow("MultiViewClassifier as it comes, from training and validation rows"),
-    "limbeck-networks": OwnRow("the same without the kernel path", options={"kernel_path": False}),
+    "limbeck-networks": OwnRow("the same without kernel and linear paths", options=dict(_NO_PATH)),
     "limbeck-one-network": OwnRow(
         "one network that validation rows stop and calibrate, and nothing else",
-        options={"kernel_path": False},
+        options=dict(_NO_PATH),
         everything=False,
     ),
     "limbeck-plain": OwnRow('limbeck with objective="none"', {"objective": "none"}),
@@ -57,7 +58,7 @@ OWN: dict[str, OwnRow] = {
     "limbeck-paper": OwnRow(
         "limbeck-one-network on the schedule of the paper",
         {name: getattr(Recipe(), name) for name in _SCHEDULE},
-        {"kernel_path": False},
+        dict(_NO_PATH),
         everything=False,
     ),
 }
@@ -94,7 +95,11 @@ def learned(
     held_out = model.view_contributions_
     return Learned(
         answer,
-        {"temperature": float(model.temperature_), "kernel weight": float(model.kernel_weight_)},
+        {
+            "temperature": float(model.temperature_),
+            "kernel weight": float(model.kernel_weight_),
+            **{f"linear weight {number}": float(one) for number, one in enumerate(model.linear_weights_)},
+        },
         float(np.mean([one.everything for one in held_out])) if held_out else 0.0,
         0.0,
         0.0,
