@@ -1,4 +1,4 @@
-"""CSV files, read in whatever form others write them."""
+"""CSV files, read in whatever form others write them, and written in one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.refusals import refuses
 
-from limbeck.csvfiles import open_csv
+from limbeck.csvfiles import open_csv, write_csv
 
 
 def _read(path: Path) -> tuple[list[str], str, list[tuple[int, list[str]]]]:
@@ -59,3 +59,19 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     refuses(lambda: _read(tmp_path), f"{tmp_path}: cannot be read (Is a directory)")
     os.mkfifo(tmp_path / "pipe.csv")
     refuses(lambda: _read(tmp_path / "pipe.csv"), "pipe.csv: is a pipe or a device")
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    rows = [["name", "x"], ['a, "b"', 0.1], ["two\nlines", None], ["ö", -1.5e-300]]
+    write_csv(tmp_path / "new" / "t.csv", rows)
+    header, delimiter, found = _read(tmp_path / "new" / "t.csv")
+    assert (header, delimiter) == (rows[0], ",")
+    assert [cells for _, cells in found] == [["" if cell is None else str(cell) for cell in row] for row in rows[1:]]
+    with pytest.raises(ZeroDivisionError):
+        write_csv(tmp_path / "new" / "t.csv", ([1 / number] for number in (1, 0)))
+    assert _read(tmp_path / "new" / "t.csv")[0] == header
+
+
+def test_names_that_are_not_utf_8_are_written(tmp_path: Path) -> None:
+    write_csv(tmp_path / "t.csv", [["path"], [os.fsdecode(b"\xff.png")]])
+    assert (tmp_path / "t.csv").read_text() == "path\n\\udcff.png\n"

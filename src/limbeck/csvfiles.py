@@ -1,18 +1,20 @@
-"""CSV files: read in whatever form others write them."""
+"""CSV files: read in whatever form others write them, and written in one."""
 
 from __future__ import annotations
 
 import csv
+import io
 import itertools
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from limbeck.errors import InputError
-from limbeck.files import bounded_lines, check_regular, first_line
+from limbeck.files import atomic_writer, bounded_lines, check_regular, first_line
 
 _DELIMITERS = ",;\t"
 _QUOTED = re.compile(r'"[^"]*"')
@@ -72,3 +74,28 @@ def _rows(reader: Any, columns: int, path: Path) -> Iterator[tuple[int, list[str
             if len(row) != columns:
                 raise InputError(f"{path}, line {reader.line_num}: {len(row)} cells, but the header has {columns}")
             yield reader.line_num, row
+
+
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    r"""Rows of cells as lines of comma-separated text; None is an empty cell.
+
+    Example:
+        >>> csv_text([("name", "ap"), ("a, b", 0.5), ("c", None)])
+        'name,ap\n"a, b",0.5\nc,\n'
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def write_csv(path: str | os.PathLike[str], rows: Iterable[Iterable[object]]) -> None:
+    """Write the `csv_text` of some rows as UTF-8, atomically.
+
+    File names need not be UTF-8: bytes that are none are written as a backslash and their number.
+
+    Raises:
+        OSError: the folder cannot be made, or the disk is full.
+    """
+    content = csv_text(rows).encode("utf-8", "backslashreplace")
+    with atomic_writer(path) as stream:
+        stream.write(content)

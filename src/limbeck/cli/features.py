@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -13,8 +11,9 @@ from jsonargparse import ArgumentParser
 from numpy.typing import NDArray
 
 from limbeck.arrayfiles import ENDINGS
+from limbeck.csvfiles import csv_text, write_csv
 from limbeck.errors import InputError
-from limbeck.files import atomic_writer, write_text
+from limbeck.files import atomic_writer
 from limbeck.images.decoding import read_image
 from limbeck.information.arguments import add_diagnosis_arguments, diagnosis
 from limbeck.information.diagnosis import load_view_features
@@ -168,9 +167,7 @@ def search(call: Invocation) -> Iterator[str]:
     if call.out is None:
         if call.pictures is not None:
             raise InputError("--pictures are shown on a page: add --out FOLDER")
-        stream = io.StringIO()
-        csv.writer(stream, lineterminator="\n").writerows(match_rows(matches))
-        yield stream.getvalue()
+        yield csv_text(match_rows(matches))
         return
     root = Path(call.features).parent if call.pictures is None else Path(call.pictures)
     paths = "path" in queries and "path" in gallery
@@ -234,10 +231,8 @@ def project(call: Invocation) -> Iterator[str]:
         with atomic_writer(home / f"{role}.png") as stream:
             stream.write(png(figure))
         files.append(home / f"{role}.png")
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["item", "x", "y", *labels])
+    rows: list[list[object]] = [["item", "x", "y", *labels]]
     for place, (x, y) in zip(chosen.tolist(), points.tolist(), strict=True):
-        writer.writerow([place, f"{x:.6g}", f"{y:.6g}", *(array[place] for array in labels.values())])
-    write_text(home / "points.csv", text.getvalue())
+        rows.append([place, f"{x:.6g}", f"{y:.6g}", *(array[place] for array in labels.values())])
+    write_csv(home / "points.csv", rows)
     yield f"{how} of {drawn}. Written: " + ", ".join(map(str, (*files, home / "points.csv")))

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from limbeck.csvfiles import open_csv
+from limbeck.csvfiles import open_csv, write_csv
 from limbeck.errors import InputError
-from limbeck.files import write_text
 from limbeck.information.probes import Probe, cross_fitted_information
 
 if TYPE_CHECKING:
@@ -171,11 +168,7 @@ def write_information(rows: Sequence[InformationRow], folder: str | os.PathLike[
 
     files = [Path(folder) / TABLE, Path(folder) / PICTURE]
     picture = information_figure(rows)
-    text = io.StringIO()
-    table = csv.DictWriter(text, [field.name for field in fields(InformationRow)], lineterminator="\n")
-    table.writeheader()
-    table.writerows(asdict(row) for row in rows)
-    write_text(files[0], text.getvalue())
+    write_csv(files[0], [[field.name for field in fields(InformationRow)], *map(astuple, rows)])
     save_plot(picture, files[1])
     return files
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from limbeck.csvfiles import write_csv
 from limbeck.errors import InputError
-from limbeck.files import MODEL, write_text
+from limbeck.files import MODEL
 from limbeck.multiview.classifier import MultiViewClassifier
 from limbeck.multiview.frames import Frame
 from limbeck.multiview.inputs import empty_cells, missing_in, read_asked
@@ -89,11 +88,7 @@ def predict_run(
     if sets is not None:
         table["set"] = [_joined(model.classes_, row) for row in sets]
     table |= {f"p_{name}": probability[:, number] for number, name in enumerate(model.classes_)}
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table)
-    writer.writerows(zip(*table.values(), strict=True))
-    write_text(out, text.getvalue())
+    write_csv(out, [table, *zip(*table.values(), strict=True)])
     lines = [f"Written: {out} ({len(samples)} samples, {int(abstained.sum())} abstained)"]
     for name, row in zip(model.view_names_, missing, strict=True):
         if row.any():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,8 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from limbeck.csvfiles import write_csv
 from limbeck.errors import InputError
-from limbeck.files import atomic_writer, write_json, write_text
+from limbeck.files import atomic_writer, write_json
 from limbeck.reporting.formatting import format_estimate
 from limbeck.reporting.html import Page
 from limbeck.reporting.plots import png
@@ -239,17 +238,15 @@ def _write(
             ],
         },
     )
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["seed", "cameras", "of", "protocol", "class", "iou"])
-    for recipe, found in zip(recipes, scored, strict=True):
-        for (sight, one), results in found.results.items():
-            for protocol, result in results.items():
-                for name, value in result.iou.items():
-                    known = finite_or_none(value)
-                    row = [recipe.training.seed, sight, one, protocol, name, "" if known is None else repr(known)]
-                    writer.writerow(row)
-    write_text(folder / "iou.csv", text.getvalue())
+    rows: list[tuple[object, ...]] = [("seed", "cameras", "of", "protocol", "class", "iou")]
+    rows += [
+        (recipe.training.seed, sight, one, protocol, name, finite_or_none(value))
+        for recipe, found in zip(recipes, scored, strict=True)
+        for (sight, one), results in found.results.items()
+        for protocol, result in results.items()
+        for name, value in result.iou.items()
+    ]
+    write_csv(folder / "iou.csv", rows)
     page = Page(f"Segmentation of {scans.name}, split {split}")
     network = recipes[0].network
     page.bullets(

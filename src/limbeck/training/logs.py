@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import os
@@ -12,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from limbeck.csvfiles import open_csv
-from limbeck.files import write_text
+from limbeck.csvfiles import open_csv, write_csv
 
 LOG, EPOCHS, CURVES = "log.jsonl", "epochs.csv", "tensorboard"
 
@@ -67,11 +64,7 @@ class StepLog:
 def write_epochs(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
     """Write `epochs.csv` whole and atomically; a figure that a row does not have is left empty."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO()
-    table = csv.DictWriter(text, columns, lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    write_text(folder / EPOCHS, text.getvalue())
+    write_csv(folder / EPOCHS, [columns, *([row.get(name) for name in columns] for row in rows)])
 
 
 def read_epochs(folder: Path) -> list[dict[str, float]]:

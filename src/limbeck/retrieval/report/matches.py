@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -13,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from limbeck.csvfiles import write_csv
 from limbeck.errors import InputError
-from limbeck.files import write_text
 from limbeck.reporting.html import Cell, Page
 from limbeck.retrieval.files import Items
 from limbeck.retrieval.nearest import TopK
@@ -113,8 +112,6 @@ def write_matches(
         OSError: the folder cannot be written.
     """
     home = Path(folder)
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows(match_rows(matches))
     page = Page(title)
     known = "identity" in matches.queries and "identity" in matches.gallery
     count, most = matches.found.positions.shape
@@ -146,7 +143,7 @@ def write_matches(
         page.heading("Left out")
         page.bullets(left_out)
     page.links([("matches.csv", "every query, a row for each item that it finds first")])
-    write_text(home / "matches.csv", stream.getvalue())
+    write_csv(home / "matches.csv", match_rows(matches))
     page.write(home / "index.html")
     return [home / "matches.csv", home / "index.html"]
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import os
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
+from limbeck.csvfiles import write_csv
 from limbeck.errors import InputError
-from limbeck.files import atomic_writer
 from limbeck.modalities import MODALITIES
 from limbeck.retrieval.evaluation import Evaluation
 from limbeck.retrieval.features import Features
@@ -105,14 +104,11 @@ def write_queries(
         InputError: as `query_rows` does.
         OSError: the folder cannot be made, or the disk is full.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for evaluation, protocol in zip(evaluations, protocols, strict=True):
-        writer.writerows(query_rows(evaluation, protocol, features, similarity=similarity, reranking=reranking))
-    with atomic_writer(path) as stream:
-        # Names that the file system holds need not be UTF-8.
-        stream.write(text.getvalue().encode("utf-8", "backslashreplace"))
+    rows = (
+        query_rows(evaluation, protocol, features, similarity=similarity, reranking=reranking)
+        for evaluation, protocol in zip(evaluations, protocols, strict=True)
+    )
+    write_csv(path, chain([COLUMNS], chain.from_iterable(rows)))
 
 
 def trials_of(
