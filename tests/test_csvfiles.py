@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import itertools
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.refusals import refuses
 
-from limbeck.csvfiles import open_csv, write_csv
+import limbeck
+from limbeck.csvfiles import csv_text, guarded, open_csv, write_csv
 
 
 def _read(path: Path) -> tuple[list[str], str, list[tuple[int, list[str]]]]:
@@ -75,3 +79,62 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 def test_names_that_are_not_utf_8_are_written(tmp_path: Path) -> None:
     write_csv(tmp_path / "t.csv", [["path"], [os.fsdecode(b"\xff.png")]])
     assert (tmp_path / "t.csv").read_text() == "path\n\\udcff.png\n"
+
+
+# What OWASP lists, then texts that only look like it.
+FORMULAS = (
+    '=HYPERLINK("http://example.org/?"&A1,"open")',
+    "=cmd|'/C calc'!A0",
+    "+1+1",
+    "-2+3",
+    "-name",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    "＝1",
+    "-",
+    "'=1",
+    "''-a",
+    "'-1",
+)
+PLAIN = ("-1", "-1.5", "+3", "-.5e-7", "-inf", "nan", "a=b", "a-1", " =1", "'a", "'", "", "ö", "a;=1", "it's")
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_a_formula_gets_a_quote_before_it(text: str) -> None:
+    assert guarded(text) == "'" + text
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_numbers_and_what_runs_nowhere_stay(text: str) -> None:
+    assert guarded(text) == text
+
+
+def test_every_text_is_read_again_as_it_was(tmp_path: Path) -> None:
+    alphabet = ["", "'", "=", "-", "1", ".", "@", "a", ";", ",", '"', "\t", "\n", " "]
+    texts = [*FORMULAS, *PLAIN, *map("".join, itertools.product(alphabet, repeat=3))]
+    write_csv(tmp_path / "t.csv", [["text", "=name", "-1"], *([text, 1, text] for text in texts)])
+    header, _, rows = _read(tmp_path / "t.csv")
+    assert header == ["text", "=name", "-1"]
+    assert [cells for _, cells in rows] == [[text, "1", text] for text in texts]
+    # As a spreadsheet has them: no cell but numbers begins as a formula does.
+    for row in csv.reader((tmp_path / "t.csv").read_text().splitlines(keepends=True)):
+        for cell in row:
+            if cell.startswith(tuple("=+-@\t\r\n＝")):
+                float(cell)
+
+
+def test_numbers_and_rows_of_one_empty_cell() -> None:
+    row = (-1.5, np.float64(-0.25), np.float32(-0.5), np.int64(-3), True, None, "-3", float("-inf"))
+    assert csv_text([row]) == "-1.5,-0.25,-0.5,-3,True,,-3,-inf\n"
+    assert csv_text([["a"], [None], ["b"]]) == 'a\n""\nb\n'
+    assert csv_text([["a;b", "a\tb"]]) == '"a;b","a\tb"\n'
+
+
+def test_nothing_else_writes_csv() -> None:
+    home = Path(limbeck.__file__).parent
+    users = {
+        file.relative_to(home).as_posix() for file in home.rglob("*.py") if "import csv\n" in file.read_text("utf-8")
+    }
+    assert users == {"csvfiles.py", "metric/sets/cars.py"}  # the latter reads alone, lists without a header

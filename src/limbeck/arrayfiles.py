@@ -37,7 +37,7 @@ def read_array_file(path: str | os.PathLike[str]) -> Mapping[str, NDArray[Any]]:
     * NPZ: its arrays, each read when it is asked for. NPY: one, called `array`.
     * CSV in UTF-8 with a header (`,`, `;` or tab): a column is an array of whole numbers, of numbers or of strings;
       columns `e0`, `e1`, ... (or `e_1`, ...; or `0`, `1`, ..., called `feature`) are one matrix `e`. A column without a
-      name, such as the index that pandas writes, is left out.
+      name, such as the index that pandas writes, is left out. The quote of `limbeck.csvfiles.guarded` is not read.
     * MATLAB up to v7: numbers, strings, cells of strings or of single numbers; fields of a struct as `struct_field`.
     * PyTorch: what `torch.load(weights_only=True)` reads, and NumPy arrays of numbers and strings: a tensor is called
       `array`; the entries of dicts and lists in one another are called `outer_inner`, those of a list by their place

@@ -1,9 +1,8 @@
-"""CSV files: read in whatever form others write them, and written in one."""
+"""CSV files: read in whatever form others write them, and written so that no spreadsheet runs what stands in a name."""
 
 from __future__ import annotations
 
 import csv
-import io
 import itertools
 import os
 import re
@@ -18,6 +17,11 @@ from limbeck.files import atomic_writer, bounded_lines, check_regular, first_lin
 
 _DELIMITERS = ",;\t"
 _QUOTED = re.compile(r'"[^"]*"')
+_SPECIAL = re.compile(r'[,;"\t\r\n]')
+# What a spreadsheet takes for a formula (OWASP, "CSV Injection"; the last four are their wide forms), and what else
+# begins like one: numbers, and texts that were guarded already.
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+_NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|nan)", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -25,10 +29,11 @@ class CsvTable:
     """An open CSV file.
 
     Attributes:
-        header: the names of its columns, without blanks around them.
+        header: the names of its columns, without blanks around them, unguarded as the cells are.
         delimiter: what stands between its cells.
         rows: the number of a row's last line in the file, from 1, and its cells, as many as there are columns; empty
-            lines are left out. They are read as they are asked for.
+            lines are left out. They are read as they are asked for. The quote that `guarded` puts before a text is not
+            part of it.
     """
 
     header: list[str]
@@ -55,7 +60,7 @@ def open_csv(path: Path) -> Iterator[CsvTable]:
             delimiter = max(_DELIMITERS, key=_QUOTED.sub("", first).count)
             reader = csv.reader(itertools.chain([first], lines), delimiter=delimiter, strict=True)
             try:
-                header = [name.strip() for name in next(reader, [])]
+                header = [_unguarded(name.strip()) for name in next(reader, [])]
                 yield CsvTable(header, delimiter, _rows(reader, len(header), path))
             except csv.Error as error:
                 raise InputError(
@@ -73,19 +78,43 @@ def _rows(reader: Any, columns: int, path: Path) -> Iterator[tuple[int, list[str
         if row:
             if len(row) != columns:
                 raise InputError(f"{path}, line {reader.line_num}: {len(row)} cells, but the header has {columns}")
-            yield reader.line_num, row
+            # Of a million cells hardly one is guarded: to look at each would take as long as to read them.
+            yield reader.line_num, [_unguarded(cell) for cell in row] if "'" in "".join(row) else row
+
+
+def guarded(text: str) -> str:
+    """A text with a single quote before it where a spreadsheet would take it for a formula and run it.
+
+    That is where it begins with `=`, `+`, `-`, `@`, a tab or a line's end, behind any number of single quotes, and is
+    no number. `open_csv` takes away one quote before such a text, so that every text is read again as it was.
+
+    Example:
+        >>> [guarded(text) for text in ("=1+1", "-1.5", "-a", "'-a", "a=b", "'a'")]
+        ["'=1+1", '-1.5', "'-a", "''-a", 'a=b', "'a'"]
+    """
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+def _unguarded(text: str) -> str:
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
 def csv_text(rows: Iterable[Iterable[object]]) -> str:
-    r"""Rows of cells as lines of comma-separated text; None is an empty cell.
+    r"""Rows of cells as lines of comma-separated text, each text `guarded`; None is an empty cell.
 
     Example:
         >>> csv_text([("name", "ap"), ("a, b", 0.5), ("c", None)])
         'name,ap\n"a, b",0.5\nc,\n'
     """
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    return "".join((",".join(map(_cell, row)) or '""') + "\n" for row in rows)
+
+
+def _cell(value: object) -> str:
+    """In quotation marks where it holds what separates cells here or, in other countries, in a spreadsheet."""
+    if isinstance(value, int | float):
+        return str(value)
+    text = "" if value is None else guarded(str(value))
+    return '"' + text.replace('"', '""') + '"' if _SPECIAL.search(text) else text
 
 
 def write_csv(path: str | os.PathLike[str], rows: Iterable[Iterable[object]]) -> None:

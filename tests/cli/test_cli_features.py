@@ -14,6 +14,7 @@ import scipy.io
 import torch
 from PIL import Image
 
+from limbeck.arrayfiles import read_array_file
 from limbeck.cli import main
 
 
@@ -64,6 +65,31 @@ def test_search_prints_a_table_and_writes_a_page(files: Path, capsys: pytest.Cap
     assert table["item_path"].str.endswith(".png").all()
     assert table["rank"].tolist() == [1, 2, 3, 4] * 3
     assert (table["query_identity"] == table["item_identity"]).all()
+
+
+@pytest.mark.slow
+def test_a_picture_with_a_formula_for_a_name_is_text_in_every_table(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(1)
+    paths = ['=HYPERLINK("http://example.org")', "+a.png", "-1", "b.png"]
+    vectors = -np.eye(4, 5) + 0.01 * rng.normal(size=(4, 5))
+    np.savez(files / "named.npz", feature=vectors, identity=["@x", "@x", "-7", "-7"], path=paths)
+    told = ["'" + paths[0], "'+a.png", "-1", "b.png"]
+    assert main(["search", str(files / "named.npz"), "--queries", str(files / "named.npz"), "--top", "1"]) == 0
+    printed = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [row["item_path"] for row in printed] == told
+    assert [row["item_identity"] for row in printed] == ["'@x", "'@x", "-7", "-7"]
+    flags = ["--protocol", "cub", "--per_query", str(files / "each.csv"), "--similarity", "euclidean"]
+    assert main(["evaluate", str(files / "named.npz"), *flags]) == 0
+    each = pd.read_csv(files / "each.csv")
+    assert each["path"].tolist() == told
+    assert (each["best_similarity"] < 0).all()  # numbers are left as they are
+    assert read_array_file(files / "each.csv")["path"].tolist() == paths
+    assert main(["project", str(files / "named.npz"), "--out", str(files / "plane")]) == 0
+    points = pd.read_csv(files / "plane" / "points.csv")
+    assert points["identity"].tolist() == ["'@x", "'@x", "-7", "-7"]
+    assert points["x"].dtype == points["y"].dtype == float
 
 
 def test_project_draws_every_label(files: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,9 @@ import pytest
 
 from limbeck import MultiViewClassifier
 from limbeck.cli import main
+from limbeck.csvfiles import write_csv
 from limbeck.multiview.data import assemble, save
+from limbeck.multiview.tables import read_table
 
 TINY = ["--recipe.encoder", "[16, 8]", "--recipe.representation", "4", "--recipe.epochs", "6", "--recipe.batch_size"]
 NAMES = ("ant", "bee", "cat")
@@ -144,3 +146,23 @@ def test_as_a_user_types_it(place: Path, tmp_path: Path) -> None:
         failed = limbeck(verb, "run", code=2).stderr
         assert "has changed since" in failed
         assert failed.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_names_that_are_formulas_run_in_no_spreadsheet_and_are_read_again(tmp_path: Path) -> None:
+    rows = ['=HYPERLINK("http://example.org")', "-3", "'=1", "+a", *map(str, range(26))]
+    classes = np.array(["-1", "@sum", "=a;b"])[np.arange(30) % 3]
+    cells = zip(rows, classes, RNG.random(30), RNG.random(30), strict=True)
+    write_csv(tmp_path / "in.csv", [["", "label", "v:a", "v:b"], *cells])
+    words = ["train", "multiview", "--data", str(tmp_path / "in.csv"), "--out", str(tmp_path / "run"), *TINY, "16"]
+    assert main(words) == 0
+    out = tmp_path / "p.csv"
+    assert main(["predict", str(tmp_path / "run"), str(tmp_path / "in.csv"), "--out", str(out)]) == 0
+    raw = pd.read_csv(out, dtype=str)
+    assert list(raw["sample"][:4]) == ["'" + rows[0], "-3", "''=1", "'+a"]
+    assert list(raw["label"][:3]) == ["-1", "'@sum", "'=a;b"]
+    assert list(raw.columns[-3:]) == ["p_-1", "p_=a;b", "p_@sum"]
+    again = read_table(out).columns
+    assert again["sample"] == rows
+    assert again["label"] == classes.tolist()
+    assert set(again["class"]) <= set(classes)

@@ -37,7 +37,8 @@ def predict_run(
     Its columns: `sample`, the name of the row, or its position in the set where it has none; `label`, where the set has
     labels; `class`, the most probable one, empty where the model abstains; `abstained`, True or False; `missing`, the
     views that the sample lacks, joined by `;`; with `coverage` also `set`, the classes joined by `;`; and `p_CLASS`,
-    the probability of each class.
+    the probability of each class. Names that a spreadsheet would run as formulas have a single quote before them, see
+    `limbeck.csvfiles.guarded`.
 
     Args:
         run: a run folder or a model file.
