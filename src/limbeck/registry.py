@@ -240,21 +240,31 @@ def referred(kind: type[Kind], reference: str) -> Kind:
     try:
         found = resolve(reference)
     except Exception as error:  # whatever another's module raises
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise InputError(
-            f"{reference} cannot be imported ({reason}); install its package, or put its folder in PYTHONPATH"
-        ) from error
+        raise _not_imported(reference, error) from error
     if not isinstance(found, kind):
         raise InputError(f"{reference} must be a {kind.__name__}, not {type(found).__name__}")
     return found
 
 
 def refers_to(kind: type[Any], word: str) -> bool:
-    """Whether a word is such a reference to an entry of a kind, which is imported to be known."""
+    """Whether a word is such a reference to an entry of a kind, which is imported to be known.
+
+    Raises:
+        InputError: its module is there, but fails.
+    """
     try:
         return is_reference(word) and isinstance(resolve(word), kind)
     except ImportError:
         return False
+    except Exception as error:  # whatever another's module raises
+        raise _not_imported(word, error) from error
+
+
+def _not_imported(reference: str, error: Exception) -> InputError:
+    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    return InputError(
+        f"{reference} cannot be imported ({reason}); mend or install its package, or put its folder in PYTHONPATH"
+    )
 
 
 def set_input(name: str, jobs: str) -> Input:

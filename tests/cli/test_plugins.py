@@ -168,3 +168,14 @@ def test_the_formats_of_tasks_are_those_that_their_models_are_written_with() -> 
 def test_a_reference_that_leads_nowhere_is_an_import_error() -> None:
     with pytest.raises(ImportError, match="has no 'nothing'"):
         registry.resolve("limbeck.errors:nothing")
+
+
+def test_a_module_that_fails_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., None]
+) -> None:
+    (tmp_path / "failing_set.py").write_text("SET = 1 / 0\n")
+    (tmp_path / "unreadable_set.py").write_text("SET = = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, words in (("failing_set", "ZeroDivisionError: division by zero"), ("unreadable_set", "SyntaxError")):
+        refused(["data", "check", f"{name}:SET", tmp_path], f"{name}:SET cannot be imported ({words}")
+    refused(["data", "check", "absent_set:SET", tmp_path], "absent_set:SET")
