@@ -11,9 +11,8 @@ from jsonargparse import ArgumentParser
 from numpy.typing import NDArray
 
 from limbeck.arrayfiles import ENDINGS
-from limbeck.csvfiles import csv_text, write_csv
+from limbeck.csvfiles import csv_text
 from limbeck.errors import InputError
-from limbeck.files import atomic_writer
 from limbeck.images.decoding import read_image
 from limbeck.information.arguments import add_diagnosis_arguments, diagnosis
 from limbeck.information.diagnosis import load_view_features
@@ -22,7 +21,6 @@ from limbeck.reporting.progress import progress_bar
 from limbeck.retrieval import Features, Protocol, load_features
 from limbeck.retrieval import evaluate as score
 from limbeck.retrieval.arguments import add_protocol_arguments, permutations_of, ranks_of, reranking_of
-from limbeck.retrieval.features import checked_vectors
 from limbeck.retrieval.files import load_all, load_sides, parse_keys
 from limbeck.retrieval.protocols import named_protocols
 from limbeck.retrieval.report import write_report
@@ -203,36 +201,10 @@ def project(call: Invocation) -> Iterator[str]:
         InputError: the file cannot be used.
         OSError: the folder cannot be written.
     """
-    from limbeck.reporting.plots import png  # noqa: PLC0415 - slow to import
-    from limbeck.retrieval.report.plane import plane_figure, plane_of  # noqa: PLC0415
+    from limbeck.retrieval.report.plane import write_plane  # noqa: PLC0415 - slow to import
 
     if call.items < 2:
         raise InputError(f"--items must be at least 2, not {call.items}")
     items = load_all(call.features, labels=call.labels, keys=parse_keys(call.keys))
-    if "feature" not in items:
-        raise InputError(items.missing("feature"))
-    vectors = checked_vectors(items["feature"], items.origin)
-    size = len(vectors)
-    chosen = np.sort(np.random.default_rng(call.seed).permutation(size)[: call.items])
-    labels = {
-        role: items[role].astype(str)
-        for role in ("identity", "camera", "clothes", "modality", "query")
-        if role in items
-    } or {"item": np.full(size, "all")}
-    for role, array in labels.items():
-        if array.shape != (size,):
-            raise InputError(f"{items.origin}: {size} rows of 'feature' but '{role}' has shape {array.shape}")
-    points = plane_of(vectors[chosen], method=call.method, seed=call.seed)
-    home, files = Path(call.out), []
-    how = {"tsne": "t-SNE", "umap": "UMAP"}[call.method]
-    drawn = f"{len(chosen)} of {size} items, drawn with seed {call.seed}" if len(chosen) < size else f"{size} items"
-    for role, array in labels.items():
-        figure = plane_figure(points, array[chosen], title=f"{how} of {drawn}, by {role}", name=role)
-        with atomic_writer(home / f"{role}.png") as stream:
-            stream.write(png(figure))
-        files.append(home / f"{role}.png")
-    rows: list[list[object]] = [["item", "x", "y", *labels]]
-    for place, (x, y) in zip(chosen.tolist(), points.tolist(), strict=True):
-        rows.append([place, f"{x:.6g}", f"{y:.6g}", *(array[place] for array in labels.values())])
-    write_csv(home / "points.csv", rows)
-    yield f"{how} of {drawn}. Written: " + ", ".join(map(str, (*files, home / "points.csv")))
+    told, files = write_plane(items, Path(call.out), method=call.method, most=call.items, seed=call.seed)
+    yield f"{told}. Written: " + ", ".join(map(str, files))

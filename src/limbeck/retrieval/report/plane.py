@@ -3,19 +3,72 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from limbeck.csvfiles import write_csv
 from limbeck.errors import InputError
+from limbeck.files import atomic_writer
+from limbeck.reporting.plots import png
+from limbeck.retrieval.features import checked_vectors
+from limbeck.retrieval.files import Items
 from limbeck.retrieval.report.projection import tsne_plane
 from limbeck.retrieval.report.style import COLOURS, MARKERS, SOFT, natural_order, plain
 from limbeck.retrieval.similarity import unit
 
 Method = Literal["tsne", "umap"]
+_NAMES: dict[Method, str] = {"tsne": "t-SNE", "umap": "UMAP"}
 _SHOWN = 20  # labels with a look of their own; the others are grey
+_LABELS = ("identity", "camera", "clothes", "modality", "query")
+
+
+def write_plane(
+    items: Items, folder: Path, *, method: Method = "tsne", most: int = 5000, seed: int = 0
+) -> tuple[str, list[Path]]:
+    """Draw items in the plane once for each label that they have, and write where they lie to `points.csv`.
+
+    Args:
+        items: with a feature.
+        folder: made when absent.
+        method: see `plane_of`.
+        most: items that are drawn, at random where there are more; >= 2.
+        seed: of the draw and of the method.
+
+    Returns:
+        What was drawn, in words, and the files, the table last.
+
+    Raises:
+        InputError: there are no vectors, they cannot be used, a label does not fit them, or the method is not there.
+        OSError: the folder cannot be written.
+    """
+    if "feature" not in items:
+        raise InputError(items.missing("feature"))
+    vectors = checked_vectors(items["feature"], items.origin)
+    size = len(vectors)
+    chosen = np.sort(np.random.default_rng(seed).permutation(size)[:most])
+    labels = {role: items[role].astype(str) for role in _LABELS if role in items} or {"item": np.full(size, "all")}
+    for role, array in labels.items():
+        if array.shape != (size,):
+            raise InputError(f"{items.origin}: {size} rows of 'feature' but '{role}' has shape {array.shape}")
+    points = plane_of(vectors[chosen], method=method, seed=seed)
+    drawn = f"{len(chosen)} of {size} items, drawn with seed {seed}" if len(chosen) < size else f"{size} items"
+    told = f"{_NAMES[method]} of {drawn}"
+    files = []
+    for role, array in labels.items():
+        figure = plane_figure(points, array[chosen], title=f"{told}, by {role}", name=role)
+        files.append(folder / f"{role}.png")
+        with atomic_writer(files[-1]) as stream:
+            stream.write(png(figure))
+    rows: list[list[object]] = [["item", "x", "y", *labels]]
+    for place, (x, y) in zip(chosen.tolist(), points.tolist(), strict=True):
+        rows.append([place, f"{x:.6g}", f"{y:.6g}", *(array[place] for array in labels.values())])
+    files.append(folder / "points.csv")
+    write_csv(files[-1], rows)
+    return told, files
 
 
 def plane_of(vectors: NDArray[np.floating], *, method: Method = "tsne", seed: int = 0) -> NDArray[np.float64]:
