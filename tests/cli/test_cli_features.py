@@ -92,9 +92,15 @@ def test_a_picture_with_a_formula_for_a_name_is_text_in_every_table(
     assert points["x"].dtype == points["y"].dtype == float
 
 
-def test_project_draws_every_label(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["project", str(files / "all.pt"), "--out", str(files / "plane"), "--items", "20"]) == 0
-    assert "20 of 24 items, drawn with seed 0" in capsys.readouterr().out
+@pytest.mark.parametrize("method", ["tsne", "umap"])
+def test_project_draws_every_label(files: Path, capsys: pytest.CaptureFixture[str], method: str) -> None:
+    if method == "umap":
+        pytest.importorskip("umap", reason="umap-learn is not installed")
+    words = ["project", str(files / "all.pt"), "--out", str(files / "plane"), "--items", "20", "--method", method]
+    assert main(words) == 0
+    told = capsys.readouterr()
+    assert "20 of 24 items, drawn with seed 0" in told.out
+    assert told.err == ""
     for name in ("identity.png", "camera.png"):
         with Image.open(files / "plane" / name) as picture:
             assert min(picture.size) > 100

@@ -92,7 +92,7 @@ def plane_of(vectors: NDArray[np.floating], *, method: Method = "tsne", seed: in
     except ImportError:
         raise InputError("method umap needs umap-learn: pip install umap-learn, or use --method tsne") from None
     neighbours = max(2, min(15, len(held) - 1))
-    return np.asarray(umap.UMAP(n_neighbors=neighbours, random_state=seed).fit_transform(held), np.float64)
+    return np.asarray(umap.UMAP(n_neighbors=neighbours, random_state=seed, n_jobs=1).fit_transform(held), np.float64)
 
 
 def plane_figure(points: NDArray[np.float64], labels: NDArray[np.str_], *, title: str, name: str) -> Figure:
