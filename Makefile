@@ -4,7 +4,7 @@ BIN := .venv/bin
 # A worker a core; one that has run out of tests takes some of another's.
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: setup demo quick test check docs bench clean
+.PHONY: setup demo quick test check fuzz docs bench clean
 
 setup: .venv/stamp
 
@@ -33,6 +33,13 @@ check: .venv/stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# `make fuzz CASES=20000 SEED=1 JOBS=2`
+CASES ?= 2000
+SEED ?= 0
+JOBS ?= 1
+fuzz: .venv/stamp
+	$(BIN)/python -m tests.fuzzing --cases $(CASES) --seed $(SEED) --jobs $(JOBS) --out build/findings
 
 # Warnings, and links to pages and headings that are not there, are errors; the tutorials are run.
 docs: .venv/docs-stamp
