@@ -4,12 +4,24 @@ import errno
 import json
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from limbeck.files import atomic_writer, is_number, write_json, write_text
+from limbeck.errors import InputError
+from limbeck.files import (
+    Arrays,
+    array_names,
+    atomic_writer,
+    file_kind,
+    is_number,
+    read_json,
+    read_text,
+    write_json,
+    write_text,
+)
 
 
 def _full_disk(_descriptor: int) -> None:
@@ -77,3 +89,27 @@ def test_whole_numbers_are_ascii_digits_that_fit() -> None:
         assert np.int64(int(word)) == int(word)
     for word in ("", "-1", "+1", " 1", "1_0", "\u00b2", "\u0663", "9" * 19, "9" * 5000):
         assert not is_number(word)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+@pytest.mark.parametrize("read", [Arrays, file_kind, read_text, read_json])
+def test_a_pipe_or_a_device_is_refused_and_not_waited_for(read: Callable[[Path], object], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    for name in ("pipe", "device"):
+        with pytest.raises(InputError, match=f"{name}: is a pipe or a device, not a file"):
+            read(tmp_path / name)
+        assert array_names(tmp_path / name) == set()
+
+
+def test_json_is_read_or_what_is_wrong_is_a_value_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"a": [1]})
+    assert read_json(path) == {"a": [1]}
+    for text in ("", "[" * 100_000, "9" * 5000):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"Expecting value|nested too deep|digits"):
+            read_json(path)
+    path.write_bytes(b"\xff")
+    with pytest.raises(UnicodeDecodeError):
+        read_json(path)

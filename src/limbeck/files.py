@@ -27,6 +27,7 @@ LONGEST_LINE = 2**22
 """Characters of a line of a table: some 300,000 numbers. A cell takes thirty times its characters while it is read."""
 _TIMES = 32  # see UNFOLDED
 _PART = 2**24  # bytes read at once
+_DENSE = "keep what is needed of it, and save that unpacked and dense (numpy.savez)"
 MODEL = "model.safetensors"  # of a run folder, whatever was trained
 
 
@@ -79,6 +80,7 @@ def read_text(path: Path, *, encoding: str = "utf-8") -> str:
         InputError: it cannot be read, or is of another encoding.
     """
     try:
+        check_regular(path)
         return path.read_text(encoding=encoding)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not a text file'})") from None
@@ -96,6 +98,20 @@ def check_regular(path: Path) -> None:
         raise InputError(f"{path}: is a pipe or a device, not a file; remove it, or put the file in its place")
 
 
+def read_json(path: Path) -> Any:
+    """What a JSON file holds, for callers who say what it is and what to do where it is damaged.
+
+    Raises:
+        ValueError: it is no JSON in UTF-8, or nested too deep.
+        OSError: it cannot be read.
+    """
+    check_regular(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("its lists are nested too deep") from None
+
+
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write `value` as indented JSON, atomically. NaN and infinity are refused: they are not JSON."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
@@ -106,12 +122,13 @@ def safe_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", name)
 
 
-def check_unfolded(size: int, path: Path) -> None:
+def check_unfolded(size: int, path: Path, remedy: str = _DENSE) -> None:
     """Refuse to hold far more in memory than a file is large: a few bytes may say that they stand for a terabyte.
 
     Args:
         size: bytes that would be held.
         path: of the file that they come from.
+        remedy: what to do instead.
 
     Raises:
         InputError: they are more than 1 GiB and more than 32 times the file, see `UNFOLDED`.
@@ -120,7 +137,7 @@ def check_unfolded(size: int, path: Path) -> None:
     if size > most:
         raise InputError(
             f"{path}: would take {size / 2**20:,.0f} MiB of memory, more than the {most / 2**20:,.0f} that a file "
-            "of its size may; keep what is needed of it, and save that unpacked and dense (numpy.savez)"
+            f"of its size may; {remedy}"
         )
 
 
@@ -160,6 +177,7 @@ class Arrays(Mapping[str, NDArray[Any]]):
             raise InputError(f"{self._path}: this is a folder; give an NPZ file in it")
         if not self._path.exists():
             raise InputError(f"{self._path}: no such file; give the path of an NPZ file{hint}")
+        check_regular(self._path)
         with self._damage():
             self._archive = zipfile.ZipFile(self._path)
         self._members = {info.filename.removesuffix(".npy"): info for info in self._archive.infolist()}
@@ -224,6 +242,7 @@ def file_kind(path: str | os.PathLike[str]) -> str:
         raise InputError(f"{file}: this is a folder; give a file in it")
     if not file.exists():
         raise InputError(f"{file}: no such file")
+    check_regular(file)
     try:
         with file.open("rb") as stream:
             head = stream.read(4096)
@@ -285,6 +304,7 @@ def described_kind(kind: str) -> str:
 def array_names(path: str | os.PathLike[str]) -> set[str]:
     """Names of the arrays of an NPZ file, without reading them; none where `Arrays` would say what is wrong."""
     try:
+        check_regular(Path(path))
         with zipfile.ZipFile(path) as archive:
             return {member.removesuffix(".npy") for member in archive.namelist()}
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):

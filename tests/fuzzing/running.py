@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -99,6 +99,10 @@ def run(case: Case, inputs: Path, work: Path) -> Outcome:
             apply(place, change)
         before = dict(_stamps(place))
         outcome = _called(case, work)
+        if outcome.kind == "fault":  # where, a traceback says
+            environment = case.surroundings.get("environment", {}) | {"LIMBECK_DEBUG": "1"}
+            told = _called(replace(case, surroundings={**case.surroundings, "environment": environment}), work)
+            outcome = told if told.kind == "traceback" else outcome
         return outcome if outcome.is_finding else _looked_at(outcome, case, work, before)
     finally:
         _remove(work)
@@ -139,6 +143,8 @@ def _remove(work: Path) -> None:
 
 
 def _called(case: Case, work: Path) -> Outcome:
+    for name in ("out", "err"):
+        (work / name).unlink(missing_ok=True)
     begun = time.monotonic()
     child = os.fork()
     if child == 0:
@@ -269,7 +275,7 @@ def _limit() -> None:
 
 def _environment(case: Case, work: Path) -> None:
     nowhere = "http://127.0.0.1:9"
-    given: dict[str, str | None] = {"HOME": str(work / "home"), "TMPDIR": str(work / "tmp"), "LIMBECK_DEBUG": "1"}
+    given: dict[str, str | None] = {"HOME": str(work / "home"), "TMPDIR": str(work / "tmp")}
     given |= {"http_proxy": nowhere, "https_proxy": nowhere, "no_proxy": None, "COLUMNS": "100"}
     given |= case.surroundings.get("environment", {})
     if case.surroundings.get("fresh"):
@@ -312,6 +318,8 @@ def _judged(case: Case, code: int, err: str) -> tuple[str, str, str]:  # noqa: P
     mute = case.surroundings.get("stderr") in ("closed", "full")
     if "Traceback (most recent call last)" in err:
         return "traceback", _frame(err), err[-4000:]
+    if match := re.search(r"this is a fault of limbeck \((\w+)", err):
+        return "fault", f"fault: {case.verb}: {match[1]}", err[-4000:]
     if code < 0:
         return "signal", f"signal {-code}: {case.verb}", err[-4000:]
     if code not in (0, 2):

@@ -215,6 +215,9 @@ def test_a_header_that_lies_about_its_shape_costs_nothing(tmp_path: Path) -> Non
         {"view_0_indices": np.array([0, 99])},
         {"view_0_indptr": np.array([0, 1])},
         {"view_0_shape": np.array([30])},
+        {"view_0_shape": np.array([30.5, 4])},
+        {"view_0_indices": np.array([0.5, 3])},
+        {"view_0_indptr": np.minimum(np.arange(31), 2) + 1j},
         {"view_0_shape": None},
     ],
 )

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.files import write_json
+from limbeck.files import read_json, write_json
 from limbeck.images.decoding import Radiometric, try_image
 from limbeck.reporting.progress import Progress
 from limbeck.temporaries import remove_leftovers, temporary_file
@@ -224,7 +224,7 @@ def _fingerprint(root: Path, paths: Sequence[str], settings: Sequence[Any]) -> s
 def _open(folder: Path, fingerprint: str, pictures: int) -> _Held | None:
     """The cache, if it is the one that is asked for and whole."""
     try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        index = read_json(folder / INDEX)
         if index["fingerprint"] != fingerprint:
             return None
         readable = np.array(index["kept"], np.int64)

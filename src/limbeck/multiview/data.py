@@ -351,6 +351,9 @@ def _csr(arrays: Mapping[str, NDArray[Any]], stem: str, origin: str) -> Any:
         parts = {part: arrays[f"{stem}_{part}"] for part in _SPARSE_PARTS}
     except KeyError as error:
         raise InputError(f"{origin}: {stem} is stored sparse, but {error.args[0]!r} is missing") from error
+    for part in _SPARSE_PARTS[1:]:  # SciPy would cut 0.5 to 0, and drop imaginary parts
+        if parts[part].dtype.kind not in "iu":
+            raise InputError(f"{origin}: {stem}_{part} is {parts[part].dtype}; it must be whole numbers")
     try:
         shape = tuple(int(size) for size in parts["shape"])
         matrix = sparse.csr_array((parts["data"], parts["indices"], parts["indptr"]), shape=shape)

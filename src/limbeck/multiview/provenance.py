@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import os
 from pathlib import Path
 
 from limbeck.errors import InputError
-from limbeck.files import read_text, write_json
+from limbeck.files import read_json, write_json
 from limbeck.multiview.data import EMBEDDED, digest, load
 from limbeck.multiview.tables import Layout
 from limbeck.yamlfiles import read_yaml
@@ -66,7 +65,7 @@ def read_source(run: Path) -> Source | None:
             continue
         try:
             if file.name == FILE:
-                return Source(**json.loads(read_text(file)))
+                return Source(**read_json(file))
             known = read_yaml(file)
             if "data" in known:
                 return Source(_absolute(str(known["data"])), "", int(known.get("fold", 0)))

@@ -23,7 +23,6 @@ Nothing is unpickled. Which points are in view is decided before pictures are re
 from __future__ import annotations
 
 import io
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +34,7 @@ from numpy.typing import DTypeLike, NDArray
 from PIL import Image
 
 from limbeck.errors import InputError
-from limbeck.files import first_line, write_json
+from limbeck.files import check_regular, first_line, read_json, write_json
 from limbeck.reporting.progress import Progress
 from limbeck.segmentation.cameras import Camera, PointPixels
 from limbeck.segmentation.dataset import SegmentationDataset, digest
@@ -106,7 +105,7 @@ def load_packed(folder: Path) -> SegmentationDataset:
         InputError: the folder holds no packed set, or it is damaged.
     """
     try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        index = read_json(folder / INDEX)
         if index["format"] != FORMAT:
             raise InputError(f"{folder}: is of the format {index['format']!r}, not {FORMAT}; pack it anew")
         source = _Packed(folder)
@@ -132,7 +131,7 @@ class _Packed:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        index = read_json(folder / INDEX)
         self.label_map = LabelMap.from_json(index["labels"])
         self.decoded = bool(index["decoded"])
         self._digest = str(index["packed_from"])
@@ -245,6 +244,7 @@ class _Packed:
 
     def _mapped(self, name: str) -> NDArray[Any]:
         kind, row = _ARRAYS[name]
+        check_regular(self.folder / f"{name}.npy")
         found = np.load(self.folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
         if found.dtype != np.dtype(kind) or found.shape[1:] != row:
             raise ValueError(f"{name}.npy holds {found.dtype} {found.shape}")

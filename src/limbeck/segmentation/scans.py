@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.files import first_line, is_number, read_text
+from limbeck.files import check_regular, first_line, is_number, read_text
 
 SCAN_SUFFIXES = (".bin", ".npy", ".ply")
 _FLOAT = np.dtype("<f4")
@@ -51,6 +51,7 @@ def read_bytes(file: Path) -> bytes:
         InputError: it cannot be read.
     """
     try:
+        check_regular(file)
         return file.read_bytes()
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror or error})") from None

@@ -19,7 +19,7 @@ from typing import Any, cast
 import torch
 
 from limbeck.errors import InputError
-from limbeck.files import write_json
+from limbeck.files import read_json, write_json
 from limbeck.reid.embedding import Feature, search_feature
 from limbeck.reid.evaluation import embed_split
 from limbeck.reid.network import ReidNetwork
@@ -258,7 +258,7 @@ def _score(features: Features) -> Score:
 def _read(file: Path, recipe: PeopleRecipe) -> Trained:
     """The figures of a training that was done before, if it was this one."""
     try:
-        held = json.loads(file.read_text(encoding="utf-8"))
+        held = read_json(file)
         made = type(recipe).from_dict(held["recipe"])
         scores = {kind: Score(**score) for kind, score in held["scores"].items()}
         one = Trained(held["row"], held["seed"], scores, held["parameters"], held["seconds"])
@@ -279,7 +279,7 @@ def draw_people(settings: PeopleSettings, target: Path, workers: int) -> None:
     if not described.is_file():
         make_people(target, settings, "sysu", workers=workers)
         return
-    held = json.loads(described.read_text(encoding="utf-8"))["settings"]
+    held = read_json(described)["settings"]
     if held != json.loads(json.dumps(vars(settings))):
         raise InputError(f"{target}: holds people of other settings; name another folder with --out")
 

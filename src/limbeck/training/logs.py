@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from limbeck.csvfiles import open_csv, write_csv
+from limbeck.files import check_regular
 
 LOG, EPOCHS, CURVES = "log.jsonl", "epochs.csv", "tensorboard"
 
@@ -83,6 +84,7 @@ def _cut(path: Path, step: int) -> None:
     """Leave the lines up to a step, and whole ones only."""
     if not path.exists():
         return
+    check_regular(path)
     place = 0
     with path.open("rb") as stream:
         for line in stream:

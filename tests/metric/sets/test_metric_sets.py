@@ -182,6 +182,14 @@ def test_an_array_and_how_a_folder_or_a_zip_becomes_one(tmp_path: Path) -> None:
         load_photographs("class-npz", tmp_path / "c.npz")
 
 
+def test_an_archive_that_unpacks_to_a_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limbeck.files.UNFOLDED", 2**20)
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/1.png", bytes(50 * 2**20))
+    with pytest.raises(InputError, match=r"bomb\.zip: would take 50 MiB .* unpack it, and give the folder"):
+        pack_classes(tmp_path / "bomb.zip", tmp_path / "c.npz")
+
+
 @pytest.mark.parametrize("division", [None, 0, 1])
 def test_classes_of_training_validation_and_test_are_disjoint(division: int | None) -> None:
     label = np.repeat(np.arange(20), 3)

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from limbeck.errors import InputError
-from limbeck.files import Arrays, atomic_writer, first_line
+from limbeck.files import Arrays, atomic_writer, check_regular, check_unfolded, first_line
 from limbeck.images.decoding import read_image
 from limbeck.metric.dataset import MetricDataset
 from limbeck.metric.sets import MetricSet
@@ -91,7 +91,10 @@ def pack_classes(
     if source.is_dir():
         return _packed(source, target, size, leave_out, progress)
     try:
+        check_regular(source)
         with TemporaryDirectory() as folder, zipfile.ZipFile(source) as archive:
+            unpacked = sum(info.file_size for info in archive.infolist())
+            check_unfolded(unpacked, source, "unpack it, and give the folder")
             archive.extractall(folder)
             inside = [place for place in Path(folder).iterdir() if place.is_dir()]
             # An archive often holds one folder of everything.

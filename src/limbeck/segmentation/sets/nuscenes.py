@@ -10,7 +10,6 @@ Source: Caesar et al. 2020; Fong et al. 2022. The scenes of the splits are those
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.files import first_line, read_text
+from limbeck.files import first_line, read_json
 from limbeck.segmentation.cameras import Camera
 from limbeck.segmentation.dataset import SPLITS, FileSource, Picture, SegmentationDataset, miscounted
 from limbeck.segmentation.labels import LabelMap, nuscenes_labels
@@ -215,8 +214,8 @@ def _versions(root: Path) -> tuple[Path, ...]:
 def _table(tables: Path, name: str) -> list[Row]:
     file = tables / f"{name}.json"
     try:
-        rows = json.loads(read_text(file))
-    except json.JSONDecodeError as error:
+        rows = read_json(file)
+    except ValueError as error:
         raise InputError(f"{file}: is damaged ({first_line(error)}); unpack it anew") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise InputError(f"{file}: must be a JSON list of rows")
@@ -306,8 +305,8 @@ def scene_names(text: str) -> list[str]:
 
 def _read_splits(file: Path) -> dict[str, list[str]]:
     try:
-        held = json.loads(read_text(file))
-    except json.JSONDecodeError as error:
+        held = read_json(file)
+    except ValueError as error:
         raise InputError(f"{file}: is no JSON ({first_line(error)})") from None
     fits = isinstance(held, dict) and all(
         split in SPLITS and isinstance(chosen, list) and all(isinstance(scene, str) for scene in chosen)

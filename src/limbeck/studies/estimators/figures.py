@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from limbeck.errors import InputError
-from limbeck.files import write_json
+from limbeck.files import read_json, write_json
 from limbeck.information.estimates import InformationEstimate
 
 
@@ -33,7 +32,7 @@ def read_measured(file: Path, samples: int) -> dict[int, Measured]:
     if not file.is_file():
         return {}
     try:
-        held = json.loads(file.read_text(encoding="utf-8"))
+        held = read_json(file)
         made = held["samples"]
         found = {
             int(seed): Measured(

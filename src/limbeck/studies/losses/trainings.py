@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from dataclasses import asdict, dataclass, replace
@@ -12,7 +11,7 @@ from typing import Literal, cast
 import torch
 
 from limbeck.errors import InputError
-from limbeck.files import write_json
+from limbeck.files import read_json, write_json
 from limbeck.information.probes import cross_fitted_information
 from limbeck.metric.embedding import Feature, features_of
 from limbeck.metric.evaluation import embed_split
@@ -108,10 +107,10 @@ def scored(wanted: Wanted) -> Scored:
         )
         shutil.rmtree(wanted.run / CHECKPOINTS, ignore_errors=True)  # hundreds of trainings: the networks are enough
     try:
-        held = json.loads((wanted.run / TRAINED).read_text(encoding="utf-8"))
+        held = read_json(wanted.run / TRAINED)
         made = MetricRecipe.from_dict(held["recipe"])
         diverged, seconds, parameters = bool(held["diverged"]), float(held["seconds"]), int(held["parameters"])
-        known = json.loads(figures.read_text(encoding="utf-8")) if figures.is_file() else None
+        known = read_json(figures) if figures.is_file() else None
         scores = None if known is None else {kind: Score(**score) for kind, score in known.items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{wanted.run}: damaged ({error}); remove it to train again") from None

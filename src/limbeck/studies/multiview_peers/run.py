@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from limbeck.errors import InputError
-from limbeck.files import write_json
+from limbeck.files import read_json, write_json
 from limbeck.multiview.data import MultiViewData, assemble, digest, load
 from limbeck.multiview.evaluation import Scores, score
 from limbeck.multiview.folds import stored_or_drawn
@@ -355,7 +355,7 @@ def _trial(wanted: _Wanted) -> Trial:
     asked = {name for name, _ in _conditions(wanted)}
     if wanted.file.is_file():
         try:
-            held = json.loads(wanted.file.read_text(encoding="utf-8"))
+            held = read_json(wanted.file)
             of_then = held.pop("made_by")
             found = Trial(**{**held, "figures": {name: Scores(**one) for name, one in held["figures"].items()}})
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

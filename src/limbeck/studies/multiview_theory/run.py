@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.files import safe_name, write_json
+from limbeck.files import read_json, safe_name, write_json
 from limbeck.information.diagnosis import Diagnosis, ViewDiagnosis, diagnose_view_features
 from limbeck.information.diagnosis.resampling import Interval
 from limbeck.information.probes import Probe
@@ -408,7 +408,7 @@ def _entropy(labels: NDArray[np.int64]) -> float:
 
 def _stored(file: Path, made_by: dict[str, Any]) -> RowResult:
     try:
-        held = json.loads(file.read_text(encoding="utf-8"))
+        held = read_json(file)
         of_then = held.pop("made_by")
         found = RowResult(**held)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.files import write_json
+from limbeck.files import read_json, write_json
 from limbeck.reporting.console import quiet
 from limbeck.segmentation.cameras import point_pixels
 from limbeck.segmentation.dataset import SegmentationDataset
@@ -198,7 +197,7 @@ def _rows(
 def _read(file: Path, wanted: Wanted) -> Trained:
     """The figures of a training that was done before, if it was this one."""
     try:
-        held = json.loads(file.read_text(encoding="utf-8"))
+        held = read_json(file)
         made = SegmentationRecipe.from_dict(held["recipe"])
         counts = {(str(a), str(b), str(c), str(d)): matrix for a, b, c, d, matrix in held["counts"]}
         classes, pairs = (tuple(map(information_from_json, held[name])) for name in ("classes", "pairs"))

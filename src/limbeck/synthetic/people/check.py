@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from limbeck.errors import InputError
+from limbeck.files import read_json
 from limbeck.synthetic.people.layouts import index_files, shots
 from limbeck.synthetic.people.settings import PeopleSettings, check_layout
 from limbeck.synthetic.people.table import DESCRIPTION, FACTORS
@@ -23,7 +23,7 @@ def check_people(folder: Path) -> list[str]:
         InputError: the folder's description is damaged.
     """
     try:
-        described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        described = read_json(folder / DESCRIPTION)
         settings, layout = PeopleSettings(**described["settings"]), check_layout(described["layout"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / DESCRIPTION}: cannot be read ({error}); make the people anew") from None

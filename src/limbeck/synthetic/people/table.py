@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
+from limbeck.files import read_json
 from limbeck.modalities import Modality
 from limbeck.synthetic.people.factors import Camera, Person, Picture
 from limbeck.synthetic.people.layouts import Shot
@@ -105,7 +105,7 @@ def read_factors(directory: str | os.PathLike[str]) -> Factors:
 
 def _size(path: Path) -> tuple[int, int]:
     try:
-        described = json.loads(path.read_text(encoding="utf-8"))
+        described = read_json(path)
         made, height, width = described["format"], described["settings"]["height"], described["settings"]["width"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} does not describe people made by limbeck: {error}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
+from limbeck.files import read_json
 from limbeck.synthetic.records import Value, field_types, flatten, read_columns, table_header, table_row, unflatten
 from limbeck.synthetic.streets.draw import blocks_within
 from limbeck.synthetic.streets.factors import Scene, Shot, Thing
@@ -125,7 +125,7 @@ def read_description(folder: Path) -> tuple[StreetSettings, str]:
     """
     path = folder / DESCRIPTION
     try:
-        described = json.loads(path.read_text(encoding="utf-8"))
+        described = read_json(path)
         made, layout, settings = described["format"], described["layout"], StreetSettings(**described["settings"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} does not describe streets made by limbeck: {error}") from error
