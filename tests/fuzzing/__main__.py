@@ -131,6 +131,8 @@ def _fuzz(case: Callable[[int], Case], numbers: range, jobs: int, inputs: Path, 
     begun = time.monotonic()
     for number, verb, outcome in _outcomes(case, numbers, jobs, inputs, work):
         rows.setdefault(verb, Row()).add(outcome)
+        if (done := sum(row.cases for row in rows.values())) % 1000 == 0:
+            _say(f"{done} cases, {time.monotonic() - begun:.0f} s")
         if outcome.is_finding:
             if outcome.where not in found.first:
                 found.first[outcome.where] = number, outcome

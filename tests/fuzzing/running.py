@@ -342,7 +342,8 @@ def _frame(err: str) -> str:
     """The innermost line of the library's own in a traceback, and what was raised."""
     last = err[err.rfind("Traceback (most recent call last)") :]
     frames = re.findall(r'File "[^"]*?/src/(limbeck/[^"]+)", line (\d+), in (\S+)', last)
-    raised = next((line for line in reversed(last.splitlines()) if re.match(r"[\w.]+(:|$)", line)), "?")
+    said = [line for line in last.splitlines() if not line.startswith("limbeck: ")]
+    raised = next((line for line in reversed(said) if re.match(r"[\w.]+(:|$)", line)), "?")
     return f"{raised.partition(':')[0]} in {frames[-1][0]}:{frames[-1][2]}" if frames else raised[:80]
 
 

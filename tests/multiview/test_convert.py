@@ -153,6 +153,9 @@ def test_our_own_npz_keeps_names_splits_and_sparsity(tmp_path: Path) -> None:
     assert (data.view_names, data.class_names) == (("dense", "words"), ("p", "q", "r"))
     assert sparse.issparse(data.views["words"])
     np.testing.assert_array_equal(data.folds, splits)
+    np.savez(tmp_path / "bad.npz", **{**np.load(path), "view_1_indptr": words.indptr + 0.5})
+    with pytest.raises(InputError, match=r"bad\.npz: view_1_indptr is float64; it must be whole numbers"):
+        convert(tmp_path / "bad.npz", tmp_path / "z.npz")
 
 
 def test_npz_pickles_are_refused(tmp_path: Path) -> None:

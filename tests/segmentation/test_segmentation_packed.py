@@ -124,6 +124,9 @@ def test_nothing_is_left_of_an_interrupted_packing(tmp_path: Path) -> None:
         pack_scans(scans, tmp_path / "packed")
     with pytest.raises(InputError, match="size must be at least 1"):
         pack_scans(scans, tmp_path / "other", size=0)
+    for size in (2**64, (2**13, 2**13)):
+        with pytest.raises(InputError, match="size must leave pictures of at most"):
+            pack_scans(scans, tmp_path / "other", size=size)
 
 
 def test_a_frame_that_cannot_be_used_is_not_packed(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from limbeck.arrayfiles import dense, read_matlab
 from limbeck.errors import InputError
 from limbeck.files import Arrays
 from limbeck.multiview.categories import one_hot
-from limbeck.multiview.data import MultiViewData, assemble, save, save_unlabelled, stratified_folds
+from limbeck.multiview.data import MultiViewData, assemble, save, save_unlabelled, stored_csr, stratified_folds
 from limbeck.multiview.frames import Frame
 from limbeck.multiview.tables import LABEL_KEYS, Layout, is_table, numbers_of, read_tables
 
@@ -321,13 +321,7 @@ def _numbered(arrays: Mapping[str, Any], stem: str, path: Path) -> Any:
     """A numbered matrix, or a sparse one stored as CSR in four arrays."""
     if stem in arrays:
         return arrays[stem]
-    try:
-        parts = (arrays[f"{stem}_data"], arrays[f"{stem}_indices"], arrays[f"{stem}_indptr"])
-        matrix = sparse.csr_array(parts, shape=tuple(int(size) for size in arrays[f"{stem}_shape"]))
-        matrix.check_format(full_check=True)
-    except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
-        raise InputError(f"{path}: {stem!r} is not a complete, valid CSR matrix") from error
-    return matrix
+    return stored_csr(arrays, stem, str(path))
 
 
 def _orient(views: Mapping[str, Any], samples: int, path: Path) -> dict[str, Any]:

@@ -305,7 +305,7 @@ def views_of(arrays: Mapping[str, NDArray[Any]], origin: str) -> dict[str, Any]:
         if stem in arrays:
             found.append(arrays[stem])
         elif f"{stem}_data" in arrays:
-            found.append(_csr(arrays, stem, origin))
+            found.append(stored_csr(arrays, stem, origin))
         else:
             break
     if not found:
@@ -345,8 +345,12 @@ def missing_rows(view: View) -> NDArray[np.bool_]:
     return np.asarray(nan == csr.shape[1])
 
 
-def _csr(arrays: Mapping[str, NDArray[Any]], stem: str, origin: str) -> Any:
-    """Put a CSR matrix together from its stored parts, checking every index."""
+def stored_csr(arrays: Mapping[str, NDArray[Any]], stem: str, origin: str) -> Any:
+    """Put a CSR matrix together from its stored parts, checking every index.
+
+    Raises:
+        InputError: a part is missing or does not fit.
+    """
     try:
         parts = {part: arrays[f"{stem}_{part}"] for part in _SPARSE_PARTS}
     except KeyError as error:

@@ -38,7 +38,6 @@ def read_permutations(path: Path) -> dict[tuple[int, int], NDArray[np.int64]]:
 
 
 def _permutation(rows: NDArray[Any]) -> NDArray[np.int64]:
-    whole = rows.astype(np.int64)
-    if whole.ndim != 2 or not (np.sort(whole, axis=1) == np.arange(1, whole.shape[1] + 1)).all():
+    if rows.ndim != 2 or not (np.sort(rows, axis=1) == np.arange(1, rows.shape[1] + 1)).all():
         raise ValueError("a row is not a permutation")
-    return whole
+    return rows.astype(np.int64)

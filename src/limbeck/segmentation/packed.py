@@ -35,6 +35,7 @@ from PIL import Image
 
 from limbeck.errors import InputError
 from limbeck.files import check_regular, first_line, read_json, write_json
+from limbeck.images.decoding import MAX_PIXELS
 from limbeck.reporting.progress import Progress
 from limbeck.segmentation.cameras import Camera, PointPixels
 from limbeck.segmentation.dataset import SegmentationDataset, digest
@@ -85,7 +86,7 @@ def pack_scans(
         One line that says what was written.
 
     Raises:
-        InputError: a frame cannot be used, the folder exists, or the size is below 1.
+        InputError: a frame cannot be used, the folder exists, or the size is below 1 or too large.
         OSError: the disk is full.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -376,6 +377,8 @@ def _resized(image: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
     if isinstance(size, int):
         shorter = min(height, width)
         size = size * height // shorter, size * width // shorter
+    if size[0] * size[1] > MAX_PIXELS:
+        raise InputError(f"size must leave pictures of at most {MAX_PIXELS} pixels, not {size[1]} x {size[0]}")
     return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 

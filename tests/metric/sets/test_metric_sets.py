@@ -172,6 +172,9 @@ def test_an_array_and_how_a_folder_or_a_zip_becomes_one(tmp_path: Path) -> None:
     assert one.classes == ("class 0", "class 1", "class 3", "class 4")
     with pytest.raises(InputError, match="no class 'owl' to leave out"):
         pack_classes(tmp_path / "flat", tmp_path / "c.npz", leave_out=["owl"])
+    for size in (0, 2**64):
+        with pytest.raises(InputError, match=r"size must be a whole number in \[1, 5792\]"):
+            pack_classes(tmp_path / "flat", tmp_path / "c.npz", size=size)
     with pytest.raises(InputError, match="neither a folder"):
         pack_classes(tmp_path / "a.npz.zip", tmp_path / "c.npz")
     np.savez(tmp_path / "c.npz", images=np.zeros((2, 4, 4, 3), np.float32), labels=[0, 1])

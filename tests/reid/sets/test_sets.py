@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import savemat
 from tests.reid.sets.folders import (
     make_llcm,
     make_permutations,
@@ -161,6 +162,19 @@ def test_permutations_that_are_none_are_refused(tmp_path: Path) -> None:
         sysu.read_permutations(file)
     make_permutations(file, {}, 3)
     with pytest.raises(InputError, match="no permutation"):
+        sysu.read_permutations(file)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("row", [[1.5, 2, 3], [-np.inf, 2, 3], [1, 2, 2]])
+def test_rows_that_are_no_permutation_are_refused(row: list[float], tmp_path: Path) -> None:
+    file = tmp_path / "rand_perm_cam.mat"
+    cells = np.empty((1, 1), object)
+    cells[0, 0] = np.array([row])
+    cameras = np.empty((1, 1), object)
+    cameras[0, 0] = cells
+    savemat(file, {"rand_perm_cam": cameras})
+    with pytest.raises(InputError, match="a row is not a permutation"):
         sysu.read_permutations(file)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
@@ -11,11 +12,13 @@ import numpy as np
 
 from limbeck.errors import InputError
 from limbeck.files import Arrays, atomic_writer, check_regular, check_unfolded, first_line
-from limbeck.images.decoding import read_image
+from limbeck.images.decoding import MAX_PIXELS, read_image
 from limbeck.metric.dataset import MetricDataset
 from limbeck.metric.sets import MetricSet
 from limbeck.metric.sets.folder import SPLITS, load_folder
 from limbeck.reporting.progress import Progress
+
+MAX_SIDE = math.isqrt(MAX_PIXELS)
 
 
 def load_arrays(file: Path) -> MetricDataset:
@@ -84,8 +87,8 @@ def pack_classes(
     Raises:
         InputError: the source cannot be read, or there is no such class to leave out.
     """
-    if size < 1:
-        raise InputError(f"size must be at least 1, not {size}")
+    if not 1 <= size <= MAX_SIDE:
+        raise InputError(f"size must be a whole number in [1, {MAX_SIDE}], not {size}")
     if target.suffix != ".npz":
         raise InputError(f"{target}: the array's name must end in .npz")
     if source.is_dir():
