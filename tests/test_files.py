@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from limbeck.files import (
     is_number,
     read_json,
     read_text,
+    resolved,
     write_json,
     write_text,
 )
@@ -113,3 +115,15 @@ def test_json_is_read_or_what_is_wrong_is_a_value_error(tmp_path: Path) -> None:
     path.write_bytes(b"\xff")
     with pytest.raises(UnicodeDecodeError):
         read_json(path)
+
+
+def test_a_path_is_absolute_or_what_is_wrong_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a").symlink_to("b")
+    assert resolved("~/a") == (tmp_path / "b").resolve()
+    with pytest.raises(InputError, match="~nobody-here/a: cannot be found"):
+        resolved("~nobody-here/a")
+    (tmp_path / "b").symlink_to("a")
+    if sys.version_info < (3, 13):  # later ones leave such links as they are
+        with pytest.raises(InputError, match="a: cannot be found"):
+            resolved("~/a")

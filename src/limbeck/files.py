@@ -98,6 +98,18 @@ def check_regular(path: Path) -> None:
         raise InputError(f"{path}: is a pipe or a device, not a file; remove it, or put the file in its place")
 
 
+def resolved(path: str | os.PathLike[str]) -> Path:
+    """The absolute path that links lead to, with the home folder for `~`.
+
+    Raises:
+        InputError: the links lead round in a circle, or there is no such home.
+    """
+    try:
+        return Path(path).expanduser().resolve()
+    except RuntimeError as error:
+        raise InputError(f"{path}: cannot be found ({first_line(error)})") from None
+
+
 def read_json(path: Path) -> Any:
     """What a JSON file holds, for callers who say what it is and what to do where it is damaged.
 

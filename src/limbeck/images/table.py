@@ -7,6 +7,7 @@ from pathlib import Path
 
 from limbeck.csvfiles import open_csv
 from limbeck.errors import InputError
+from limbeck.files import resolved
 
 
 def picture_rows(
@@ -31,14 +32,14 @@ def picture_rows(
         rows = {line: dict(zip(table.header, cells, strict=True)) for line, cells in table.rows}
     if not rows:
         raise InputError(f"{file}: lists no picture")
-    root = file.parent.resolve()
+    root = resolved(file.parent)
     seen: set[str] = set()
     for line, row in rows.items():
         where = f"{file}, line {line}"
         told = wrong(row)
         if told is not None:
             raise InputError(f"{where}: {told}")
-        if not (root / row["path"]).resolve().is_relative_to(root):
+        if not resolved(root / row["path"]).is_relative_to(root):
             raise InputError(f"{where}: {row['path']!r} lies outside the folder of the table")
         if row["path"] in seen:
             raise InputError(f"{where}: {row['path']!r} is listed twice")

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from limbeck.errors import InputError
-from limbeck.files import read_json, write_json
+from limbeck.files import read_json, resolved, write_json
 from limbeck.multiview.data import EMBEDDED, digest, load
 from limbeck.multiview.tables import Layout
 from limbeck.yamlfiles import read_yaml
@@ -43,7 +43,7 @@ def source_of(data: str | os.PathLike[str], fold: int, layout: Layout | None = N
     """
     given = {} if layout is None else {k: v for k, v in vars(layout).items() if v != getattr(Layout, k)}
     if "groups" in given:
-        given["groups"] = str(Path(given["groups"]).resolve())
+        given["groups"] = str(resolved(given["groups"]))
     return Source(_absolute(data), _checksum(data), fold, layout=given)
 
 
@@ -128,7 +128,7 @@ def _check_unchanged(run: Path, known: Source) -> None:
 
 
 def _absolute(data: str | os.PathLike[str]) -> str:
-    return os.fspath(data) if data in EMBEDDED else str(Path(data).resolve())
+    return os.fspath(data) if data in EMBEDDED else str(resolved(data))
 
 
 def _checksum(data: str | os.PathLike[str]) -> str:

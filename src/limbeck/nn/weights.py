@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.errors import InputError
-from limbeck.files import atomic_writer, first_line
+from limbeck.files import atomic_writer, first_line, resolved
 from limbeck.nn.encoders import OwnEncoder, TimmEncoder
 
 _CLASSIFIERS = ("fc.", "head.", "classifier.")
@@ -73,7 +73,7 @@ def load_weights(module: nn.Module, source: str, *, folder: Path | None = None) 
     if source == "none":
         return "weights none: nothing is loaded, training starts from random weights"
     if Path(source).suffix in (".safetensors", ".pth", ".pt"):
-        path = Path(source).expanduser()
+        path = resolved(source)
     elif source in HUB:
         path = _fetched(source, Path(torch.hub.get_dir()) / "checkpoints" if folder is None else folder)
     else:

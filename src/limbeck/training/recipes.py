@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
 from limbeck.errors import InputError
-from limbeck.files import first_line
+from limbeck.files import first_line, resolved
 from limbeck.yamlfiles import read_yaml
 
 
@@ -76,7 +76,7 @@ def shipped_recipe(name: str, folder: Path) -> Path:
 def rooted(recipe: AnyRecipe) -> AnyRecipe:
     """The recipe with an absolute `data.root`, so that the run still finds its data from another folder; "" stays."""
     data: Any = recipe.data  # type: ignore[attr-defined]
-    where = str(Path(data.root).expanduser().resolve()) if data.root else ""
+    where = str(resolved(data.root)) if data.root else ""
     return replace(recipe, data=replace(data, root=where))  # type: ignore[call-arg]
 
 

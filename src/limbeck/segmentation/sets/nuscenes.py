@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.files import first_line, read_json
+from limbeck.files import first_line, read_json, resolved
 from limbeck.segmentation.cameras import Camera
 from limbeck.segmentation.dataset import SPLITS, FileSource, Picture, SegmentationDataset, miscounted
 from limbeck.segmentation.labels import LabelMap, nuscenes_labels
@@ -201,14 +201,14 @@ class _Source(FileSource):
 def _versions(root: Path) -> tuple[Path, ...]:
     """The folders of tables: one, or those of the two versions that are one set."""
     if (root / "sample_data.json").is_file():
-        return (root.resolve(),)
+        return (resolved(root),)
     found = sorted(place for place in root.glob("v1.0-*") if (place / "sample_data.json").is_file())
     if not found:
         raise InputError(f"{root}: holds no v1.0-trainval, v1.0-mini or v1.0-test with sample_data.json in it")
     names = [place.name for place in found]
     if len(found) > 1 and set(names) != set(OFFICIAL):
         raise InputError(f"{root}: holds several versions ({', '.join(names)}); give the folder of one, as {found[0]}")
-    return tuple(place.resolve() for place in sorted(found, reverse=True))
+    return tuple(resolved(place) for place in sorted(found, reverse=True))
 
 
 def _table(tables: Path, name: str) -> list[Row]:
