@@ -534,7 +534,6 @@ SURROUNDINGS: tuple[dict[str, Any], ...] = (
     {"folder": "locked"},
     {"fresh": True, "environment": {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}},
     {"fresh": True, "environment": {"PYTHONIOENCODING": "ascii"}},
-    {"fresh": True, "environment": {"OMP_NUM_THREADS": "abc"}},
     {"fresh": True, "environment": {"HOME": "/no/such", "TMPDIR": "/no/such"}},
     {"fresh": True, "environment": {"MPLBACKEND": "nonsense"}},
     {"fresh": True, "stdout": "closed"},

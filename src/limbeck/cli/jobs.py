@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,12 +23,23 @@ def perform(verb: AnyVerb, words: Sequence[str]) -> Iterator[str]:
         InputError: the words or what they name cannot be used.
         SystemExit: help was asked for.
     """
+    _check_surroundings()
     if isinstance(verb, Study):
         return _study(verb, words)
     if isinstance(verb, SharedVerb):
         return _shared(verb, words)
     job = verb.train if isinstance(verb, Task) else verb.job
     return _done(job, _own_parser(verb), words)
+
+
+def _check_surroundings() -> None:
+    """What libraries end the process for, or raise of while they are imported."""
+    # Pictures are drawn into files; what is set for windows need not be there.
+    os.environ["MPLBACKEND"] = "agg"
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise InputError("the current folder is not there any more; change to one that is") from None
 
 
 def parsers(verb: AnyVerb) -> list[Parser]:
