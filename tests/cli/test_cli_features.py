@@ -92,6 +92,14 @@ def test_a_picture_with_a_formula_for_a_name_is_text_in_every_table(
     assert points["x"].dtype == points["y"].dtype == float
 
 
+def test_what_is_found_without_identities_is_written_too(files: Path, tmp_path: Path) -> None:
+    array = files / "queries.npy"
+    main(["search", str(array), "--queries", str(array), "--top", "2", "--out", str(tmp_path / "found")])
+    page = (tmp_path / "found" / "index.html").read_text()
+    assert "item 1" in page
+    assert "yes" not in page
+
+
 @pytest.mark.parametrize("method", ["tsne", "umap"])
 def test_project_draws_every_label(files: Path, capsys: pytest.CaptureFixture[str], method: str) -> None:
     if method == "umap":

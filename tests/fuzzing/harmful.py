@@ -78,7 +78,7 @@ WAYS: dict[str, tuple[str, Callable[[], object]]] = {
     "two lines": ("lines", _say_two_lines),
     "colour": ("control", _colour),
     "divide": ("warning", _divide),
-    "wait": ("time", lambda: time.sleep(30)),
+    "wait": ("time", lambda: time.sleep(60)),
     "memory": ("memory", _take_memory),
     "process": ("processes", _leave_process),
     "file": ("left", _leave_file),

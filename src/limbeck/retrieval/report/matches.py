@@ -135,7 +135,7 @@ def write_matches(
             continue
         rows = [
             [str(rank), f"{value:.4f}", _called(matches.gallery, int(item), "item")]
-            + [("yes" if _same(matches, query, int(item)) else "no")] * known
+            + ([("yes" if _same(matches, query, int(item)) else "no")] if known else [])
             for rank, (item, value) in enumerate(zip(positions, values, strict=True), start=1)
         ]
         page.table(["rank", "similarity", "item", *["same identity"] * known], rows)
