@@ -25,6 +25,7 @@ PATIENCE = 240  # seconds: what hangs takes them, what waits for a busy machine 
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(sys.platform != "linux", reason="processes are forked, and looked at in /proc"),
 ]
 
@@ -37,7 +38,7 @@ def fuzz(*words: object) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=1200,
+        timeout=1800,
     )
 
 
