@@ -17,6 +17,7 @@ from limbeck.information.curve import (
     source_of,
     write_information,
 )
+from limbeck.reporting.plots import save_plot
 
 RNG = np.random.default_rng(0)
 LABELS = np.arange(120) % 3
@@ -121,3 +122,9 @@ def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:
         (tmp_path / "bad.csv").write_text(text)
         with pytest.raises(InputError, match=words):
             read_information(tmp_path / "bad.csv")
+
+
+def test_views_named_like_formulas_are_drawn_as_they_are(tmp_path: Path) -> None:
+    rows = [InformationRow(step, r"v $\frac{$", 0.5, 0.4, 0.6, 0.7) for step in (0, 1)]
+    save_plot(information_figure(rows), tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").stat().st_size > 1000

@@ -1,6 +1,7 @@
 """What people see of a study: files that open, tables that miss no row."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,13 @@ def test_a_report_is_text_json_and_pictures_that_open(tmp_path: Path) -> None:
             assert picture.format == "PNG"
             assert min(picture.size) > 200
             assert len(picture.convert("RGB").getcolors(1 << 24)) > 5  # something is drawn
+
+
+def test_sets_and_classes_named_like_formulas_are_drawn_as_they_are(tmp_path: Path) -> None:
+    result = _result(r"$\frac{$")
+    result.data = replace(result.data, class_names=(r"$\frac{$", "_first", "$x$", "\x1b[31m"))
+    files = write_report(result, tmp_path)
+    assert [file.name for file in files if file.suffix == ".png"] == ["comparison.png", "tsne.png", "dimension.png"]
 
 
 def test_without_a_sweep_or_a_network_their_pictures_are_left_out(tmp_path: Path) -> None:

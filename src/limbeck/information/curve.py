@@ -204,6 +204,8 @@ def information_figure(rows: Sequence[InformationRow]) -> Figure:
     import matplotlib as mpl  # noqa: PLC0415 - see write_information
     from matplotlib.figure import Figure  # noqa: PLC0415
 
+    from limbeck.reporting.plots import plain  # noqa: PLC0415
+
     if not rows:
         raise InputError("rows must hold at least one measurement")
     names = list(dict.fromkeys(row.name for row in rows))
@@ -222,7 +224,7 @@ def information_figure(rows: Sequence[InformationRow]) -> Figure:
                     *([getattr(row, end) for row in own] for end in ("nats", "low", "high")),
                     color=colours(sources.index(source) % 10),
                     dashed=dashed,
-                    label=name,
+                    label=plain(name),
                 )
     for number, entropy in enumerate(dict.fromkeys(round(row.entropy, 9) for row in rows)):
         axes.axhline(entropy, color="black", linestyle=":", linewidth=1.2, label=None if number else "H(y)")

@@ -24,8 +24,9 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from limbeck.errors import InputError
-from limbeck.files import atomic_writer
+from limbeck.files import atomic_writer, is_number
 from limbeck.multiview.data import MultiViewData, assemble, save, stratified_folds
+from limbeck.reporting.terminal import one_line
 
 _CHUNK = 1 << 18
 _MIB = 1 << 20
@@ -384,17 +385,18 @@ def _fetch(address: str, stream: IO[bytes], limit: int, timeout: float, quiet: b
     request = urllib.request.Request(address, headers={"User-Agent": "limbeck"})
     digest = hashlib.sha256()
     console = Console(stderr=True, quiet=quiet)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with _network_errors(address):
         answer = opener.open(request, timeout=timeout)
     if answer is None:
         raise InputError(f"{address}: no answer that can be used")
     with answer, Progress(*columns, console=console, transient=True) as progress:
         length = answer.headers.get("Content-Length", "")
-        total = int(length) if length.isdecimal() else None
+        total = int(length) if is_number(length) else None
         if total is not None and total > limit:
             raise InputError(f"{address}: {total} bytes, more than the {limit} that this set may have")
-        task = progress.add_task(PurePosixPath(urllib.parse.urlsplit(address).path).name or address, total=total)
+        name = PurePosixPath(urllib.parse.urlsplit(address).path).name or address
+        task = progress.add_task(one_line(name), total=total)
         received = 0
         while True:
             with _network_errors(address):
@@ -409,7 +411,7 @@ def _fetch(address: str, stream: IO[bytes], limit: int, timeout: float, quiet: b
             progress.update(task, completed=received)
         if total is not None and received != total:
             raise InputError(f"{address}: cut off after {received} of {total} bytes; nothing was kept; try again")
-    console.print(f"{digest.hexdigest()}  {address}", soft_wrap=True, highlight=False, markup=False)
+    console.print(one_line(f"{digest.hexdigest()}  {address}"), soft_wrap=True, highlight=False, markup=False)
     return digest.hexdigest()
 
 

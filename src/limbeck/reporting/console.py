@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from limbeck.reporting.progress import progress_shown
+from limbeck.reporting.terminal import one_line
 
 _logger = logging.getLogger("limbeck")
 
@@ -19,7 +20,7 @@ class _StderrHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         level = f"{record.levelname.lower()}: " if record.levelno > logging.INFO else ""
         try:
-            sys.stderr.write(f"limbeck: {level}{self.format(record)}\n")
+            sys.stderr.write(f"limbeck: {level}{one_line(self.format(record))}\n")
         except Exception:
             self.handleError(record)
 

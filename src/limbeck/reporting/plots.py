@@ -1,4 +1,4 @@
-"""What all plots share: colours, and a figure as the bytes of a PNG file or as the file itself."""
+"""What all plots share: colours, text as it is, and a figure as the bytes of a PNG file or as the file itself."""
 
 from __future__ import annotations
 
@@ -11,8 +11,22 @@ from matplotlib.figure import Figure
 
 from limbeck.files import atomic_writer
 from limbeck.reporting.statistics import Estimate
+from limbeck.reporting.terminal import printable
 
 ACCENT, PLAIN, PAPER = "#b5402a", "#3b5b7a", "#7a7a7a"  # ours, what it is compared with, what is printed elsewhere
+
+
+def plain(text: str) -> str:
+    r"""Text for matplotlib to show as it is; whatever others have named goes through here.
+
+    Dollars would begin a formula, which fails where it is none; an underscore at the beginning hides a legend entry.
+
+    Example:
+        >>> print(plain(r"$\frac{$"))
+        \$\frac{\$
+    """
+    shown = printable(text).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
 
 
 def png(figure: Figure, *, dpi: int = 120) -> bytes:

@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol
 
+from limbeck.reporting.terminal import one_line
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -81,7 +83,7 @@ def _lines(label: str, unit: str, known: int | None) -> Advance:
         parts = known if total is None else total
         if parts is not None and (done % max(1, parts // 10) == 0 or done == parts):
             with suppress(OSError):  # a terminal that is gone is no reason to end the work
-                sys.stderr.write(f"{label}: {unit} {done}/{parts}{f', {state}' if state else ''}\n")
+                sys.stderr.write(one_line(f"{label}: {unit} {done}/{parts}{f', {state}' if state else ''}") + "\n")
 
     return advance
 
@@ -91,19 +93,19 @@ def _bar(console: Console, label: str, known: int | None, start: int, *, transie
     from rich import progress as rich  # noqa: PLC0415
 
     columns = (
-        rich.TextColumn("{task.description}"),
+        rich.TextColumn("{task.description}", markup=False),
         rich.BarColumn(),
         rich.MofNCompleteColumn(),
         rich.TimeElapsedColumn(),
         rich.TimeRemainingColumn(),
-        rich.TextColumn("{task.fields[state]}"),
+        rich.TextColumn("{task.fields[state]}", markup=False),
     )
     bar = rich.Progress(*columns, console=console, transient=transient)
-    task = bar.add_task(label, total=known, completed=start, state="")
+    task = bar.add_task(one_line(label), total=known, completed=start, state="")
 
     def advance(done: int, total: int | None = None, state: str = "") -> None:
         with suppress(OSError):
-            bar.update(task, completed=done, total=total, state=state)
+            bar.update(task, completed=done, total=total, state=one_line(state))
 
     bar.start()
     try:

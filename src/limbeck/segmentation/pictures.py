@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from limbeck.reporting.plots import plain
 from limbeck.segmentation.cameras import project
 from limbeck.segmentation.dataset import Frame
 
@@ -72,7 +73,7 @@ def frame_figure(
     grid = figure.subplots(rows, len(panels), squeeze=False, height_ratios=ratios)
     for axes, (name, points) in zip(grid[0], panels.items(), strict=True):
         _from_above(axes, frame.points, points)
-        axes.set_title(name, fontsize=10)
+        axes.set_title(plain(name), fontsize=10)
     if has_picture:
         for axes, points in zip(grid[1], panels.values(), strict=True):
             _over_picture(axes, frame, points)
@@ -81,7 +82,8 @@ def frame_figure(
     )
     figure.legend(
         handles=[
-            Line2D([], [], linestyle="", marker="o", color=tuple(colours[one]), label=classes[one]) for one in there
+            Line2D([], [], linestyle="", marker="o", color=tuple(colours[one]), label=plain(classes[one]))
+            for one in there
         ],
         loc="outside lower center",
         ncols=min(10, max(1, len(there))),
@@ -89,7 +91,7 @@ def frame_figure(
         frameon=False,
     )
     if title:
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle(plain(title), fontsize=11)
     return figure
 
 

@@ -149,7 +149,7 @@ def _candidates(
                 max_iter=200,
                 early_stopping=bool(known.any()),
                 n_iter_no_change=10,
-                random_state=seed,
+                random_state=seed % 2**32,
             )
             held_out = {"X_val": validation[known], "y_val": y_validation[known]} if known.any() else {}
             boosting.fit(train, y_train, **held_out)

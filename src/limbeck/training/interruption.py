@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from limbeck.errors import TERMINATED
+from limbeck.reporting.terminal import one_line
 
 # Schedulers kill what has not left 10 seconds after SIGTERM, the shortest of the usual delays.
 GRACE_SECONDS = 8.0
@@ -99,9 +100,9 @@ def _watch(reading: int, standing: Callable[[], str], grace: float) -> None:
     while True:
         ready, _, _ = select.select([reading], [], [], max(0.0, deadline - time.monotonic()) if number else None)
         if not ready:
-            line = f"limbeck: not stopped within {grace:g} s of signal {number}; {standing()} stands\n"
+            line = one_line(f"limbeck: not stopped within {grace:g} s of signal {number}; {standing()} stands") + "\n"
             with suppress(OSError):  # the terminal may be gone
-                os.write(2, line.encode())
+                os.write(2, line.encode(errors="replace"))
             os._exit(128 + signal.SIGINT if number == signal.SIGINT else TERMINATED)
         byte = os.read(reading, 1)
         if byte == _END:

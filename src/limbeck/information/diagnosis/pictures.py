@@ -16,7 +16,7 @@ from scipy.optimize import brentq, minimize
 
 from limbeck.information.diagnosis.resampling import Interval
 from limbeck.information.diagnosis.results import Diagnosis
-from limbeck.reporting.plots import ACCENT, PAPER, PLAIN
+from limbeck.reporting.plots import ACCENT, PAPER, PLAIN, plain
 
 _COLOURS = (PLAIN, ACCENT, "#4f7a4a")
 _HATCH: dict[str, Any] = {"edgecolor": "#1c1c1c", "hatch": "///", "lw": 0}
@@ -55,7 +55,7 @@ def bars_figure(found: Diagnosis) -> Figure:
 
 def _shown(name: str) -> str:
     """A view's name as it is, in pictures: no formula, and not longer than there is room for."""
-    return (name if len(name) <= 30 else f"{name[:29]}…").replace("$", r"\$")
+    return plain(name if len(name) <= 30 else f"{name[:29]}…")
 
 
 def _bar(axes: Axes, place: float, interval: Interval, width: float, colour: str) -> None:

@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
+from limbeck.reporting.plots import plain
 from limbeck.retrieval.evaluation import Evaluation
-from limbeck.retrieval.report.style import COLOURS, MARKERS, plain
+from limbeck.retrieval.report.style import COLOURS, MARKERS
 
 _LINES = ("-", "--", ":")
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from limbeck.csvfiles import write_csv
 from limbeck.errors import InputError
 from limbeck.files import atomic_writer
-from limbeck.reporting.plots import png
+from limbeck.reporting.plots import plain, png
 from limbeck.retrieval.features import checked_vectors
 from limbeck.retrieval.files import Items
 from limbeck.retrieval.report.projection import tsne_plane
-from limbeck.retrieval.report.style import COLOURS, MARKERS, SOFT, natural_order, plain
+from limbeck.retrieval.report.style import COLOURS, MARKERS, SOFT, natural_order
 from limbeck.retrieval.similarity import unit
 
 Method = Literal["tsne", "umap"]
@@ -92,7 +92,8 @@ def plane_of(vectors: NDArray[np.floating], *, method: Method = "tsne", seed: in
     except ImportError:
         raise InputError("method umap needs umap-learn: pip install umap-learn, or use --method tsne") from None
     neighbours = max(2, min(15, len(held) - 1))
-    return np.asarray(umap.UMAP(n_neighbors=neighbours, random_state=seed, n_jobs=1).fit_transform(held), np.float64)
+    made = umap.UMAP(n_neighbors=neighbours, random_state=seed % 2**32, n_jobs=1)
+    return np.asarray(made.fit_transform(held), np.float64)
 
 
 def plane_figure(points: NDArray[np.float64], labels: NDArray[np.str_], *, title: str, name: str) -> Figure:

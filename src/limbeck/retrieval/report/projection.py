@@ -16,7 +16,8 @@ from sklearn.metrics import silhouette_score
 
 from limbeck.errors import InputError
 from limbeck.modalities import INFRARED, MODALITIES, VISIBLE
-from limbeck.retrieval.report.style import COLOURS, INFRARED_COLOUR, MARKERS, SOFT, VISIBLE_COLOUR, plain
+from limbeck.reporting.plots import plain
+from limbeck.retrieval.report.style import COLOURS, INFRARED_COLOUR, MARKERS, SOFT, VISIBLE_COLOUR
 from limbeck.retrieval.similarity import similarities, unit
 
 NEIGHBOURS = 10
@@ -254,7 +255,7 @@ def tsne_plane(vectors: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
         flat = (left * scale)[:, :2]
         return np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))
     start = "pca" if vectors.shape[1] > 1 else "random"
-    method = TSNE(perplexity=min(30.0, (size - 1) / 3), init=start, random_state=seed)
+    method = TSNE(perplexity=min(30.0, (size - 1) / 3), init=start, random_state=seed % 2**32)
     return np.asarray(method.fit_transform(vectors), np.float64)
 
 

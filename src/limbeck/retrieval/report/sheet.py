@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from limbeck.errors import InputError
 from limbeck.modalities import MODALITIES
+from limbeck.reporting.plots import plain
 from limbeck.retrieval.features import Features
 from limbeck.retrieval.ranking import Ranks
 from limbeck.retrieval.report.style import RIGHT_COLOUR, SOFT, WRONG_COLOUR
@@ -197,7 +198,7 @@ def _write(axes: Axes, x: float, y: float, text: str, colour: str, *, bold: bool
     axes.text(
         x,
         y,
-        text,
+        plain(text),
         fontsize=9.5 if bold else 8.5,
         weight="bold" if bold else "normal",
         color=colour,

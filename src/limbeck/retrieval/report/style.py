@@ -1,4 +1,4 @@
-"""What the pictures of a report share: colours that the colour-blind can tell apart, and text as it is."""
+"""What the pictures of a report share: colours that the colour-blind can tell apart, and the order of labels."""
 
 from __future__ import annotations
 
@@ -23,9 +23,3 @@ def natural_order(text: str) -> tuple[bool, float, list[str | int]]:
         return False, float(text), []
     # Words and numbers take turns, so that equal places hold equal kinds.
     return True, 0.0, [int(part) if place % 2 else part for place, part in enumerate(re.split(r"([0-9]+)", text))]
-
-
-def plain(text: str) -> str:
-    """Text for matplotlib to show as it is: a dollar would begin a formula, a first underscore hides a legend entry."""
-    shown = text.replace("$", r"\$")
-    return f" {shown}" if shown.startswith("_") else shown

@@ -16,7 +16,7 @@ from limbeck.files import safe_name, write_json, write_text
 from limbeck.information.diagnosis import diagnosis_as_json, write_diagnosis
 from limbeck.reporting.formatting import format_difference, format_estimate
 from limbeck.reporting.html import Page
-from limbeck.reporting.plots import save_plot
+from limbeck.reporting.plots import plain, save_plot
 from limbeck.reporting.statistics import difference_as_json, estimate_as_json
 from limbeck.reporting.tables import format_table
 from limbeck.studies.diagnosis.run import DiagnosisResult, Figure, SetResult
@@ -122,7 +122,7 @@ def diagnosis_picture(one: SetResult) -> Picture:
         _panel(axes, one, figure)
     for axes in panels.flat[len(one.figures) :]:
         axes.set_axis_off()
-    picture.suptitle(f"{one.name}: a dot a {one.runs[0].split()[0]}; bars: mean ± sd", fontsize=11)
+    picture.suptitle(f"{plain(one.name)}: a dot a {one.runs[0].split()[0]}; bars: mean ± sd", fontsize=11)
     return picture
 
 
@@ -133,7 +133,7 @@ def _panel(axes: Axes, one: SetResult, figure: Figure) -> None:
         found = one.estimate(row, figure)
         axes.plot(values, [place + 0.22] * len(values), ".", color=colour, alpha=0.5, markersize=6)
         axes.errorbar(found.mean, place, xerr=found.deviation, fmt="o", color=colour, capsize=4, markersize=6)
-    axes.set_yticks(range(len(one.rows)), list(one.rows))
+    axes.set_yticks(range(len(one.rows)), [plain(row) for row in one.rows])
     axes.locator_params(axis="x", nbins=4)
     axes.set_ylim(len(one.rows) - 0.4, -0.6)
     axes.set_title(figure.name if "%" in figure.name else f"{figure.name}, nats", fontsize=10)

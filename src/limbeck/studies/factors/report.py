@@ -17,7 +17,7 @@ from limbeck.errors import InputError
 from limbeck.files import write_json, write_text
 from limbeck.modalities import MODALITIES
 from limbeck.reporting.formatting import format_estimate
-from limbeck.reporting.plots import save_plot
+from limbeck.reporting.plots import plain, save_plot
 from limbeck.reporting.statistics import Estimate
 from limbeck.reporting.tables import format_table
 from limbeck.studies.factors.run import FactorRow, FactorsResult
@@ -152,7 +152,7 @@ def factors_figure(result: FactorsResult) -> Figure:
             _draw_panel(axes, groups, summary.representations)
         for axes in panels[len(parts) :]:
             axes.set_axis_off()
-        panels[0].set_title(f"{modality} pictures", fontsize=10, loc="left")
+        panels[0].set_title(plain(f"{modality} pictures"), fontsize=10, loc="left")
         panels[0].set_ylabel("nats")
     handles, texts = grid[0, 0].get_legend_handles_labels()
     handles, texts = handles[1:] + handles[:1], texts[1:] + texts[:1]  # the tick last
@@ -183,13 +183,13 @@ def _draw_panel(axes: Axes, groups: Sequence[_Group], names: Sequence[str]) -> N
     for place, name in enumerate(names):
         shown = [(position, cells[name]) for position, (_, cells) in enumerate(groups) if name in cells]
         places = [position + (place - (len(names) - 1) / 2) * bar for position, _ in shown]
-        axes.bar(places, [cell.nats.mean for _, cell in shown], 0.92 * bar, color=colors(place % 10), label=name)
+        axes.bar(places, [cell.nats.mean for _, cell in shown], 0.92 * bar, color=colors(place % 10), label=plain(name))
         ends = np.array([cell.ends for _, cell in shown]).reshape(-1, 2)
         axes.vlines(places, ends[:, 0], ends[:, 1], color="black", linewidth=1)
     texts = []
     for position, ((factor, _), first) in enumerate(zip(groups, firsts, strict=True)):
         control = first.rows[0].control
-        texts.append(factor.replace(" ", "\n", 1) + ("\n(control)" if control else ""))
+        texts.append(plain(factor).replace(" ", "\n", 1) + ("\n(control)" if control else ""))
         if control:
             axes.axvspan(position - 0.5, position + 0.5, color="0.92", zorder=0)
     axes.axhline(0, color="black", linewidth=0.8)

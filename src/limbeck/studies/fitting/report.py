@@ -18,7 +18,7 @@ from limbeck.files import safe_name, write_json, write_text
 from limbeck.information.curve import draw_band, finish_axes
 from limbeck.reporting.formatting import format_estimate
 from limbeck.reporting.html import Page
-from limbeck.reporting.plots import ACCENT, PLAIN, save_plot
+from limbeck.reporting.plots import ACCENT, PLAIN, plain, save_plot
 from limbeck.reporting.statistics import Estimate, estimate_as_json
 from limbeck.reporting.tables import format_table
 from limbeck.studies.fitting.run import FittedRun, FittingResult, Series, series_of
@@ -208,12 +208,12 @@ def fitting_figure(runs: Sequence[FittedRun]) -> Figure:
             for shade, (width, series) in zip(shades, own.items(), strict=True):
                 _draw_curves(axes, series, shade, f"width {width}")
             _finish_curves(axes, own[widths[0]][0])
-            axes.set_title(f"{scope}: {objective}", fontsize=10)
+            axes.set_title(plain(f"{scope}: {objective}"), fontsize=10)
         line[0].set_ylabel("nats of the label")
         _draw_gaps(line[-1], [one for one in summaries(runs) if one.scope == scope], objectives)
     handles, texts = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, texts, loc="outside lower center", ncols=len(widths) + 1, fontsize=8, frameon=False)
-    figure.suptitle(f"{_title(*next(_by_set(runs)))}\nsolid: I(v;y), dashed: I(z;y)", fontsize=10)
+    figure.suptitle(f"{plain(_title(*next(_by_set(runs))))}\nsolid: I(v;y), dashed: I(z;y)", fontsize=10)
     return figure
 
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from limbeck.files import write_json, write_text
 from limbeck.reporting.formatting import format_difference, format_estimate
-from limbeck.reporting.plots import paired_dots, save_plot
+from limbeck.reporting.plots import paired_dots, plain, save_plot
 from limbeck.reporting.statistics import difference_as_json, finite_or_none
 from limbeck.reporting.tables import format_table
 from limbeck.studies.losses.rows import ADDED, BOTTLENECK, DISTILLED, GRIDS, REFERENCE, ROWS, UNTRAINED, points
@@ -242,4 +242,4 @@ def _panel(axes: Axes, one: SetResult) -> None:
     paired_dots(axes, [one.values(row) for row in rows], highlighted=highlighted)
     axes.set_xticks(range(len(rows)), [row.replace("-", "\n", 1).replace("+", "\n+ ") for row in rows], fontsize=7)
     axes.set_ylabel("MAP@R, per cent")
-    axes.set_title(one.name, fontsize=10)
+    axes.set_title(plain(one.name), fontsize=10)

@@ -15,7 +15,7 @@ from sklearn.manifold import TSNE
 
 from limbeck.files import write_json, write_text
 from limbeck.reporting.formatting import format_difference, format_estimate
-from limbeck.reporting.plots import ACCENT, PAPER, PLAIN, save_plot
+from limbeck.reporting.plots import ACCENT, PAPER, PLAIN, plain, save_plot
 from limbeck.reporting.statistics import Estimate, difference_as_json, estimate_as_json
 from limbeck.reporting.tables import format_table
 from limbeck.studies.multiview_ablation.run import MultiviewAblationResult, RowResult
@@ -185,7 +185,7 @@ def _comparison(result: MultiviewAblationResult) -> Figure:
     note = "dots: folds; bars: mean ± sd" + (
         "; diamonds: the paper" if any(published(result.data.name, n) for n in names) else ""
     )
-    figure.suptitle(f"{result.data.name}: {len(result.folds)} folds ({note})", fontsize=11)
+    figure.suptitle(f"{plain(result.data.name)}: {len(result.folds)} folds ({note})", fontsize=11)
     return figure
 
 
@@ -211,14 +211,14 @@ def _embeddings(result: MultiviewAblationResult) -> Figure:
         points = _project(row, keep, seed=result.settings.seed)
         for position, label in enumerate(shown):
             own = labels[keep] == label
-            axes.scatter(*points[own].T, s=9, color=colors(position), label=result.data.class_names[label])
+            axes.scatter(*points[own].T, s=9, color=colors(position), label=plain(str(result.data.class_names[label])))
         axes.set_title(row.name, fontsize=10)
         axes.set_xticks([])
         axes.set_yticks([])
     handles, texts = panels[0].get_legend_handles_labels()
     figure.legend(handles, texts, loc="outside lower center", ncols=len(shown), fontsize=7, frameon=False)
     rest = f", the {len(shown)} largest of {len(classes)} classes" if len(classes) > len(shown) else ""
-    figure.suptitle(f"{result.data.name}: t-SNE of the representations, test split of fold 0{rest}", fontsize=10)
+    figure.suptitle(f"{plain(result.data.name)}: t-SNE of the representations, test split of fold 0{rest}", fontsize=10)
     return figure
 
 
@@ -227,7 +227,7 @@ def _project(row: RowResult, keep: np.ndarray, *, seed: int) -> np.ndarray:
     points = row.embedding[keep]
     perplexity = min(30.0, max(2.0, (len(points) - 1) / 4))
     start = "pca" if points.shape[1] > 1 else "random"
-    return np.asarray(TSNE(perplexity=perplexity, init=start, random_state=seed).fit_transform(points))
+    return np.asarray(TSNE(perplexity=perplexity, init=start, random_state=seed % 2**32).fit_transform(points))
 
 
 def _sweep(result: MultiviewAblationResult) -> Figure:
@@ -248,6 +248,6 @@ def _sweep(result: MultiviewAblationResult) -> Figure:
     axes.set_xticks(widths, [str(width) for width in widths])
     axes.set_xlabel("width of the representation of one view")
     axes.set_ylabel("test accuracy, % (mean ± sd)")
-    axes.set_title(f"{result.data.name}: {len(result.folds)} folds")
+    axes.set_title(f"{plain(result.data.name)}: {len(result.folds)} folds")
     axes.grid(alpha=0.3)
     return figure

@@ -84,7 +84,7 @@ def _linear_svm(views: Views, labels: Labels, points: Sequence[Point], seed: int
         if dense:
             model = OneVsRestClassifier(SVC(C=point["C"], kernel="precomputed", cache_size=1000))
         else:
-            model = LinearSVC(C=point["C"], tol=1e-3, random_state=seed)
+            model = LinearSVC(C=point["C"], tol=1e-3, random_state=seed % 2**32)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(matrix @ matrix.T if dense else matrix, labels)
@@ -186,7 +186,7 @@ def _extra_trees(views: Views, labels: Labels, points: Sequence[Point], seed: in
             TREES,
             max_features=min(width, max(1, round(point["features"] * width**0.5))),
             min_samples_leaf=int(point["leaf"]),
-            random_state=seed,
+            random_state=seed % 2**32,
         ).fit(matrix, labels)
 
         def scores(given: Views, model: ExtraTreesClassifier = model) -> Floats:
@@ -207,7 +207,7 @@ def _boosting(views: Views, labels: Labels, points: Sequence[Point], seed: int) 
             n_estimators=ROUNDS,
             learning_rate=point["learning rate"],
             num_leaves=int(point["leaves"]),
-            random_state=seed,
+            random_state=seed % 2**32,
             n_jobs=1,
             verbose=-1,
         )

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from limbeck.files import write_json, write_text
 from limbeck.reporting.formatting import format_difference, format_estimate
-from limbeck.reporting.plots import ACCENT, PLAIN, save_plot
+from limbeck.reporting.plots import ACCENT, PLAIN, plain, save_plot
 from limbeck.reporting.statistics import Difference, Estimate, difference_as_json, paired_difference
 from limbeck.reporting.tables import format_table
 from limbeck.studies.multiview_peers.conditions import ALL
@@ -281,7 +281,9 @@ def _forest(result: MultiviewPeersResult) -> Figure:
         axes.grid(axis="x", alpha=0.3)
     figure.axes[0].set_yticks(range(len(rows)), rows)
     figure.axes[0].invert_yaxis()
-    figure.suptitle(f"{result.name}: limbeck less each row, 95 % intervals; in red those clear of zero", fontsize=9)
+    figure.suptitle(
+        f"{plain(result.name)}: limbeck less each row, 95 % intervals; in red those clear of zero", fontsize=9
+    )
     return figure
 
 
@@ -323,5 +325,5 @@ def _shares(result: MultiviewPeersResult) -> Figure:
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("accuracy, %")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8, frameon=False)
-    figure.suptitle(f"{result.name}: accuracy with random views missing, 95 % intervals over folds", fontsize=9)
+    figure.suptitle(f"{plain(result.name)}: accuracy with random views missing, 95 % intervals over folds", fontsize=9)
     return figure

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Picture
 
 from limbeck.files import write_json, write_text
 from limbeck.reporting.formatting import format_difference, format_estimate
-from limbeck.reporting.plots import ACCENT, PLAIN, save_plot
+from limbeck.reporting.plots import ACCENT, PLAIN, plain, save_plot
 from limbeck.reporting.statistics import Difference, difference_as_json, estimate_as_json
 from limbeck.reporting.tables import format_table
 from limbeck.studies.multiview_theory.run import DIAGNOSED, SCORED, Effect, Figure, MultiviewTheoryResult
@@ -203,5 +203,5 @@ def _forest(result: MultiviewTheoryResult) -> Picture:
         axes.grid(axis="x", alpha=0.3)
     panels[0].set_yticks(range(len(effects)), [effect.name for effect in effects])
     panels[0].invert_yaxis()
-    picture.suptitle(f"{result.name}: effects, 95 % intervals; in red those clear of zero", fontsize=10)
+    picture.suptitle(f"{plain(result.name)}: effects, 95 % intervals; in red those clear of zero", fontsize=10)
     return picture
