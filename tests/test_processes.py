@@ -13,6 +13,7 @@ import pytest
 from tests.interruptions import COMMAND, processes_of, temporaries
 from tests.training.nursery import Nursery
 
+from limbeck.errors import InputError
 from limbeck.files import atomic_writer
 from limbeck.processes import process_pool
 from limbeck.temporaries import remove_leftovers, whole_folder
@@ -173,3 +174,13 @@ def test_a_hang_up_stops_a_training_unless_it_is_ignored(handler: signal.Handler
         assert signal.getsignal(signal.SIGHUP) == handler
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def _end(_part: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_a_killed_process_of_a_pool_is_one_line() -> None:
+    with pytest.raises(InputError, match="a process that worked for this one was killed"), process_pool(2) as pool:
+        list(pool.map(_end, range(4)))

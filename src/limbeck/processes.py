@@ -8,9 +8,12 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any, Literal
+
+from limbeck.errors import InputError
 
 _PATIENCE = 10.0  # seconds in which a process that was asked to end may tidy up
 
@@ -49,12 +52,15 @@ def process_pool(
         method: how they begin; None: as the platform has it.
         initializer: called in each of them first.
         arguments: of the initializer.
+
+    Raises:
+        InputError: one of them was killed.
     """
     before = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context(method), _begin, (initializer, arguments))
     try:
         yield pool
-    except BaseException:
+    except BaseException as error:
         pool.shutdown(wait=False, cancel_futures=True)
         own = set(multiprocessing.active_children()) - before
         for child in own:
@@ -62,6 +68,10 @@ def process_pool(
         for child in own:
             child.join(_PATIENCE)
             child.kill()
+        if isinstance(error, BrokenProcessPool):
+            raise InputError(
+                "a process that worked for this one was killed, for want of memory perhaps: try again with fewer"
+            ) from error
         raise
     pool.shutdown()
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch.utils.data import Dataset
 
 from limbeck.errors import InputError
 from limbeck.images.augmentation import AugmentationSettings, unchanged
-from limbeck.images.sampling import PictureBatches, PKSampler, relabelled
+from limbeck.images.sampling import PictureBatches, PKSampler, in_order, relabelled
 
 CLASSES, EACH = 7, 5
 CHANGES = AugmentationSettings(pad=1, erase=0.5, channels=0.5, tone=0.2)
@@ -191,3 +192,19 @@ def test_the_sums_of_twenty_batches_are_pinned(mode: str, first: float) -> None:
     drawn = batches(settings, classes=3)
     sums = [sum(float(drawn[step].pictures[group].double().sum()) for step in range(20)) for group in range(2)]
     assert sums == pytest.approx([first, 8621.348177983076], rel=1e-6)
+
+
+class _Broken(Dataset[int]):
+    def __getitem__(self, step: int) -> int:
+        if step == 2:
+            raise InputError("a\nb.jpg: is no picture")
+        return step
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_what_a_loading_process_cannot_use_is_told_as_without_it(workers: int) -> None:
+    batches = iter(in_order(_Broken(), 0, 4, workers=workers))
+    assert [next(batches), next(batches)] == [0, 1]
+    with pytest.raises(InputError) as caught:
+        next(batches)
+    assert str(caught.value) == "a\nb.jpg: is no picture"

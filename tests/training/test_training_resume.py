@@ -1,6 +1,7 @@
 """However a training is interrupted, the network is bit for bit that of the uninterrupted one."""
 
 import json
+import multiprocessing
 import os
 import signal
 import time
@@ -327,4 +328,19 @@ def test_a_signal_that_comes_when_all_is_done_is_not_lost(
         patch.setattr(loop._Run, "finish", late)
         with pytest.raises(KeyboardInterrupt):
             train(tmp_path)
+    _same(tmp_path, uninterrupted)
+
+
+@pytest.mark.slow
+def test_a_killed_loader_is_one_line_and_costs_no_more_than_its_epoch(uninterrupted: Path, tmp_path: Path) -> None:
+    def kill(step: int) -> None:
+        if step == STEPS + 3:
+            (worker,) = multiprocessing.active_children()
+            assert worker.pid is not None
+            os.kill(worker.pid, signal.SIGKILL)
+            worker.join()
+
+    with pytest.raises(InputError, match=r"^a process that loads batches was killed.*fewer training\.workers$"):
+        train(tmp_path, hook=kill, workers=1)
+    train(tmp_path)
     _same(tmp_path, uninterrupted)

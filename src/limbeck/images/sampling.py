@@ -8,7 +8,7 @@ Source: Hermans et al. 2017, §2, for P x K batches.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -234,7 +234,7 @@ def change_generators(seed: int, place: Sequence[int], slots: NDArray[np.int64])
     return [generator(seed, _CHANGES, *place, int(slot)) for slot in slots]
 
 
-def in_order(batches: Dataset[Batch], start: int, stop: int, *, workers: int = 0, pin: bool = False) -> Iterable[Batch]:
+def in_order(batches: Dataset[Batch], start: int, stop: int, *, workers: int = 0, pin: bool = False) -> Iterator[Batch]:
     """The batches of the steps [start, stop), which any number of loading processes gives in the same order.
 
     Args:
@@ -243,9 +243,12 @@ def in_order(batches: Dataset[Batch], start: int, stop: int, *, workers: int = 0
         stop: one beyond the last.
         workers: processes that load; 0: this one.
         pin: into memory that a GPU copies from faster.
+
+    Raises:
+        InputError: what a process read cannot be used.
     """
     # One batch per key: nothing is collated.
-    return DataLoader(
+    loader = DataLoader(
         batches,
         batch_size=None,
         sampler=range(start, stop),
@@ -254,6 +257,11 @@ def in_order(batches: Dataset[Batch], start: int, stop: int, *, workers: int = 0
         prefetch_factor=4 if workers else None,
         worker_init_fn=begin_loader,
     )
+    try:
+        yield from loader
+    except InputError as error:
+        # One of a worker comes with that worker's traceback before it.
+        raise InputError(str(error).rpartition(f"{InputError.__name__}: ")[2].strip()) from error
 
 
 def relabelled(names: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -6,10 +6,11 @@ import logging
 import math
 import operator
 import os
+import re
 import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar, runtime_checkable
@@ -237,7 +238,8 @@ def fit(
 
     Raises:
         InputError: the folder or its checkpoints cannot be used, are of other settings or of another network, or
-            another training is under way there.
+            another training is under way there; or a process that loads batches was killed: the last checkpoint
+            stands.
         Diverged: a term of the loss or its gradient became infinite or NaN; no checkpoint is written of that.
         OSError: a file cannot be written; the last checkpoint stands.
     """
@@ -252,13 +254,28 @@ def fit(
             if run.step < run.total:
                 bar = progress_bar("training", unit="step", total=run.total, start=run.step)
                 run.advance = stack.enter_context(bar)
-        stopped = run.train(stop)
+        with _killed_loaders_told():
+            stopped = run.train(stop)
         if not stopped:
             run.finish()
     if stop.number and not stopped:
         # All was done when it came: it is for whatever this training is a part of.
         signal.raise_signal(stop.number)
     return run.fitted(stopped, stop.number)
+
+
+@contextmanager
+def _killed_loaders_told() -> Iterator[None]:
+    """torch says that a loader process was killed by a RuntimeError, wherever the training is at that moment."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not re.match(r"DataLoader worker \(pid.*(killed by signal|exited unexpectedly)", str(error)):
+            raise
+        raise InputError(
+            "a process that loads batches was killed, for want of memory perhaps; the same command goes on from the "
+            "last checkpoint, also with fewer training.workers"
+        ) from error
 
 
 class _Run:
