@@ -20,7 +20,7 @@ HUGE = 2**63
         (int, [0, -3, HUGE, np.int64(2)], [True, 1.0, "1", None, math.nan], "a whole number"),
         (float, [0.5, 2, -1e308, np.float32(1)], [True, "1", None, math.nan, math.inf, -math.inf], "a number"),
         (str, ["", "a"], [1, None, ("a",)], "a string"),
-        (PositiveInt, [1, HUGE], [0, -1, 1.5, True], "a whole number of at least 1"),
+        (PositiveInt, [1, 2**31 - 1], [0, -1, 1.5, True], "a whole number of at least 1"),
         (PositiveFloat, [1e-300, 1], [0, -1.0, math.nan, math.inf, True], "a number above 0"),
         (Share, [0, 0.999], [1, -0.1, math.nan, -math.inf], "a number in [0, 1)"),
         (Annotated[float, Range(gt=0, le=1)], [1e-9, 1], [0, 1.1, math.nan], "a number in (0, 1]"),
@@ -58,6 +58,16 @@ def test_an_annotation_says_what_a_value_may_be(annotation: Any, good: list[Any]
         with pytest.raises(InputError) as caught:
             check_value("thing", value, annotation)
         assert str(caught.value) == f"thing must be {words}, not {value!r}"
+
+
+@pytest.mark.parametrize("annotation", [PositiveInt, PositiveInt | None, Annotated[int, Range(gt=-5)]])
+def test_counts_end_at_what_products_of_two_fit_int64(annotation: Any) -> None:
+    check_value("epochs", 2**31 - 1, annotation)
+    for value in (2**31, HUGE, 10**400):
+        with pytest.raises(InputError, match=r"^epochs must be a whole number.* and below 2\^31, not \d+$"):
+            check_value("epochs", value, annotation)
+    with pytest.raises(InputError, match=r"^hidden must be whole numbers of at least 1 and below 2\^31, not \(4, "):
+        check_value("hidden", (4, HUGE), tuple[PositiveInt, ...])
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from limbeck.csvfiles import open_csv
 from limbeck.errors import InputError
-from limbeck.files import Arrays, check_unfolded, file_kind, first_line
+from limbeck.files import HEADER_ERRORS, Arrays, check_unfolded, file_kind, first_line
 
 ALONE = "array"
 """What the array of a file is called that holds one without a name: an NPY, a tensor."""
@@ -69,7 +69,7 @@ def _read_npy(path: Path) -> NDArray[Any]:
         return np.asarray(np.load(path, allow_pickle=False))
     except MemoryError:
         raise InputError(f"{path}: too large for this machine's memory, or its header is damaged") from None
-    except (ValueError, EOFError, OSError) as error:
+    except (*HEADER_ERRORS, EOFError, OSError) as error:
         if "allow_pickle" in str(error):
             raise InputError(
                 f"{path}: holds pickled objects, which are never read; save it as numbers or strings"

@@ -16,8 +16,10 @@ def check_device(device: str | torch.device) -> torch.device:
     try:
         found = torch.device(device)
         torch.empty(0, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, ImportError) as error:
         reason = str(error).splitlines()[0]
         why = "there is no such device" if reason.startswith("Expected one of") else reason  # else of 20 kinds
         raise InputError(f"device {str(device)!r} cannot be used here ({why}); give cpu, cuda or cuda:N") from None
+    if found.type == "meta":
+        raise InputError("device 'meta' cannot be used here (its tensors hold no numbers); give cpu, cuda or cuda:N")
     return found

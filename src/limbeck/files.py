@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any, BinaryIO
 
 import numpy as np
@@ -25,6 +26,8 @@ may take 32 times its size: matrices of counts with 95 in 100 zeros are packed t
 what deflate can pack to a thousandth holds nothing."""
 LONGEST_LINE = 2**22
 """Characters of a line of a table: some 300,000 numbers. A cell takes thirty times its characters while it is read."""
+HEADER_ERRORS = (ValueError, TypeError, IndexError, OverflowError, SyntaxError, RecursionError, TokenError)
+"""What NumPy raises of the header of an array, which it reads as a Python literal."""
 _TIMES = 32  # see UNFOLDED
 _PART = 2**24  # bytes read at once
 _DENSE = "keep what is needed of it, and save that unpacked and dense (numpy.savez)"
@@ -83,7 +86,8 @@ def read_text(path: Path, *, encoding: str = "utf-8") -> str:
         check_regular(path)
         return path.read_text(encoding=encoding)
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not a text file'})") from None
+        reason = getattr(error, "strerror", None) or f"not a text in {encoding.upper()}: save it as that"
+        raise InputError(f"{path}: cannot be read ({reason})") from None
 
 
 def check_regular(path: Path) -> None:
@@ -226,7 +230,7 @@ class Arrays(Mapping[str, NDArray[Any]]):
                 raise InputError(f"{path}: is {described_kind(kind)}, {wanted}") from error
             told = f"{path}: not an NPZ file, or a damaged or cut-off one ({error}); fetch it again"
             raise InputError(told) from error
-        except (ValueError, EOFError, KeyError, OverflowError, zlib.error, NotImplementedError, RuntimeError) as error:
+        except (*HEADER_ERRORS, EOFError, KeyError, zlib.error, NotImplementedError, RuntimeError) as error:
             if (kind := file_kind(path)) not in ("NPZ", "unknown"):
                 raise InputError(f"{path}: is {described_kind(kind)}, {wanted}") from error
             raise InputError(f"{path}: damaged or cut off ({first_line(error)}); fetch it again") from error

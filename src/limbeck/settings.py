@@ -34,7 +34,10 @@ from limbeck.errors import InputError
 
 @dataclass(frozen=True)
 class Range:
-    """Which numbers: at least `ge` or above `gt`, at most `le` or below `lt`; infinity only where `le` is infinite."""
+    """Which numbers: at least `ge` or above `gt`, at most `le` or below `lt`; infinity only where `le` is infinite.
+
+    Whole numbers without `le` and `lt` are below 2^31.
+    """
 
     ge: float | None = None
     gt: float = -math.inf
@@ -124,7 +127,9 @@ def check_value(name: str, value: object, annotation: Any) -> None:
         limbeck.errors.InputError: layout must be one of sysu, csv, not 'market'
     """
     if not _fits(value, annotation):
-        raise InputError(f"{name} must be {_words(annotation)}, not {value!r}")
+        items = value if isinstance(value, tuple) else (value,)
+        huge = any(isinstance(item, int) and abs(item) >= _MOST for item in items) and not _bounded(annotation)
+        raise InputError(f"{name} must be {_words(annotation)}{' and below 2^31' * huge}, not {value!r}")
 
 
 @cache
@@ -133,6 +138,8 @@ def _annotations(kind: Any) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in fields(kind)}
 
 
+# Counts are below it: nothing has more epochs, samples or units, and int64 holds the product of two.
+_MOST = 2**31
 # What each plain type takes, and its names; bool is a whole number to Python, but true is not a number of epochs.
 _PLAIN: dict[Any, tuple[type, str, str]] = {
     bool: (bool, "true or false", "true or false"),
@@ -162,7 +169,16 @@ def _fits(value: Any, annotation: Any) -> bool:
         return optional
     if kind in (int, float) and not rules:
         rules = (Range(),)
+    elif kind is int and not _bounded(annotation):
+        rules = (*rules, Range(lt=_MOST))
     return _is(value, kind) and all(rule.holds(value) for rule in rules)
+
+
+def _bounded(annotation: Any) -> bool:
+    """Whether a `Range` says where numbers, or those of a tuple, end."""
+    kind, rules, _ = _unwrapped(annotation)
+    ends = any(isinstance(rule, Range) and (rule.le is not None or rule.lt < math.inf) for rule in rules)
+    return ends or (get_origin(kind) is tuple and any(map(_bounded, get_args(kind))))
 
 
 def _is(value: Any, kind: Any) -> bool:

@@ -52,7 +52,7 @@ def check_yaml(text: str, place: str = "") -> None:
 
     Raises:
         InputError: an alias stands inside of what it names, there are more than `MOST_NODES` values, lists are nested
-            too deep, or a number has too many digits.
+            too deep, a number has too many digits, or a string holds a NUL, which no name of a file may.
     """
     _check_string(text, place, 0)
 
@@ -83,6 +83,8 @@ def _check(text: str, place: str, inside: int) -> None:
         elif isinstance(event, yaml.ScalarEvent):
             nodes, anchor = 1, event.anchor
             _check_number(event.value, place)
+            if "\0" in event.value:
+                raise InputError(f"{place}a string with a NUL in it is refused")
             # A document of one plain scalar is that scalar again.
             if "*" in event.value and "&" in event.value and len(event.value) < len(text):
                 _check_string(event.value, place, inside + len(above))

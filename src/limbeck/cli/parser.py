@@ -13,6 +13,8 @@ from jsonargparse import ArgumentParser, Namespace, get_loader, set_loader
 from yaml import YAMLError
 
 from limbeck.errors import InputError
+from limbeck.files import read_text
+from limbeck.settings import Seed, check_value
 from limbeck.yamlfiles import check_yaml
 
 # Flags that mean the same in every verb; where they are the end of a single longer flag, they stand for it.
@@ -89,7 +91,11 @@ class Parser(ArgumentParser):
         self._add_short()
         for word in words:
             check_yaml(word.partition("=")[2] if word.startswith("--") else word, f"{word[:40]}: ")
-        return self.parse_args(self._with_configs([self._exact(word) for word in words]))
+        values = self.parse_args(self._with_configs([self._exact(word) for word in words]))
+        self._check_nulls(values)
+        if isinstance(values.get("seed"), int):
+            check_value(self._called("seed"), values.seed, Seed)
+        return values
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         del ex
@@ -141,7 +147,10 @@ class Parser(ArgumentParser):
                 continue
             self._config = given
             # A setting may be written out in place of a file.
-            if Path(given).is_file() or "{" in given or ": " in given:
+            if Path(given).is_file():
+                read_text(Path(given))  # or it says what is wrong with it
+                continue
+            if "{" in given or ": " in given:
                 continue
             if self.recipes is None or not re.fullmatch(r"[\w-]+", given):
                 raise InputError(f"--config {given}: there is no such file; give a YAML file of settings")
@@ -150,6 +159,20 @@ class Parser(ArgumentParser):
             except InputError as error:
                 raise InputError(f"--config {given}: there is no such file, and a shipped {error}") from None
         return found
+
+    def _check_nulls(self, values: Namespace) -> None:
+        """Refuse null where there must be something, which jsonargparse lets pass; lists are looked at by their owners.
+
+        Raises:
+            InputError: a group of settings, or a plain one, is null.
+        """
+        groups = {name.rpartition(".")[0] for name in self.flags if "." in name}
+        for action in self._actions:
+            kind = getattr(action, "_typehint", None)
+            words = "a mapping of settings" if action.dest in groups else _KINDS.get(getattr(kind, "__name__", ""))
+            needed = action.dest in groups or (kind in (str, int, float, bool) and action.default is not None)
+            if needed and action.dest in values and values[action.dest] is None:
+                raise InputError(f"{self._called(action.dest)} must be {words}, not null (see {self.prog} --help)")
 
     def _exact(self, word: str) -> str:
         """The word with its flag as the parser knows it.

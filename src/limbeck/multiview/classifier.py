@@ -717,8 +717,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         given: Any = self.random_state
         if given is None:
             return int(np.random.default_rng().integers(2**31))
-        if not isinstance(given, Integral) or int(given) < 0:
-            raise InputError(f"random_state must be a whole number of at least 0, or None, not {given!r}")
+        if not isinstance(given, Integral) or not 0 <= int(given) < 2**63:
+            raise InputError(f"random_state must be a whole number in [0, 2^63), or None, not {given!r}")
         return int(given)
 
     def _weights(

@@ -22,6 +22,7 @@ View: TypeAlias = "NDArray[np.float32] | sparse.csr_array"
 SPLITS = ("train", "validation", "test")
 EMBEDDED = ("digits",)
 
+_MOST_FOLDS = 10_000
 _SPARSE_PARTS = ("data", "indices", "indptr", "shape")
 
 
@@ -270,8 +271,8 @@ def stratified_folds(
     values = np.asarray(labels)
     if values.ndim != 1 or not len(values):
         raise InputError(f"labels must be one row of at least one label, not of shape {values.shape}")
-    if folds < 1 or seed < 0:
-        raise InputError(f"folds must be at least 1 and seed at least 0, not {folds} and {seed}")
+    if not 1 <= folds <= _MOST_FOLDS or seed < 0:
+        raise InputError(f"folds must be in [1, {_MOST_FOLDS}] and seed at least 0, not {folds} and {seed}")
     train, validation, test = (Fraction(share).limit_denominator(10**6) for share in fractions)
     if train + validation + test != 1 or min(validation, test) < 0 or not 0 < train < 1:
         raise InputError(f"fractions must be a train share below 1 and two more that add up to 1, not {fractions}")

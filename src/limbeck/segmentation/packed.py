@@ -34,7 +34,7 @@ from numpy.typing import DTypeLike, NDArray
 from PIL import Image
 
 from limbeck.errors import InputError
-from limbeck.files import check_regular, first_line, read_json, write_json
+from limbeck.files import HEADER_ERRORS, check_regular, first_line, read_json, write_json
 from limbeck.images.decoding import MAX_PIXELS
 from limbeck.reporting.progress import Progress
 from limbeck.segmentation.cameras import Camera, PointPixels
@@ -123,7 +123,7 @@ def load_packed(folder: Path) -> SegmentationDataset:
         ) from None
     except InputError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+    except (*HEADER_ERRORS, OSError, KeyError, AttributeError, EOFError) as error:
         raise InputError(f"{folder}: no packed set, or a damaged one ({first_line(error)}); pack it anew") from None
 
 

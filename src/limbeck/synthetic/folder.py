@@ -11,6 +11,7 @@ from limbeck.processes import process_pool
 
 Part = TypeVar("Part")
 Done = TypeVar("Done")
+_MOST_WORKERS = 1024
 
 
 def check_workers(workers: object) -> None:
@@ -19,8 +20,8 @@ def check_workers(workers: object) -> None:
     Raises:
         InputError: it is none.
     """
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise InputError(f"workers must be a whole number from 1, not {workers!r}")
+    if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= _MOST_WORKERS:
+        raise InputError(f"workers must be a whole number from 1 to {_MOST_WORKERS:,}, not {workers!r}")
 
 
 def in_processes(function: Callable[[Part], Done], parts: Sequence[Part], workers: int) -> Generator[Done, None, None]:

@@ -317,6 +317,25 @@ def test_llcm_lists_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         llcm.load_llcm(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("number", ["\N{SUPERSCRIPT TWO}", "\N{ARABIC-INDIC DIGIT THREE}", "9" * 40])
+def test_llcm_numbers_are_of_ascii_digits_and_fit(tmp_path: Path, number: str) -> None:
+    make_llcm(tmp_path, {"train": 2, "test": 2}, {(p, w): 8 for p in ("train", "test") for w in ("vis", "nir")})
+    listed = tmp_path / "idx/train_nir.txt"
+    first = tmp_path / listed.read_text().split()[0]
+    named = first.with_name(f"a_c{number}_b.jpg")
+    first.rename(named)
+    text = listed.read_text().replace(first.name, named.name)
+    listed.write_text(text, encoding="utf-8")
+    people = llcm.load_llcm(tmp_path)
+    assert people.camera[people.path.index(f"nir/{named.parent.name}/{named.name}")] == llcm.UNKNOWN_CAMERA
+    listed.write_text(text.replace(f"/{named.parent.name}/", f"/{number}/", 1), encoding="utf-8")
+    with pytest.raises(InputError, match=r"train_nir\.txt"):
+        llcm.load_llcm(tmp_path)
+    (tmp_path / "idx/test_id.txt").write_text(f"1,{number}", encoding="utf-8")
+    with pytest.raises(InputError, match=r"train_nir\.txt|test_id\.txt"):
+        llcm.load_llcm(tmp_path)
+
+
 # -- one's own pictures -----------------------------------------------------------------------------------------------
 
 

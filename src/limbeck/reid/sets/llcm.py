@@ -26,7 +26,7 @@ WORDS = {"vis": VISIBLE, "nir": INFRARED}
 OFFICIAL_IDENTITIES = {"train": 713, "test": 351}
 OFFICIAL_IMAGES = {("train", "vis"): 16946, ("train", "nir"): 13975, ("test", "vis"): 8680, ("test", "nir"): 7166}
 UNKNOWN_CAMERA = 0
-_CAMERA = re.compile(r"_c(\d+)_")
+_CAMERA = re.compile(r"_c([0-9]{1,18})_")
 
 
 def load_llcm(root: Path) -> ReidDataset:
