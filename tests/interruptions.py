@@ -62,7 +62,7 @@ def _interruptible(begun: str, run: Callable[[list[str]], None], words: list[str
 
     cli._run = begin
     try:
-        return cli.main(words)
+        return cli.run(words)
     except SystemExit as left:
         return int(left.code or 0)
 

@@ -82,7 +82,7 @@ def words(verb: str, file: Path, out: Path) -> list[str]:
 
 def measure() -> None:
     """Print a line of JSON for each verb: bytes of the data, and bytes above the beginning at the peak."""
-    from limbeck.cli.command import main
+    from limbeck.cli import main
 
     with tempfile.TemporaryDirectory() as home:
         folders = {}

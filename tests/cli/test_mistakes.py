@@ -48,6 +48,20 @@ MISTAKES = [
     ("train multiview --out run --recipe.objective mv3d", ["--recipe.objective must be one of mv2d", "'mv3d'"]),
     ("train multiview --out run --fold 9", ["no fold 9", "0 to 4"]),
     ("train multiview --out run --device cdua", ["'cdua'", "cpu"]),
+    ("train multiview --out run --device cuda:99", ["device 'cuda:99' cannot be used here", "cpu"]),
+    ("train multiview --out run --device meta", ["device 'meta' cannot be used here", "cpu"]),
+    ("train multiview --out run --device hpu", ["device 'hpu' cannot be used here", "cpu"]),
+    ("train multiview --out run --seed 99999999999999999999", ["--seed must be a whole number in [0, "]),
+    ("project features.npz --out run --seed -3", ["--seed must be a whole number in [0, ", "not -3"]),
+    ("train multiview --out run --recipe.learning_rate .inf", ["--recipe.learning_rate must be", "above 0, not inf"]),
+    ("train multiview --out run --recipe.learning_rate .nan", ["--recipe.learning_rate must be", "above 0, not nan"]),
+    ("train multiview --out run --recipe.encoder [99999999999999999999]", ["--recipe.encoder must be", "below 2^31"]),
+    ("train multiview --out run --recipe.representation 9223372036854775807", ["--recipe.repr", "below 2^31"]),
+    ("train reid --out run --network.hidden [9223372036854775807]", ["network.hidden must be", "below 2^31"]),
+    ("data make streets streets --workers 99999999999999999999", ["--workers must be", "1 to 1,024"]),
+    ("study multiview-ablation --out run --folds 99999999999999999999", ["folds must be in [1, 10000]"]),
+    ("train multiview --out 'a\0b'", [r"a\x00b: a NUL byte", "leave it out"]),
+    ("evaluate 'a\0b.npz' --protocol cub", [r"a\x00b.npz: a NUL byte", "leave it out"]),
     ("diagnose features.npz --probe_folds 1", ["--probe_folds must be", "not 1"]),
     ("search features.npz --queries array.npy --top 0", ["--top must be at least 1, not 0"]),
     ("data make people people --train_identities -3", ["--train_identities must be", "not -3"]),
@@ -65,6 +79,14 @@ MISTAKES = [
     ("train multiview --out run --config key.yaml", ["key.yaml: there is no key recipe.encodr", "recipe.encoder"]),
     ("train multiview --out run --config broken.yaml", ["--config broken.yaml: not a YAML file"]),
     ("train reid --out run --config smal", ["--config smal", "small"]),
+    ("train multiview --out run --config latin.yaml", ["latin.yaml: cannot be read", "UTF-8"]),
+    ("train reid --out run --config=latin.yaml", ["latin.yaml: cannot be read", "UTF-8"]),
+    ("train reid --out run --config hidden.yaml", ["network.hidden must be whole numbers", "not None"]),
+    ("train reid --out run --config nulls.yaml", ["nulls.yaml: network must be a mapping of settings, not null"]),
+    ("train segmentation --out run --config nulls.yaml", ["nulls.yaml: network must be a mapping", "not null"]),
+    ("train multiview --out run --config null.yaml", ["null.yaml: data must be text, not null"]),
+    ("train reid --out run --config infinite.yaml", ["training.learning_rate must be a number above 0, not inf"]),
+    ("train multiview --out run --config nul.yaml", ["nul.yaml: a string with a NUL"]),
     # files and folders
     ("train multiview --out run --data none.npz", ["none.npz: no such file"]),
     ("train multiview --out run --data tensors.pt", ["tensors.pt: is a PyTorch file", "NPZ"]),
@@ -72,6 +94,15 @@ MISTAKES = [
     ("train multiview --out run --data matlab.mat", ["matlab.mat: is a MATLAB file", "NPZ"]),
     ("evaluate cut.npz --protocol cub", ["cut.npz: ", "cut-off", "fetch it again"]),
     ("evaluate empty.csv --protocol cub", ["empty.csv: is empty"]),
+    ("data describe bits.npz", ["bits.npz: damaged", "fetch it again"]),
+    ("search features.npz --queries bits.npy", ["bits.npy: a damaged", "fetch it again"]),
+    # names that would steer a terminal
+    ("evaluate 'a\x1b[2J\nb.npz' --protocol cub", [r"a\x1b[2J\nb.npz"]),
+    ("train multiview --out run --config 'a\rb.yaml'", [r"--config a\rb.yaml: there is no such file"]),
+    ("evaluate '\u202eb' --protocol cub", [r"\u202eb"]),
+    ("'\x1b[31mtrain'", [r"\x1b[31mtrain"]),
+    ("evaluate hostile.csv --protocol cub", [r"red\x1b[31m"]),
+    ("evaluate features.npz --protocol cub --keys 'identity=a\x1bb'", [r"a\x1bb"]),
     ("evaluate folder", ["folder: holds no model.safetensors"]),
     ("evaluate nowhere", ["nowhere: there is no such file or folder"]),
     ("evaluate features.npz --protocol cub --out array.npy", ["array.npy: a file lies where a folder is needed"]),
@@ -98,8 +129,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pd.DataFrame(vectors).assign(label=who).to_csv(home / "table.csv", index=False)
     (home / "cut.npz").write_bytes((home / "features.npz").read_bytes()[:200])
     (home / "empty.csv").touch()
+    large = {"view_0": np.zeros((300, 200)), "y": np.zeros(300)}  # so that a header is read before its checksum
+    np.savez(home / "bits.npz", **large)
+    np.save(home / "bits.npy", large["view_0"])
+    for name in ("bits.npz", "bits.npy"):
+        raw = (home / name).read_bytes()
+        (home / name).write_bytes(raw.replace(b"{'descr'", b"{(descr'"))
+    (home / "hostile.csv").write_text("e0,e1,red\x1b[31m,red\x1b[31m\n1,2,3,4\n")
     (home / "key.yaml").write_text("recipe: {encodr: [8, 4]}\n")
     (home / "broken.yaml").write_text("recipe: [\n")
+    (home / "latin.yaml").write_bytes("recipe: {epochs: 1}  # caf\xe9\n".encode("latin-1"))
+    (home / "hidden.yaml").write_text("network: {hidden: ~}\n")
+    (home / "nulls.yaml").write_text("network: ~\n")
+    (home / "null.yaml").write_text("data: ~\n")
+    (home / "infinite.yaml").write_text("training: {learning_rate: .inf}\n")
+    (home / "nul.yaml").write_text('data: "a\\0b"\n')
     Image.new("RGB", (8, 16)).save(home / "picture.png")
     (home / "folder").mkdir()
     return home

@@ -3,48 +3,65 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
 from types import FrameType
-from typing import NoReturn
 
+from limbeck.cli.beginning import INTERRUPTED, INTERRUPTION
 from limbeck.errors import TERMINATED, InputError
+from limbeck.reporting.terminal import one_line, printable
 
-USAGE_ERROR, INTERRUPTED = 2, 130
+USAGE_ERROR = 2
+DEBUG = "LIMBECK_DEBUG"
 _PATIENCE = 10.0  # seconds
+_LONGEST = 200  # characters of what a foreign exception says
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments: the words after `limbeck`; default: those of the process.
-
-    Returns:
-        0. Wrong usage or input prints one line and exits with 2, Ctrl-C with 130, SIGTERM and SIGHUP with 143; a
-        training that a signal stopped exits with 143, its checkpoint written.
-    """
+def run(arguments: Sequence[str] | None) -> int:
+    """Run the command, see `limbeck.cli.main`."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if hasattr(sys.stdout, "reconfigure"):  # a terminal without box-drawing characters gets question marks
-        sys.stdout.reconfigure(errors="replace")
+    _open_streams()
     try:
         with _ended_by_signals():
-            _run(words)
-    except (InputError, OSError) as error:
-        _fail(_one_line(error))
+            try:
+                _run(words)
+            finally:
+                _write("")  # help was written by its parser
     except _Ended:
-        with suppress(OSError):  # after SIGHUP the terminal is gone
-            sys.stderr.write("limbeck: terminated; files that were already written are whole\n")
+        _tell("limbeck: terminated; files that were already written are whole\n")
         raise SystemExit(TERMINATED) from None
     except KeyboardInterrupt:
-        sys.stderr.write("limbeck: interrupted; files that were already written are whole\n")
+        _tell(INTERRUPTION)
         raise SystemExit(INTERRUPTED) from None
+    except Exception as error:
+        if os.environ.get(DEBUG, "") not in ("", "0"):
+            _tell(printable("".join(traceback.format_exception(error))))
+        _tell(f"limbeck: error: {one_line(_reason(error))}\n")
+        raise SystemExit(USAGE_ERROR) from None
     return 0
+
+
+def _open_streams() -> None:
+    """What is closed is opened to nowhere: a file of ours must not be given its number, and messages be written to it.
+
+    A terminal without box-drawing characters gets question marks.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")
 
 
 class _Ended(SystemExit):
@@ -83,7 +100,12 @@ def _run(words: list[str]) -> None:
     # Imported on use, so that --version and --help do not wait for parsers, and verbs only for their own packages.
     from limbeck.cli import verbs  # noqa: PLC0415
 
+    for word in words:
+        if "\0" in word:
+            raise InputError(f"{word}: a NUL byte, which no name of a file may have; leave it out")
     if words == ["--version"]:
+        from importlib.metadata import version  # noqa: PLC0415
+
         _print(f"limbeck {version('limbeck')}")
     elif words and words[-1] in ("-h", "--help") and not verbs.is_verb(words[:-1]):
         _print(verbs.help_text(words[:-1]))
@@ -97,18 +119,57 @@ def _run(words: list[str]) -> None:
                 _print(text)
 
 
-def _one_line(error: BaseException) -> str:
+def _reason(error: Exception) -> str:
+    """What went wrong, for somebody who does not read tracebacks."""
+    if isinstance(error, InputError):
+        return str(error)
     if isinstance(error, FileExistsError | NotADirectoryError) and error.filename:
         return f"{error.filename}: a file lies where a folder is needed; name another folder"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split())
+    # torch has no class of its own for the memory of a CPU.
+    refused = "can't allocate memory" in str(error) or "Storage size calculation overflowed" in str(error)
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or refused:
+        return f"there is not enough memory ({_told(error)}); give smaller widths, batches or data"
+    if isinstance(error, UnicodeEncodeError):
+        return f"the name {error.object[:_LONGEST]!r} is not UTF-8; rename what it names"
+    return (
+        f"this is a fault of limbeck ({type(error).__name__}: {_told(error)}); please report it with what was typed; "
+        f"{DEBUG}=1 in the environment shows the traceback"
+    )
+
+
+def _told(error: Exception) -> str:
+    """What a foreign exception says, or the end of the traceback of another process in it, cut to a line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    return lines[-1 if "Traceback (most recent call last)" in str(error) else 0][:_LONGEST]
 
 
 def _print(text: str) -> None:
-    sys.stdout.write(text.rstrip("\n") + "\n")
+    _write(printable(text.rstrip("\n") + "\n"))
 
 
-def _fail(message: str) -> NoReturn:
-    sys.stderr.write(f"limbeck: error: {message}\n")
-    raise SystemExit(USAGE_ERROR)
+def _write(text: str) -> None:
+    """Write to stdout, and through it.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        # What it holds still would be written again when Python ends.
+        with suppress(OSError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
+        closed = isinstance(error, BrokenPipeError)
+        reason = "who reads it has closed it" if closed else str(error.strerror)
+        raise InputError(f"standard output cannot be written: {reason}") from None
+
+
+def _tell(text: str) -> None:
+    with suppress(OSError):  # after SIGHUP the terminal is gone
+        sys.stderr.write(text)
+        sys.stderr.flush()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from limbeck.cli.beginning import raise_on_interrupt
 from limbeck.cli.parser import Parser
 from limbeck.cli.verbs import AnyVerb
 from limbeck.errors import InputError
@@ -67,8 +68,10 @@ def _done(
     inputs = (given,) if isinstance(given, str) else tuple(given)
     if check is not None:
         check(inputs)
+    work = resolve(job.run)
+    raise_on_interrupt()
     with _arguments_as_typed(parser):
-        yield from resolve(job.run)(Invocation(parser, values, inputs))
+        yield from work(Invocation(parser, values, inputs))
 
 
 @contextmanager
@@ -108,10 +111,12 @@ def _study(study: Study, words: Sequence[str]) -> Iterator[str]:
     words_given = {} if study.positional is None else {study.positional: tuple(values[study.positional])}
     with _arguments_as_typed(parser):
         settings = call.settings(kind, **words_given)
+    work = resolve(study.run)
+    raise_on_interrupt()
     # Before the work, so that an unwritable folder is known now and not in an hour.
     write_text(folder / "settings.yaml", call.resolved)
     with _arguments_as_typed(parser):
-        result = resolve(study.run)(settings, folder)
+        result = work(settings, folder)
     files = resolve(study.write)(result, folder)
     yield resolve(study.format)(result)
     yield "Written: " + ", ".join(str(file) for file in files)
