@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import stat
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -269,10 +270,13 @@ def bomb(path: Path, *, member: str, rows: int) -> None:
     """One more member that unfolds to a thousand times what it takes."""
     stream = BytesIO()
     np.lib.format.write_array_header_1_0(stream, {"descr": "<f8", "fortran_order": False, "shape": (rows, 1000)})
-    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as target, target.open(f"{member}.npy", "w") as into:
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as target:
+        warnings.simplefilter("ignore")  # there may be one of that name
+        into = target.open(f"{member}.npy", "w")
         into.write(stream.getvalue())
         for _ in range(rows):
             into.write(bytes(8000))
+        into.close()
 
 
 # -- text: tables, YAML, JSON -----------------------------------------------------------------------------------------
