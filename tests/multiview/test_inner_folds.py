@@ -11,8 +11,9 @@ import scipy.sparse as sp
 
 from limbeck import MultiViewClassifier
 from limbeck.errors import InputError
+from limbeck.multiview import samples as samples_module
 from limbeck.multiview.recipe import QUICK, Recipe
-from limbeck.multiview.samples import inner_folds
+from limbeck.multiview.samples import default_folds, inner_folds
 
 TINY: dict[str, Any] = {
     "encoder": (16, 8),
@@ -57,6 +58,33 @@ def test_every_sample_is_held_out_once_and_every_part_has_its_share_of_each_clas
 def test_impossible_numbers_of_folds_are_refused(count: Any) -> None:
     with pytest.raises(InputError, match="inner_folds"):
         inner_folds(np.arange(77) % 3, count, 0)
+
+
+def test_by_default_there_are_three_parts_and_of_many_samples_one_tenth() -> None:
+    labels = np.arange(10_000) % 3
+    folds = default_folds(labels, 0)
+    assert [len(fold.validation) for fold in folds] == [3334, 3333, 3333]
+    (fold,) = default_folds(np.append(labels, 0), 0)
+    assert len(fold.validation) == 1000
+    np.testing.assert_array_equal(np.sort(np.r_[fold.training, fold.validation]), np.arange(10_001))
+
+
+def test_of_many_samples_one_network_learns_for_all_epochs_and_the_kernel_path_from_all_samples(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(samples_module, "MANY", 149)
+    model = MultiViewClassifier(**(TINY | {"milestones": (2,), "patience": 2})).fit(X, Y)
+    assert model.network_.models == 1
+    assert len(model.history_) == 4
+    assert model.best_epoch_ == 3
+    assert model.kernel_path_ is not None
+    assert model.kernel_path_.solutions.shape[1] == 150
+    assert model.kernel_weight_ > 0
+    assert 0.8 < model.predict_set(NEW, random_state=0)[np.arange(400), NEW_Y].mean() <= 1
+    model.save(tmp_path / "model.safetensors")
+    loaded = MultiViewClassifier.load(tmp_path / "model.safetensors")
+    assert loaded.inner_folds is None
+    np.testing.assert_array_equal(loaded.predict_proba(NEW), model.predict_proba(NEW))
 
 
 def test_it_starts_from_the_quick_schedule() -> None:

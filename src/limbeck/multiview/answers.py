@@ -204,11 +204,13 @@ def _fit_paths(
     """The paths that are asked for, and what they say of the samples held out of each network."""
     views, labels, parts = samples.views, samples.labels, [fold.validation for fold in samples.folds]
     classes, weights = len(samples.classes), samples.weights
+    # What only calibrates may be learned from here: it is scored by a solution without it.
+    rows = np.arange(len(labels)) if samples.inner else samples.rows
     found: list[tuple[KernelPath | LinearPath, HeldOutPath]] = []
     if kernel_path:
-        found.append(fit_kernel_path(views, labels, samples.rows, parts, classes=classes, weights=weights, seed=seed))
+        found.append(fit_kernel_path(views, labels, rows, parts, classes=classes, weights=weights, seed=seed))
     if linear_path:
-        found += fit_linear_paths(views, labels, samples.rows, parts, classes=classes, weights=weights)
+        found += fit_linear_paths(views, labels, rows, parts, classes=classes, weights=weights)
     return found
 
 

@@ -34,6 +34,7 @@ from limbeck.multiview.recipe import QUICK, Objective, Recipe
 from limbeck.multiview.samples import (
     Samples,
     check_lengths,
+    default_folds,
     encode_labels,
     hold_out,
     inner_folds,
@@ -132,7 +133,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         inner_folds: where nothing else is held out, so many networks learn, each from all but one of so many parts of
             the samples, and answer together. Each part is what calibrates: it was not seen by the network that is
             asked about it, nor by the kernel path's solution. No epoch is chosen: a network learns until `patience`
-            epochs after the first milestone.
+            epochs after the first milestone. None: 3 for up to 10,000 samples; for more, one network alone learns from
+            nine tenths of each class, in less than half of the time, and the last tenth calibrates as a part does.
         validation_fraction: a number in [0, 1): one network alone learns from the other samples, and this share of each
             class stops it and calibrates. 0: train for all epochs, no calibration. None: inner folds. Ignored where
             `fit` is given a validation set, which then does the same.
@@ -220,7 +222,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         clip: float = Recipe.clip,
         missing_cells: Literal["refuse", "mean"] = Recipe.missing_cells,
         categories: Literal["refuse", "one-hot"] = Recipe.categories,
-        inner_folds: int = 3,
+        inner_folds: int | None = None,
         validation_fraction: float | None = None,
         kernel_path: bool = True,
         linear_path: bool | None = None,
@@ -648,7 +650,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         weights = self._weights(labels, classes, views.rows.align(sample_weight, "sample_weight"))
         inner = validation is None and self.validation_fraction is None
         if inner:
-            folds = inner_folds(labels, self.inner_folds, seed)
+            asked = self.inner_folds
+            folds = default_folds(labels, seed) if asked is None else inner_folds(labels, asked, seed)
         elif validation is None:
             folds = [hold_out(labels, self.validation_fraction or 0.0, seed)]
         else:

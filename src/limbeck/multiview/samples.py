@@ -16,6 +16,11 @@ from limbeck.errors import InputError
 from limbeck.multiview.training import Fold
 from limbeck.multiview.views import Views
 
+# By default so many parts; above so many samples a tenth is held out once: a thousand samples calibrate well enough.
+FOLDS = 3
+MANY = 10_000
+TENTH = 0.1
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Samples:
@@ -26,7 +31,7 @@ class Samples:
         classes: the labels that occur, sorted.
         weights: `(samples,)`; None: all 1.
         folds: which samples each network learns from, and which are held out of it.
-        inner: whether these are inner folds.
+        inner: whether these are inner folds: what they hold out calibrates, and no network is stopped by it.
     """
 
     views: Views
@@ -98,6 +103,15 @@ def _one_label_a_sample(y: ArrayLike) -> NDArray[Any]:
             "one class a sample: fit one classifier for each column (sklearn.multioutput.MultiOutputClassifier)"
         )
     return np.asarray(column_or_1d(labels, warn=True))
+
+
+def default_folds(labels: NDArray[np.int64], seed: int) -> list[Fold]:
+    """Three inner folds, or one that holds out a tenth of each class where there are more than 10,000 samples.
+
+    Three networks that learn from two thirds take twice a pass over all samples an epoch, one that learns from nine
+    tenths less than half of that.
+    """
+    return [hold_out(labels, TENTH, seed)] if len(labels) > MANY else inner_folds(labels, FOLDS, seed)
 
 
 def inner_folds(labels: NDArray[np.int64], count: Any, seed: int) -> list[Fold]:
