@@ -351,7 +351,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lambda d, _: d["linear_paths"][0].update(scalings=["standard", "standard"]),
         lambda d, _: d.update(path_weights=[[1.0]]),
         lambda d, _: d["path_weights"][1].append(1.0),
-        lambda _, t: t.update({"linear_path.1.0.weight": t["linear_path.1.0.weight"][:3].clone()}),
+        lambda _, t: t.update({"linear_path.1.0.weight": t["linear_path.1.0.weight"][:1].clone()}),
         lambda _, t: t.update({"linear_path.0.intercept": t["linear_path.0.intercept"].float()}),
         lambda _, t: t.update({"held_out_linear.0.terms": t["held_out_linear.0.terms"][:1].clone()}),
         lambda _, t: t.update({"held_out.labels": t["held_out.labels"] + 1000}),

@@ -1,14 +1,18 @@
 """The three-branch network: published counts, who sees what, what comes out."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from limbeck.nn import PairCritic
+from limbeck.reid.export import export_model
 from limbeck.reid.network import ReidNetwork
 from limbeck.reid.recipe import DataSettings, LossSettings, NetworkSettings, ReidRecipe
+from limbeck.reid.runs import ReidModel
 from limbeck.studies.reid_cost.run import ReidCostSettings, count_parameters, published_recipe, row_recipe
 
 BRANCHES = ("visible", "infrared", "shared")
@@ -120,3 +124,15 @@ def test_z_is_sampled_by_the_conventional_bottleneck_alone() -> None:
         network = ReidNetwork(small(loss=LossSettings(objective=objective), dropout=0.0), 5).train()  # type: ignore[arg-type]
         first, second = (network(*pictures()).shared[0].representation for _ in range(2))
         assert (not torch.allclose(first, second, atol=1e-4)) == moves
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("classes", [0, 5])
+@pytest.mark.parametrize("routing", ["modality", "grey"])
+def test_what_a_search_compares_is_exported_for_any_number_of_pictures(
+    classes: int, routing: str, tmp_path: Path
+) -> None:
+    recipe = small(routing=routing)
+    model = ReidModel(ReidNetwork(recipe, classes).eval(), recipe, np.arange(5), torch.device("cpu"))
+    for one in export_model(model, tmp_path, forms=["torch"], feature="v", tolerance=1e-5):
+        assert one.difference < 1e-5

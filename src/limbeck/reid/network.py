@@ -146,7 +146,8 @@ class Branch(nn.Module):
 
 
 def _predicted(head: ClassificationHead | None, vectors: Tensor) -> Tensor:
-    logits: Tensor = vectors.new_zeros(len(vectors), 0) if head is None else head(vectors)
+    # Not len(): a program that is traced would hold it for a constant.
+    logits: Tensor = vectors.new_zeros(vectors.shape[0], 0) if head is None else head(vectors)
     return logits
 
 

@@ -225,6 +225,7 @@ def flatten(state: Any) -> tuple[Any, dict[str, Tensor]]:
         TypeError: something else is in it.
 
     Example:
+        >>> import torch
         >>> skeleton, tensors = flatten({"a": {0: torch.ones(1), 1: (2, None)}})
         >>> tensors
         {'a/0': tensor([1.])}
