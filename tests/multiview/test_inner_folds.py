@@ -14,6 +14,7 @@ from limbeck.errors import InputError
 from limbeck.multiview import samples as samples_module
 from limbeck.multiview.recipe import QUICK, Recipe
 from limbeck.multiview.samples import default_folds, inner_folds
+from limbeck.multiview.views import Views
 
 TINY: dict[str, Any] = {
     "encoder": (16, 8),
@@ -171,6 +172,41 @@ def test_training_samples_may_lack_views() -> None:
     assert model.score({"left": NEW["left"], "right": NEW["right"]}, NEW_Y) > 0.6
     sets = model.predict_set({"left": NEW["left"], "right": NEW["right"]})
     assert sets[np.arange(len(NEW_Y)), NEW_Y].mean() > 0.8
+
+
+def test_what_a_held_out_sample_is_answered_by_says_the_same_when_it_is_asked_again(
+    fitted: MultiViewClassifier,
+) -> None:
+    """Model k on the samples of part k: what calibrates, to the last term, also where a view is missing."""
+    folds = inner_folds(Y, 3, 0)
+    order = np.concatenate([fold.validation for fold in folds])
+    for missing in (None, 1):
+        pattern = np.array([number != missing for number in range(3)])
+        known, labels = fitted._answers.held_out_probabilities(pattern)
+        of = fitted._answers.held_out_folds(pattern)
+        np.testing.assert_array_equal(of, np.repeat(np.arange(3), [len(fold.validation) for fold in folds]))
+        np.testing.assert_array_equal(fitted.classes_[labels], Y[order])
+        views = fitted._read({name: view[order] for name, view in X.items()})
+        hidden = Views(views.names, views.matrices, views.present & pattern[:, np.newaxis])
+        again = fitted._answers.by_held_out_models(pattern, hidden)
+        assert again.shape == (3, len(Y), 3)
+        np.testing.assert_allclose(again[of, np.arange(len(Y))], known, atol=2e-3)
+        assert np.abs(again[(of + 1) % 3, np.arange(len(Y))] - known).max() > 0.05
+
+
+def test_sets_are_cross_conformal(fitted: MultiViewClassifier, tmp_path: Path) -> None:
+    views = fitted._read(NEW)
+    everything = np.ones(3, bool)
+    known, labels = fitted._answers.held_out_probabilities(everything)
+    asked, of = fitted._answers.by_held_out_models(everything, views), fitted._answers.held_out_folds(everything)
+    below = sum(
+        ((1 - known[of == fold, labels[of == fold]])[:, np.newaxis, np.newaxis] < 1 - asked[fold]).sum(axis=0)
+        for fold in range(3)
+    )
+    sets = fitted.predict_set(NEW, 0.8)
+    np.testing.assert_array_equal(sets, below < int(np.ceil((len(known) + 1) * 0.8)))
+    fitted.save(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(MultiViewClassifier.load(tmp_path / "model.safetensors").predict_set(NEW, 0.8), sets)
 
 
 def test_out_of_fold_answers_are_honest(fitted: MultiViewClassifier) -> None:

@@ -110,6 +110,33 @@ class Answers:
         logits, labels = held_out.logits(pattern)
         return probabilities(self.mix(pattern).logits(logits, held_out.scores(pattern))), labels
 
+    def held_out_folds(self, pattern: Mask) -> NDArray[np.int64]:
+        """Of the same samples: which network did not learn from them."""
+        held_out = self.need_held_out("without calibration=(X, y), predict_set")
+        return held_out.folds[held_out.known(pattern)]
+
+    def by_held_out_models(self, pattern: Mask, views: Views) -> NDArray[np.float64]:
+        """Of samples that have the views of a pattern: what each model says that held-out samples are answered by.
+
+        Model k is network k with every path's solution without part k, weighed as `logits` weighs them.
+
+        Args:
+            pattern: `(views,)`.
+            views: of the samples.
+
+        Returns:
+            `(models, samples, classes)` probabilities.
+        """
+        count = 1 + int(self.need_held_out("without calibration=(X, y), predict_set").folds.max(initial=0))
+        batches = list(self.predictions(views))
+        mix, found = self.mix(pattern), []
+        for model in range(count):
+            alone = count == self.network.models
+            own = gather(batches, "joint_logits", model) if alone else gather_mean(batches, "joint_logits")
+            scores = [path.scores(views, model if len(path.of_parts) else None) for path in self.paths]
+            found.append(probabilities(mix.logits(own, np.array(scores).reshape(-1, *own.shape))))
+        return np.stack(found)
+
     def probabilities_by(
         self, pattern: Mask, views: Views, labels: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -188,7 +215,8 @@ def learn_answers(
     held_out: HeldOut | None = None
     if network.joint_head.additive:
         terms = [measure_terms(network, batches, model) for model, batches in enumerate(said) if batches]
-        held_out = assemble_held_out(terms, present, labels, [held for _, held in fitted])
+        folds = np.repeat(np.arange(len(samples.folds)), [len(fold.validation) for fold in samples.folds])
+        held_out = assemble_held_out(terms, present, labels, folds, [held for _, held in fitted])
     mixed = [mix.logits(own, score) for mix, own, score in zip(mixes, logits, scores, strict=True)]
     if single:
         mixed[1] = rest[0] / mixes[0].temperature

@@ -50,7 +50,16 @@ from limbeck.multiview.training import (
     train,
     view_shapes,
 )
-from limbeck.multiview.views import Matrix, ViewColumns, Views, concatenate, is_matrix, matrix_width, read_views
+from limbeck.multiview.views import (
+    Matrix,
+    ViewColumns,
+    Views,
+    concatenate,
+    is_matrix,
+    matrix_width,
+    read_views,
+    select,
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -373,16 +382,19 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
     ) -> NDArray[np.bool_]:
         """Sets of classes that hold the label with probability `coverage`, also where views are missing.
 
-        Split conformal prediction (`limbeck.multiview.conformal.conformal_sets`, which states the guarantee): a class
-        is in the set where its score is not above a quantile of the scores of held-out samples at their labels.
+        Conformal prediction: a class is in the set where its score is not above a quantile of the scores of held-out
+        samples at their labels. With inner folds it is cross-conformal: a new sample's score by each network, and the
+        paths' solution without its part, is compared with the samples that were held out of these
+        (`limbeck.multiview.conformal.cross_conformal_sets`). With one network or `calibration` it is split conformal
+        (`conformal_sets`). Both state their guarantee.
         Samples with some views missing are compared with held-out samples that have the same views, with their other
         views hidden; one that lacks a view of these itself is not used for them. So the coverage holds for each pattern
         of missing views, where what is missing depends neither on the views nor on the label: missing completely at
         random, or by design. (Missing data augmentation, exact form: Zaffran, Dieuleveut, Josse and Romano 2023.)
 
-        The held-out samples are those by which `fit` also chose the epoch and fitted the temperatures, so that the
-        coverage falls a little short of the stated one where they are few; `docs/multiview.md` has measurements. With
-        `calibration`, samples that `fit` never saw, it is exact.
+        The held-out samples are those by which `fit` also fitted the temperatures, and one network chose the epoch, so
+        that the coverage falls a little short of the stated one where they are few; `docs/multiview.md` has
+        measurements. With `calibration`, samples that `fit` never saw, it is exact.
 
         Args:
             X: views, see the class.
@@ -426,28 +438,33 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         for pattern, rows in patterns(views.present):
             if given is None:
                 held_out, labels = self._answers.held_out_probabilities(pattern)
+                folds = self._answers.held_out_folds(pattern)
+                asked = self._answers.by_held_out_models(pattern, select(views, np.flatnonzero(rows)))
             else:
                 held_out, labels = self._answers.probabilities_by(pattern, *given)
-            sets[rows] = conformal.conformal_sets(
+                folds, asked = np.zeros_like(labels), probability[np.newaxis, rows]
+            sets[rows] = conformal.cross_conformal_sets(
                 held_out,
                 labels,
-                probability[rows],
+                folds,
+                asked,
                 coverage,
                 score=score,
                 class_conditional=class_conditional,
-                allow_empty=allow_empty,
                 randomised=randomised,
                 random_state=generator,
             )
             self._warn_of_full_sets(pattern, labels, coverage, class_conditional)
+        if not allow_empty:
+            empty = ~sets.any(axis=1)
+            sets[empty, probability[empty].argmax(axis=1)] = True
         return sets
 
     def abstain(self, X: Any, coverage: float = 0.9, **options: Any) -> NDArray[np.bool_]:
-        """Which samples should not be answered: their set is not one class, but several or none.
+        """Which samples should not be answered: their set is not just the class of `predict`.
 
-        `predict_set(X, coverage, **options).sum(axis=1) != 1`. Of all samples, at most the share 1 - `coverage` is then
-        answered and wrong, under the conditions of `predict_set`; of the answered ones it may be more. The one class
-        of a set is that of `predict`, unless `class_conditional`.
+        Of all samples, at most the share 1 - `coverage` is then answered and wrong, under the conditions of
+        `predict_set`; of the answered ones it may be more.
 
         Args:
             X: views, see the class.
@@ -457,7 +474,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         Returns:
             (samples,) booleans.
         """
-        return np.asarray(self.predict_set(X, coverage, **options).sum(axis=1) != 1)
+        return conformal.unsure(self.predict_set(X, coverage, **options), self.predict_proba(X))
 
     def transform(self, X: Any) -> NDArray[np.float32]:
         """Representations of all views side by side, (samples, views * representation).

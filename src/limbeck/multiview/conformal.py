@@ -229,6 +229,22 @@ def nonconformity(probability: Floats, score: Score = "lac", *, uniform: Floats 
     return scores
 
 
+def unsure(sets: Sets, probability: Floats) -> NDArray[np.bool_]:
+    """Which samples have another set than just their most probable class.
+
+    Args:
+        sets: (samples, classes) booleans.
+        probability: (samples, classes).
+
+    Example:
+        >>> sets = np.array([[True, False], [True, True], [False, False], [True, False]])
+        >>> unsure(sets, np.array([[0.9, 0.1], [0.6, 0.4], [0.5, 0.5], [0.4, 0.6]]))
+        array([False,  True,  True,  True])
+    """
+    best = np.asarray(probability).argmax(axis=1)
+    return np.asarray((sets.sum(axis=1) != 1) | ~sets[np.arange(len(sets)), best])
+
+
 def needed_samples(coverage: float) -> int | None:
     """How many held-out samples a set with less than all classes takes: the least n of ceil((n + 1) c) ≤ n.
 

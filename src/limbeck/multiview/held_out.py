@@ -113,36 +113,40 @@ class HeldOut:
             training sample had.
         present: `(views, samples)` booleans.
         labels: `(samples,)` positions among the classes.
+        folds: `(samples,)` the network, and the part of the paths, that did not learn from the sample.
         paths: of the kernel path, then of the linear paths, as far as there are any.
     """
 
     networks: HeldOutTerms
     present: NDArray[np.bool_]
     labels: NDArray[np.int64]
+    folds: NDArray[np.int64]
     paths: tuple[HeldOutPath, ...] = ()
 
     def __post_init__(self) -> None:
         views, samples, classes = self.networks.terms.shape
-        expected = (samples, classes), (views, samples), (samples,)
-        if (self.networks.bias.shape, self.present.shape, self.labels.shape) != expected:
+        expected = (samples, classes), (views, samples), (samples,), (samples,)
+        if (self.networks.bias.shape, self.present.shape, self.labels.shape, self.folds.shape) != expected:
             raise ValueError("the parts of what was held out do not fit one another")
         if any(path.terms.shape != self.networks.terms.shape for path in self.paths):
             raise ValueError("the paths' scores are not those of what was held out")
 
-    def check(self, views: int, classes: int) -> None:
+    def check(self, views: int, classes: int, networks: int) -> None:
         """Refuse parts of another model, as a file may hold them.
 
         Raises:
             ValueError: a part is of another shape or kind of number, or a label is of no class.
         """
         samples = len(self.labels)
-        named = {**self.networks.parts(), "present": self.present, "labels": self.labels}
-        shapes = (samples, classes), (views, samples, classes), (views, samples), (samples,)
-        _check(_PREFIX, named, shapes, (np.float32, np.float32, np.bool_, np.int64))
+        named = {**self.networks.parts(), "present": self.present, "labels": self.labels, "folds": self.folds}
+        shapes = (samples, classes), (views, samples, classes), (views, samples), (samples,), (samples,)
+        _check(_PREFIX, named, shapes, (np.float32, np.float32, np.bool_, np.int64, np.int64))
         for path in self.paths:
             path.check(views, samples, classes)
         if samples and not 0 <= self.labels.min() <= self.labels.max() < classes:
             raise ValueError(f"{_PREFIX}labels are of no class")
+        if samples and not 0 <= self.folds.min() <= self.folds.max() < networks:
+            raise ValueError(f"{_PREFIX}folds are of no network")
 
     def known(self, pattern: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which samples have all views of `pattern` (views,)."""
@@ -165,7 +169,7 @@ class HeldOut:
     def to_tensors(self) -> dict[str, Tensor]:
         """The parts under names that no weight of a network has."""
         named: dict[str, NDArray[Any]] = {_PREFIX + name: part for name, part in self.networks.parts().items()}
-        named |= {_PREFIX + "present": self.present, _PREFIX + "labels": self.labels}
+        named |= {_PREFIX + "present": self.present, _PREFIX + "labels": self.labels, _PREFIX + "folds": self.folds}
         linear = 0
         for path in self.paths:
             start = _KERNEL if isinstance(path, HeldOutKernel) else f"{_LINEAR}{linear}."
@@ -194,6 +198,7 @@ def assemble_held_out(
     parts: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
     present: NDArray[np.bool_],
     labels: NDArray[np.int64],
+    folds: NDArray[np.int64],
     paths: Sequence[HeldOutPath],
 ) -> HeldOut:
     """What `measure_terms` gave of the held-out samples of each network, one after the other.
@@ -202,11 +207,12 @@ def assemble_held_out(
         parts: one a network.
         present: `(views, samples)` which sample has which view.
         labels: `(samples,)`.
+        folds: `(samples,)` of which network.
         paths: what each path says of the same samples.
     """
     bias = np.concatenate([np.broadcast_to(own, (terms.shape[1], len(own))) for own, terms in parts])
     terms = np.concatenate([terms for _, terms in parts], axis=1)
-    return HeldOut(HeldOutTerms(bias, terms), present, labels, tuple(paths))
+    return HeldOut(HeldOutTerms(bias, terms), present, labels, folds, tuple(paths))
 
 
 def take_held_out(tensors: Mapping[str, Tensor], *, linear: int) -> tuple[HeldOut | None, dict[str, Tensor]]:
@@ -225,7 +231,9 @@ def take_held_out(tensors: Mapping[str, Tensor], *, linear: int) -> tuple[HeldOu
         paths.append(HeldOutKernel(kernel["scores"], kernel["terms"], kernel["shares"]))
     paths += [HeldOutTerms(**_named(tensors, f"{_LINEAR}{number}.")) for number in range(linear)]
     own = HeldOutTerms(parts["bias"], parts["terms"])
-    return HeldOut(own, parts["present"], parts["labels"], tuple(paths)), others
+    # Earlier versions did not keep the folds: all are then answered by the mean of the networks, and by all rows.
+    folds = parts.get("folds", np.zeros(len(parts["labels"]), np.int64))
+    return HeldOut(own, parts["present"], parts["labels"], folds, tuple(paths)), others
 
 
 def _named(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Any]:

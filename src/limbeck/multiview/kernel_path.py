@@ -75,6 +75,8 @@ class KernelPath:
         present: `(views, m)` which landmark has which view.
         shares: `(classes,)` :math:`\mu`.
         solutions: `(1 + views, m, classes)` :math:`\alpha`, for all views and without each; with one view `(1, ...)`.
+        of_parts: `(parts, 1 + views, m, classes)` the same without the rows of each part; `(0, ...)` where these are
+            none of the rows.
     """
 
     choice: Choice
@@ -84,6 +86,7 @@ class KernelPath:
     present: Mask
     shares: Floats
     solutions: Floats
+    of_parts: Floats
 
     def to_tensors(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         """What JSON can hold, and everything else under names that no weight of a network has."""
@@ -91,6 +94,7 @@ class KernelPath:
             "present": self.present,
             "shares": self.shares,
             "solutions": self.solutions,
+            "of_parts": self.of_parts,
         }
         for view, (scaling, marks) in enumerate(zip(self.scalings, self.landmarks, strict=True)):
             arrays |= {f"{view}.scaling.{name}": array for name, array in scaling.arrays.items()}
@@ -136,6 +140,7 @@ class KernelPath:
             own["present"],
             own["shares"],
             own["solutions"],
+            own.get("of_parts", np.empty((0, *own["solutions"].shape))),  # earlier versions did not keep them
         )
 
     def check(self, views: Sequence[tuple[int, bool]], classes: int) -> None:
@@ -153,6 +158,7 @@ class KernelPath:
             "present": (self.present, (len(views), count), "b"),
             "shares": (self.shares, (classes,), "f"),
             "solutions": (self.solutions, (1 + len(views) if len(views) > 1 else 1, count, classes), "f"),
+            "of_parts": (self.of_parts, (len(self.of_parts), *self.solutions.shape), "f"),
         }
         for name, (part, shape, kind) in shapes.items():
             if part.shape != shape or part.dtype.kind != kind:
@@ -166,8 +172,14 @@ class KernelPath:
             if marks.shape != (count, width) or marks.dtype.kind != "f" or scipy.sparse.issparse(marks) != sparse:
                 raise ValueError(f"{_PREFIX}landmarks are {marks.shape} {marks.dtype}")
 
-    def scores(self, views: Views) -> Floats:
-        """Scores `(samples, classes)` from the views that each sample has."""
+    def scores(self, views: Views, part: int | None = None) -> Floats:
+        """Scores `(samples, classes)` from the views that each sample has.
+
+        Args:
+            views: of the samples.
+            part: by the solutions without this part; None: by those of all rows.
+        """
+        solutions = self.solutions if part is None else self.of_parts[part]
         result = np.empty((views.samples, len(self.shares)))
         for rows, distances, present in self._blocks(views):
             pattern = pattern_of(present)
@@ -175,7 +187,7 @@ class KernelPath:
                 of = pattern == number
                 landmarks = without(self.present, number)
                 kernel = mean_kernel([block[of] for block in distances], self.bandwidths, present[:, of], landmarks)
-                result[np.flatnonzero(of) + rows] = self.shares + kernel @ self.solutions[number]
+                result[np.flatnonzero(of) + rows] = self.shares + kernel @ solutions[number]
         return result
 
     def _blocks(self, views: Views) -> Iterator[tuple[int, list[Floats], Mask]]:
@@ -378,9 +390,16 @@ class _Task:
             of_landmarks,
             self.shares,
             np.stack([one.solution for one in solved]),
+            self._of_parts(solved),
         )
         scores = np.stack([one.scores for one in solved])
         return path, HeldOutKernel(scores, terms, self.shares.astype(np.float32))
+
+    def _of_parts(self, solved: Sequence[_Solved]) -> Floats:
+        """Solutions without each part; none where parts lie outside of the rows, so that all of them are the whole."""
+        inside = any(np.isin(part, self.rows).any() for part in self.parts)
+        found = [[one.by_part[part] for one in solved] for part in range(len(self.parts) if inside else 0)]
+        return np.array(found) if found else np.empty((0, len(solved), *solved[0].solution.shape))
 
     @property
     def shares(self) -> Floats:

@@ -49,6 +49,7 @@ class LinearPath:
         means: one a view, `(features,)`.
         weights: one a view, `(features, classes)`.
         intercept: `(classes,)` b.
+        of_parts: the weights and the intercept without the rows of each part; none where these are none of the rows.
     """
 
     ridge: float
@@ -56,14 +57,21 @@ class LinearPath:
     means: tuple[Floats, ...]
     weights: tuple[Floats, ...]
     intercept: Floats
+    of_parts: tuple[tuple[tuple[Floats, ...], Floats], ...] = ()
 
-    def scores(self, views: Views) -> Floats:
-        """Logits `(samples, classes)` from the views that each sample has."""
+    def scores(self, views: Views, part: int | None = None) -> Floats:
+        """Logits `(samples, classes)` from the views that each sample has.
+
+        Args:
+            views: of the samples.
+            part: by the solution without this part; None: by that of all rows.
+        """
+        weights, intercept = (self.weights, self.intercept) if part is None else self.of_parts[part]
         design = [
             _design(scaling, matrix, present)
             for scaling, matrix, present in zip(self.scalings, views.matrices, views.present, strict=True)
         ]
-        return np.asarray(self.intercept + sum(_terms(design, views.present, self.means, self.weights)))
+        return np.asarray(intercept + sum(_terms(design, views.present, self.means, weights)))
 
     def to_tensors(self, number: int) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         """What JSON can hold, and everything else under names that nothing else in a file has."""
@@ -71,7 +79,14 @@ class LinearPath:
         for view, (scaling, mean, weight) in enumerate(zip(self.scalings, self.means, self.weights, strict=True)):
             arrays |= {f"{view}.scaling.{name}": array for name, array in scaling.arrays.items()}
             arrays |= {f"{view}.mean": mean, f"{view}.weight": weight}
-        described = {"ridge": self.ridge, "scalings": [scaling.name for scaling in self.scalings]}
+        for part, (weights, intercept) in enumerate(self.of_parts):
+            arrays[f"part.{part}.intercept"] = intercept
+            arrays |= {f"part.{part}.{view}.weight": weight for view, weight in enumerate(weights)}
+        described = {
+            "ridge": self.ridge,
+            "scalings": [scaling.name for scaling in self.scalings],
+            "parts": len(self.of_parts),
+        }
         start = f"{_PREFIX}{number}."
         return described, {start + name: torch.from_numpy(np.ascontiguousarray(one)) for name, one in arrays.items()}
 
@@ -90,6 +105,13 @@ class LinearPath:
             tuple(own[f"{view}.mean"] for view in range(len(names))),
             tuple(own[f"{view}.weight"] for view in range(len(names))),
             own["intercept"],
+            tuple(
+                (
+                    tuple(own[f"part.{part}.{view}.weight"] for view in range(len(names))),
+                    own[f"part.{part}.intercept"],
+                )
+                for part in range(described["parts"])
+            ),
         )
 
     def check(self, views: Sequence[tuple[int, bool]], classes: int) -> None:
@@ -110,6 +132,9 @@ class LinearPath:
         ):
             width = scaling.check(features, sparse=sparse)
             expected += [("mean", mean, (width,)), ("weight", weight, (width, classes))]
+        for weights, intercept in self.of_parts:
+            expected.append(("part.intercept", intercept, (classes,)))
+            expected += [("part.weight", one, whole.shape) for one, whole in zip(weights, self.weights, strict=True)]
         for name, part, shape in expected:
             if part.shape != shape or part.dtype != np.dtype(np.float64):
                 raise ValueError(f"{_PREFIX}{name} is {part.shape} {part.dtype}, not {shape} float64")
@@ -206,7 +231,7 @@ class _Task:
         held = np.concatenate(self.parts)
         starts = [self._start()] * len(self.parts)
         least, best, worse = np.inf, 0, 0
-        terms: HeldOutTerms | None = None
+        terms, of_parts = None, starts
         for number, ridge in enumerate(RIDGES):
             starts = [
                 self._solution(ridge * self.length, self._without(part), start)
@@ -216,13 +241,23 @@ class _Task:
             nats = _nats(said.by_pattern(self.present[:, held])[0], self.labels[held])
             worse = 0 if nats < least else worse + 1
             if nats < least:
-                least, best, terms = nats, number, said
+                least, best, terms, of_parts = nats, number, said, starts
             if worse == PATIENCE:
                 break
         assert terms is not None
         ridge = RIDGES[best] * self.length
         intercept, weights = self._cut(self._solution(ridge, self.weight, self._start()))
-        return LinearPath(ridge, tuple(self.scalings), tuple(self.means), tuple(weights), intercept), terms
+        inside = any(self.weight[part].any() for part in self.parts)
+        parts = [self._cut(solution) for solution in of_parts] if inside else []
+        path = LinearPath(
+            ridge,
+            tuple(self.scalings),
+            tuple(self.means),
+            tuple(weights),
+            intercept,
+            tuple((tuple(own), start) for start, own in parts),
+        )
+        return path, terms
 
     def _without(self, part: NDArray[np.int64]) -> Floats:
         weight = self.weight.copy()

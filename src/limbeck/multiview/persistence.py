@@ -123,7 +123,7 @@ def _restore(
     linear_paths, weights = take_linear_paths(described, others)
     paths: list[KernelPath | LinearPath] = [*([] if kernel_path is None else [kernel_path]), *linear_paths]
     if held_out is not None:
-        held_out.check(len(used), len(model.classes_))
+        held_out.check(len(used), len(model.classes_), description.get("networks", 1))
     for path in paths:
         path.check([(shape.features, shape.sparse) for shape in used], len(model.classes_))
     networks = description.get("networks", 1)

@@ -14,6 +14,7 @@ from limbeck.csvfiles import write_csv
 from limbeck.errors import InputError
 from limbeck.files import MODEL
 from limbeck.multiview.classifier import MultiViewClassifier
+from limbeck.multiview.conformal import unsure
 from limbeck.multiview.frames import Frame
 from limbeck.multiview.inputs import empty_cells, missing_in, read_asked
 from limbeck.multiview.provenance import layout_of
@@ -77,7 +78,7 @@ def predict_run(
     if threshold is not None:
         abstained = probability.max(axis=1) < threshold
     elif sets is not None:
-        abstained = sets.sum(axis=1) != 1
+        abstained = unsure(sets, probability)
     missing = _missing(model, views, len(samples))
     table: dict[str, Any] = {"sample": samples if asked.rows is None else [asked.rows[sample] for sample in samples]}
     if labels is not None:
