@@ -49,9 +49,15 @@ def write(case: Case, outcome: Outcome, where: str, folder: Path, inputs: Path, 
     whole = replace(case, changes=tuple(_whole(change, inputs, work) for change in case.changes))
     words = re.sub(r"\W+", "-", where).strip("-")[:70]
     file = folder / f"{words}-{hashlib.sha256(where.encode()).hexdigest()[:6]}.json"
-    held = {"finding": where, "said": outcome.detail[-1500:], "case": whole.to_dict()}
+    held = {"finding": where, "said": _told(outcome.detail), "case": whole.to_dict()}
     file.write_text(json.dumps(held, indent=1) + "\n")
     return file
+
+
+def _told(detail: str) -> str:
+    """What was said, without the code of a traceback, and files without the folders of this machine."""
+    lines = [line for line in detail.splitlines() if not line.startswith("    ")]
+    return re.sub(r"(?<![\w.])/[\w./-]*/", "", "\n".join(lines))[-1500:]
 
 
 def _whole(change: Change, inputs: Path, work: Path) -> Change:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.fuzzing.changes import FUNCTIONS
 from tests.fuzzing.drawing import Case, draw, smaller
-from tests.fuzzing.findings import CORPUS, read, write
+from tests.fuzzing.findings import CORPUS, _told, read, write
 from tests.fuzzing.harmful import WAYS
 from tests.fuzzing.inputs import commands
 from tests.fuzzing.running import Outcome
@@ -76,6 +76,13 @@ def test_seed_and_number_decide_a_case(inputs: Path, tmp_path: Path) -> None:
         again = read(file)
         assert (again.words, again.inputs) == (case.words, case.inputs)
         assert all(len(str(less)) < len(str(case)) for less in smaller(case))
+
+
+def test_a_finding_names_no_folder_of_this_machine() -> None:
+    said = (
+        'Traceback:\n  File "/home/me/limbeck/src/jobs.py", line 5, in run\n    go()\nOSError: /tmp/x-1/views.npz: no'
+    )
+    assert _told(said) == 'Traceback:\n  File "jobs.py", line 5, in run\nOSError: views.npz: no'
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
