@@ -23,6 +23,8 @@ from limbeck.multiview.views import Views, select
 Floats = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
+_SETS = "without calibration=(X, y), predict_set"
+
 
 class Answers:
     """Calibrated answers for samples that have any of the views that some training sample had.
@@ -106,13 +108,13 @@ class Answers:
 
     def held_out_probabilities(self, pattern: Mask) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Of the held-out samples with all views of a pattern: probabilities by these, and labels."""
-        held_out = self.need_held_out("without calibration=(X, y), predict_set")
+        held_out = self.need_held_out(_SETS)
         logits, labels = held_out.logits(pattern)
         return probabilities(self.mix(pattern).logits(logits, held_out.scores(pattern))), labels
 
     def held_out_folds(self, pattern: Mask) -> NDArray[np.int64]:
         """Of the same samples: which network did not learn from them."""
-        held_out = self.need_held_out("without calibration=(X, y), predict_set")
+        held_out = self.need_held_out(_SETS)
         return held_out.folds[held_out.known(pattern)]
 
     def by_held_out_models(self, pattern: Mask, views: Views) -> NDArray[np.float64]:
@@ -127,7 +129,7 @@ class Answers:
         Returns:
             `(models, samples, classes)` probabilities.
         """
-        count = 1 + int(self.need_held_out("without calibration=(X, y), predict_set").folds.max(initial=0))
+        count = 1 + int(self.need_held_out(_SETS).folds.max(initial=0))
         batches = list(self.predictions(views))
         mix, found = self.mix(pattern), []
         for model in range(count):
