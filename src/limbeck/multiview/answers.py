@@ -131,11 +131,12 @@ class Answers:
         """
         count = 1 + int(self.need_held_out(_SETS).folds.max(initial=0))
         batches = list(self.predictions(views))
+        by_part = [path.part_scores(views) for path in self.paths]
         mix, found = self.mix(pattern), []
         for model in range(count):
             alone = count == self.network.models
             own = gather(batches, "joint_logits", model) if alone else gather_mean(batches, "joint_logits")
-            scores = [path.scores(views, model if len(path.of_parts) else None) for path in self.paths]
+            scores = [of_path[model if len(of_path) > 1 else 0] for of_path in by_part]
             found.append(probabilities(mix.logits(own, np.array(scores).reshape(-1, *own.shape))))
         return np.stack(found)
 

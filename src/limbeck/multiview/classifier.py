@@ -432,8 +432,9 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         """
         views = _of_used(self._read(X), self._used())
         given = None if calibration is None else self._read_labelled(calibration, "calibration")
-        probability = probabilities(self._answers.logits(views))
-        sets = np.zeros(probability.shape, bool)
+        needed = given is not None or not allow_empty
+        probability = probabilities(self._answers.logits(views)) if needed else np.empty((0, 0))
+        sets = np.zeros((views.samples, len(self.classes_)), bool)
         generator = conformal.as_generator(random_state)
         for pattern, rows in patterns(views.present):
             if given is None:

@@ -172,22 +172,24 @@ class KernelPath:
             if marks.shape != (count, width) or marks.dtype.kind != "f" or scipy.sparse.issparse(marks) != sparse:
                 raise ValueError(f"{_PREFIX}landmarks are {marks.shape} {marks.dtype}")
 
-    def scores(self, views: Views, part: int | None = None) -> Floats:
-        """Scores `(samples, classes)` from the views that each sample has.
+    def scores(self, views: Views) -> Floats:
+        """Scores `(samples, classes)` from the views that each sample has."""
+        return np.asarray(self._scores(views, self.solutions[np.newaxis])[0])
 
-        Args:
-            views: of the samples.
-            part: by the solutions without this part; None: by those of all rows.
-        """
-        solutions = self.solutions if part is None else self.of_parts[part]
-        result = np.empty((views.samples, len(self.shares)))
+    def part_scores(self, views: Views) -> Floats:
+        """The same by the solutions without each part, `(parts, samples, classes)`; one of all rows without parts."""
+        return self._scores(views, self.of_parts if len(self.of_parts) else self.solutions[np.newaxis])
+
+    def _scores(self, views: Views, solutions: Floats) -> Floats:
+        """By solutions `(several, 1 + views, m, classes)`, for which every kernel is computed once."""
+        result = np.empty((len(solutions), views.samples, len(self.shares)))
         for rows, distances, present in self._blocks(views):
             pattern = pattern_of(present)
             for number in np.unique(pattern):
                 of = pattern == number
                 landmarks = without(self.present, number)
                 kernel = mean_kernel([block[of] for block in distances], self.bandwidths, present[:, of], landmarks)
-                result[np.flatnonzero(of) + rows] = self.shares + kernel @ solutions[number]
+                result[:, np.flatnonzero(of) + rows] = self.shares + kernel @ solutions[:, number]
         return result
 
     def _blocks(self, views: Views) -> Iterator[tuple[int, list[Floats], Mask]]:

@@ -59,19 +59,26 @@ class LinearPath:
     intercept: Floats
     of_parts: tuple[tuple[tuple[Floats, ...], Floats], ...] = ()
 
-    def scores(self, views: Views, part: int | None = None) -> Floats:
-        """Logits `(samples, classes)` from the views that each sample has.
+    def scores(self, views: Views) -> Floats:
+        """Logits `(samples, classes)` from the views that each sample has."""
+        return np.asarray(self._scores(views, [(self.weights, self.intercept)])[0])
 
-        Args:
-            views: of the samples.
-            part: by the solution without this part; None: by that of all rows.
-        """
-        weights, intercept = (self.weights, self.intercept) if part is None else self.of_parts[part]
+    def part_scores(self, views: Views) -> Floats:
+        """The same by the solutions without each part, `(parts, samples, classes)`; one of all rows without parts."""
+        return self._scores(views, self.of_parts or [(self.weights, self.intercept)])
+
+    def _scores(self, views: Views, solutions: Sequence[tuple[tuple[Floats, ...], Floats]]) -> Floats:
+        """By several weights and intercepts, for which views are scaled once."""
         design = [
             _design(scaling, matrix, present)
             for scaling, matrix, present in zip(self.scalings, views.matrices, views.present, strict=True)
         ]
-        return np.asarray(intercept + sum(_terms(design, views.present, self.means, weights)))
+        return np.stack(
+            [
+                np.asarray(intercept + sum(_terms(design, views.present, self.means, weights)))
+                for weights, intercept in solutions
+            ]
+        )
 
     def to_tensors(self, number: int) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         """What JSON can hold, and everything else under names that nothing else in a file has."""
