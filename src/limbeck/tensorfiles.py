@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from torch import Tensor
 
 from limbeck.errors import InputError
 from limbeck.files import MODEL, atomic_writer, described_kind, file_kind
+
+Part = TypeVar("Part")
 
 _CODES = {
     torch.float64: "F64",
@@ -203,6 +205,16 @@ def _checksum(description: str, tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"\0{name}\0{_kind(tensor)}\0{tuple(tensor.shape)}\0".encode())
         digest.update(_memory(tensor))
     return digest.hexdigest()
+
+
+def under(prefix: str, parts: Mapping[str, Part]) -> dict[str, Part]:
+    """Those whose names begin with a prefix, by the rest of their names.
+
+    Example:
+        >>> under("left.", {"left.weight": 1, "right.weight": 2})
+        {'weight': 1}
+    """
+    return {name.removeprefix(prefix): part for name, part in parts.items() if name.startswith(prefix)}
 
 
 def _memory(tensor: Tensor) -> memoryview:

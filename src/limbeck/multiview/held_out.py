@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from limbeck.multiview.network import MultiViewNetwork, Predictions
+from limbeck.tensorfiles import under
 
 _PREFIX = "held_out."
 _KERNEL = "held_out_scores."
@@ -237,7 +238,7 @@ def take_held_out(tensors: Mapping[str, Tensor], *, linear: int) -> tuple[HeldOu
 
 
 def _named(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Any]:
-    return {name.removeprefix(prefix): part.cpu().numpy() for name, part in tensors.items() if name.startswith(prefix)}
+    return {name: part.cpu().numpy() for name, part in under(prefix, tensors).items()}
 
 
 def _check(

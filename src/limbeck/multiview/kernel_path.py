@@ -19,6 +19,7 @@ from limbeck.multiview.kernels import Floats, mean_kernel, median_distance, squa
 from limbeck.multiview.scaling import Scaled, ScalingName, ViewScaling, candidates, fit_scaling
 from limbeck.multiview.training import fit_temperature
 from limbeck.multiview.views import Matrix, Views, select
+from limbeck.tensorfiles import under
 
 Labels = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -116,14 +117,12 @@ class KernelPath:
         Raises:
             KeyError, ValueError: something is missing or does not fit.
         """
-        own = {name.removeprefix(_PREFIX): part.cpu().numpy() for name, part in tensors.items()}
+        own = {name: part.cpu().numpy() for name, part in under(_PREFIX, tensors).items()}
         choice = dict(described["choice"])
         names = tuple(choice.pop("scalings"))
         scalings, landmarks = [], []
         for view, (name, width) in enumerate(zip(names, described["widths"], strict=True)):
-            start = f"{view}.scaling."
-            measured = {key.removeprefix(start): array for key, array in own.items() if key.startswith(start)}
-            scalings.append(ViewScaling(name, measured))
+            scalings.append(ViewScaling(name, under(f"{view}.scaling.", own)))
             if f"{view}.landmarks" in own:
                 landmarks.append(own[f"{view}.landmarks"])
             else:

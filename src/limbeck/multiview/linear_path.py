@@ -18,6 +18,7 @@ from limbeck.multiview.held_out import HeldOutTerms
 from limbeck.multiview.scaling import ScalingName, ViewScaling, candidates, fit_scaling
 from limbeck.multiview.training import fit_temperature
 from limbeck.multiview.views import Matrix, Views, select
+from limbeck.tensorfiles import under
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -104,11 +105,11 @@ class LinearPath:
         Raises:
             KeyError, ValueError: something is missing or does not fit.
         """
-        own = _under(f"{_PREFIX}{number}.", {name: part.cpu().numpy() for name, part in tensors.items()})
+        own = {name: part.cpu().numpy() for name, part in under(f"{_PREFIX}{number}.", tensors).items()}
         names = described["scalings"]
         return cls(
             float(described["ridge"]),
-            tuple(ViewScaling(name, _under(f"{view}.scaling.", own)) for view, name in enumerate(names)),
+            tuple(ViewScaling(name, under(f"{view}.scaling.", own)) for view, name in enumerate(names)),
             tuple(own[f"{view}.mean"] for view in range(len(names))),
             tuple(own[f"{view}.weight"] for view in range(len(names))),
             own["intercept"],
@@ -338,10 +339,6 @@ def _nats(logits: Floats, labels: Labels) -> float:
     spread = float((logits - logits.mean(axis=1, keepdims=True)).std())
     scaled = logits / (spread if spread > 0 else 1.0)
     return cross_entropy_nats(probabilities(scaled, fit_temperature(scaled.astype(np.float32), labels)), labels)
-
-
-def _under(prefix: str, parts: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    return {name.removeprefix(prefix): part for name, part in parts.items() if name.startswith(prefix)}
 
 
 def _of(matrix: Matrix | None) -> Matrix:
