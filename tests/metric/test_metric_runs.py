@@ -13,6 +13,7 @@ import pytest
 import torch
 from tests.images.pictures import photograph
 from tests.metric.metric_photographs import make_photographs, recipe
+from tests.powercut import power_cut
 from tests.signed import rewritten
 
 from limbeck.cli import main
@@ -71,23 +72,10 @@ def test_a_run_leaves_its_networks_its_log_and_its_figures(metric_run: Path, pho
 def test_a_training_that_breaks_off_goes_on_exactly(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, groups: dict[str, dict], step: int
 ) -> None:
-    class PowerCutError(Exception):
-        pass
-
-    whole = MetricTask.terms
-    taken = iter(range(100))
-
-    def broken(self: MetricTask, *given: Any) -> Any:
-        if next(taken) == step:
-            raise PowerCutError
-        return whole(self, *given)
-
     made = recipe(photographs, **groups)
     train_run(made, tmp_path / "whole")
-    with monkeypatch.context() as patch:
-        patch.setattr(MetricTask, "terms", broken)
-        with pytest.raises(PowerCutError):
-            train_run(made, tmp_path / "broken")
+    with power_cut(monkeypatch, MetricTask, step):
+        train_run(made, tmp_path / "broken")
     train_run(made, tmp_path / "broken")
     for name in ("model.safetensors", "best.safetensors"):
         one, other = weights(tmp_path / "whole" / name), weights(tmp_path / "broken" / name)
@@ -246,22 +234,9 @@ def test_a_signed_model_that_does_not_fit_itself_is_one_line(metric_run: Path, t
 def test_a_checkpoint_with_the_memory_of_another_task_is_one_line(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any, words: str
 ) -> None:
-    class PowerCutError(Exception):
-        pass
-
-    whole = MetricTask.terms
-    taken = iter(range(100))
-
-    def broken(self: MetricTask, *given: Any) -> Any:
-        if next(taken) == 2:
-            raise PowerCutError
-        return whole(self, *given)
-
     made = recipe(photographs, loss={"name": "snca", "memory": 11, "memory_start": 0}, network={"bottleneck": True})
-    with monkeypatch.context() as patch:
-        patch.setattr(MetricTask, "terms", broken)
-        with pytest.raises(PowerCutError):
-            train_run(made, tmp_path / "run")
+    with power_cut(monkeypatch, MetricTask, 2):
+        train_run(made, tmp_path / "run")
     found = latest(tmp_path / "run" / "checkpoints")
     assert found is not None
     change(found.state["task"])

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from tests.powercut import power_cut
 from tests.signed import rewritten
 from tests.small import PEOPLE
 
@@ -67,21 +68,8 @@ def test_a_run_leaves_its_recipe_its_log_and_its_model(small_run: Path, small_re
 def test_a_training_that_breaks_off_goes_on_exactly(
     small_recipe: ReidRecipe, small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    class PowerCutError(Exception):
-        pass
-
-    whole = ReidTask.terms
-    taken = iter(range(100))
-
-    def broken(self: ReidTask, *given: Any) -> Any:
-        if next(taken) == step:
-            raise PowerCutError
-        return whole(self, *given)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ReidTask, "terms", broken)
-        with pytest.raises(PowerCutError):
-            train_run(small_recipe, tmp_path)
+    with power_cut(monkeypatch, ReidTask, step):
+        train_run(small_recipe, tmp_path)
     other_workers = replace(small_recipe, training=replace(small_recipe.training, workers=2))
     train_run(other_workers, tmp_path)
     ended, uninterrupted = weights(tmp_path), weights(small_run)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.powercut import power_cut
 from tests.segmentation.segmentation_small import SETTINGS, recipe
 from tests.signed import rewritten
 
@@ -68,23 +69,10 @@ def test_a_run_leaves_its_network_its_log_and_its_figures(segmentation_run: Path
 def test_a_training_that_breaks_off_goes_on_exactly(
     small_streets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, groups: dict[str, dict], step: int
 ) -> None:
-    class PowerCutError(Exception):
-        pass
-
-    whole = SegmentationTask.terms
-    taken = iter(range(100))
-
-    def broken(self: SegmentationTask, *given: Any) -> Any:
-        if next(taken) == step:
-            raise PowerCutError
-        return whole(self, *given)
-
     made = recipe(small_streets, **groups)
     train_run(made, tmp_path / "whole")
-    with monkeypatch.context() as patch:
-        patch.setattr(SegmentationTask, "terms", broken)
-        with pytest.raises(PowerCutError):
-            train_run(made, tmp_path / "broken")
+    with power_cut(monkeypatch, SegmentationTask, step):
+        train_run(made, tmp_path / "broken")
     train_run(made, tmp_path / "broken")
     one, other = weights(tmp_path / "whole" / "model.safetensors"), weights(tmp_path / "broken" / "model.safetensors")
     assert all(torch.equal(one[key], other[key]) for key in one)

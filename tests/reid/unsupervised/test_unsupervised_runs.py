@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from tests.ports import free_port
+from tests.powercut import power_cut
 from tests.reid.unsupervised.unsupervised_processes import STEPS, recipe, shared_out
 from tests.training.nursery import Nursery
 
@@ -65,21 +66,8 @@ def test_a_run_leaves_its_pseudo_labels_figures_its_log_and_its_model(given: Uns
 def test_a_training_that_breaks_off_goes_on_exactly(
     given: UnsupervisedRecipe, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    class PowerCutError(Exception):
-        pass
-
-    whole = UnsupervisedTask.terms
-    taken = iter(range(100))
-
-    def broken(self: UnsupervisedTask, *args: Any) -> Any:
-        if next(taken) == step:
-            raise PowerCutError
-        return whole(self, *args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(UnsupervisedTask, "terms", broken)
-        with pytest.raises(PowerCutError):
-            train_run(given, tmp_path)
+    with power_cut(monkeypatch, UnsupervisedTask, step):
+        train_run(given, tmp_path)
     train_run(replace(given, training=replace(given.training, workers=2)), tmp_path)
     ended, uninterrupted = weights(tmp_path), weights(run)
     assert all(torch.equal(ended[name], uninterrupted[name]) for name in uninterrupted)
