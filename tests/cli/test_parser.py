@@ -33,6 +33,7 @@ def parser() -> Parser:
         (["--qwertz", "3"], "there is no flag --qwertz (see limbeck try --help)"),
         (["--training.epochs", "many"], "--training.epochs must be a whole number, not 'many'"),
         (["--training.optimizer", "adm"], "training.optimizer must be one of adam, adamw, sgd, not 'adm'"),
+        (["--training", "3"], "--training must be a mapping of settings, or a file of them, not '3'"),
         (["stray"], "stray"),
         (["--split"], "--split"),
     ],
@@ -42,6 +43,24 @@ def test_a_mistake_is_one_line_with_what_was_meant(words: Sequence[str], expecte
         parser().read(words)
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("5", "training must be a mapping of settings, not 5"),
+        ("true", "training must be a mapping of settings, not True"),
+        ("[]", "training must be a mapping of settings, not []"),
+        ("~", "training must be a mapping of settings, not null"),
+        ("''", "training must be a mapping of settings, or a file of them, not ''"),
+        ("{a: 1}", "there is no key training.a (see limbeck try --help)"),
+    ],
+)
+def test_a_group_of_settings_is_a_mapping(value: str, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(f"training: {value}\n")
+    with pytest.raises(InputError) as caught:
+        parser().read(["--config", str(tmp_path / "recipe.yaml")])
+    assert expected in str(caught.value)
 
 
 def test_hyphens_and_underscores_are_the_same() -> None:

@@ -37,6 +37,8 @@ _KINDS = {
     "str": "text",
     "tuple": "a list, [A, B]",
 }
+_GROUP = "a mapping of settings"
+_NO_NAME, _QUOTE = 'in "<unicode string>", ', "'"
 _load = get_loader("yaml")
 
 
@@ -92,7 +94,7 @@ class Parser(ArgumentParser):
         for word in words:
             check_yaml(word.partition("=")[2] if word.startswith("--") else word, f"{word[:40]}: ")
         values = self.parse_args(self._with_configs([self._exact(word) for word in words]))
-        self._check_nulls(values)
+        self._check_kinds(values)
         if isinstance(values.get("seed"), int):
             check_value(self._called("seed"), values.seed, Seed)
         return values
@@ -160,19 +162,31 @@ class Parser(ArgumentParser):
                 raise InputError(f"--config {given}: there is no such file, and a shipped {error}") from None
         return found
 
-    def _check_nulls(self, values: Namespace) -> None:
-        """Refuse null where there must be something, which jsonargparse lets pass; lists are looked at by their owners.
+    def _check_kinds(self, values: Namespace) -> None:
+        """Refuse what jsonargparse lets pass: a plain value for a group of settings, null where something must be.
+
+        Lists are looked at by their owners.
 
         Raises:
-            InputError: a group of settings, or a plain one, is null.
+            InputError: a group of settings is none, or a plain one is null.
         """
-        groups = {name.rpartition(".")[0] for name in self.flags if "." in name}
+        groups = self._groups()
         for action in self._actions:
-            kind = getattr(action, "_typehint", None)
-            words = "a mapping of settings" if action.dest in groups else _KINDS.get(getattr(kind, "__name__", ""))
-            needed = action.dest in groups or (kind in (str, int, float, bool) and action.default is not None)
-            if needed and action.dest in values and values[action.dest] is None:
-                raise InputError(f"{self._called(action.dest)} must be {words}, not null (see {self.prog} --help)")
+            if action.dest not in values:
+                continue
+            kind, value = getattr(action, "_typehint", None), values[action.dest]
+            if action.dest in groups:
+                wrong, words = not isinstance(value, Namespace), _GROUP
+            else:
+                wrong = value is None and kind in (str, int, float, bool) and action.default is not None
+                words = _KINDS.get(getattr(kind, "__name__", ""), "")
+            if wrong:
+                shown = "null" if value is None else repr(value)
+                raise InputError(f"{self._called(action.dest)} must be {words}, not {shown} (see {self.prog} --help)")
+
+    def _groups(self) -> set[str]:
+        """Of settings."""
+        return {name.rpartition(".")[0] for name in self.flags if "." in name}
 
     def _exact(self, word: str) -> str:
         """The word with its flag as the parser knows it.
@@ -208,27 +222,42 @@ class Parser(ArgumentParser):
         """The message of jsonargparse as one line, without the words that only programmers use."""
         line = " ".join(message.split())
         line = re.sub(r'^Parser key "([^"]+)": ', r"\1: ", line)
-        missing = re.match(r"the following arguments are required: (.+)", line)
-        if missing:
-            return self._missing(missing[1].split(", "))
-        if line.startswith("Problems parsing config: "):
-            reason = line.partition(": ")[2].replace('in "<unicode string>", ', "in ")
-            return f"--config {self._config}: not a YAML file ({reason})"
-        choice = re.match(r"([\w.]+): Expected an? typing\.Literal\[(.*?)\]\. Got value: (.*)", line)
-        if choice:
-            options = choice[2].replace("'", "")
-            return f"{self._called(choice[1])} must be one of {options}, not {choice[3]!r}"
-        kind = re.match(r"([\w.]+): Expected an? <class '(\w+)'>\. Got value: (.*)", line)
-        if kind:
-            return f"{self._called(kind[1])} must be {_KINDS.get(kind[2], kind[2])}, not {kind[3]!r}"
-        unknown = re.search(r"does not accept option '([^']+)'", line)
-        if unknown:
-            group = re.search(r"Group '([^']+)'", line)
-            return self._no_key(f"{group[1]}.{unknown[1]}" if group else unknown[1])
+        for pattern, told in self._rewordings():
+            if match := re.match(pattern, line):
+                return told(match)
         line = re.sub(r"^argument (--[\w.]+): expected one argument$", r"\1 needs a value", line)
         line = re.sub(r"^unrecognized arguments: (.*)$", r"'\1' is not expected here; flags begin with --", line)
         name = re.match(r"([\w.]+)(?=: )", line)
         return self._called(name[1]) + line[name.end() :] if name else line
+
+    def _rewordings(self) -> list[tuple[str, Callable[[re.Match[str]], str]]]:
+        """Beginnings of messages, and what is said instead."""
+        groups = "|".join(re.escape(name) for name in self._groups()) or "(?!)"
+        return [
+            (r"the following arguments are required: (.+)", lambda found: self._missing(found[1].split(", "))),
+            (
+                r"Problems parsing config: (.*)",
+                lambda found: f"--config {self._config}: not a YAML file ({found[1].replace(_NO_NAME, 'in ')})",
+            ),
+            (
+                r"([\w.]+): Expected an? typing\.Literal\[(.*?)\]\. Got value: (.*)",
+                lambda found: (
+                    f"{self._called(found[1])} must be one of {found[2].replace(_QUOTE, '')}, not {found[3]!r}"
+                ),
+            ),
+            (
+                r"([\w.]+): Expected an? <class '(\w+)'>\. Got value: (.*)",
+                lambda found: f"{self._called(found[1])} must be {_KINDS.get(found[2], found[2])}, not {found[3]!r}",
+            ),
+            (
+                rf"({groups}): Unable to load config ('.*?'|\".*?\")",
+                lambda found: f"{self._called(found[1])} must be {_GROUP}, or a file of them, not {found[2]}",
+            ),
+            (
+                r".*?(?:Group '([^']+)'.*?)?does not accept option '([^']+)'",
+                lambda found: self._no_key(".".join(filter(None, found.groups()))),
+            ),
+        ]
 
     def _missing(self, names: Sequence[str]) -> str:
         """What to say of arguments that must be given; of one also what it is."""
@@ -248,6 +277,8 @@ class Parser(ArgumentParser):
         """What to say of a key in a file of settings that is not known."""
         if FORMER.get(name) in self.flags:
             return f"there is no key {name} any more: it is {FORMER[name]}"
-        near = difflib.get_close_matches(name, self.flags, n=1)
-        meant = f": did you mean {near[0]}?" if near else ""
+        group, _, last = name.rpartition(".")
+        own = [flag.rpartition(".") for flag in self.flags]
+        near = difflib.get_close_matches(last, [end for above, _, end in own if above == group], n=1)
+        meant = f": did you mean {'.'.join([group, *near] if group else near)}?" if near else ""
         return f"{f'{self._config}: ' if self._config else ''}there is no key {name}{meant}"
