@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import socket
 import stat
 import sys
 from collections.abc import Callable
@@ -64,10 +65,58 @@ def test_full_disk_leaves_the_old_file_alone(tmp_path: Path, monkeypatch: pytest
     path = tmp_path / "file.txt"
     path.write_text("old")
     monkeypatch.setattr(os, "fsync", _full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=r"No space left.*file\.txt"):
         write_text(path, "new")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_a_device_stays_a_device(tmp_path: Path) -> None:
+    path = tmp_path / "null"
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    except (PermissionError, AttributeError):
+        pytest.skip("only the administrator of a Unix system may make a device")
+    for target in (path, tmp_path / "link"):
+        if target != path:
+            target.symlink_to(path)
+        write_text(target, "new")
+        with atomic_writer(target) as stream:  # zipfile goes back where it can
+            np.savez(stream, rows=np.zeros(10))
+        assert stat.S_ISCHR(path.stat().st_mode)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["link", "null"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes")
+def test_a_pipe_is_written_to_where_somebody_reads(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(InputError, match=r"pipe: a pipe that nobody reads"):
+        write_text(path, "new")
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    write_text(path, "new")
+    assert os.read(reader, 10) == b"new"
+    os.close(reader)
+    assert stat.S_ISFIFO(path.stat().st_mode)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sockets are no files")
+def test_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # a socket's name may not be long
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind("here")
+        with pytest.raises(InputError, match="here: neither a file nor a pipe"):
+            write_text("here", "new")
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "file").write_text("old")
+    (tmp_path / "link").symlink_to(Path("far", "file"))
+    write_text(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "far" / "file").read_text() == "new"
+    assert [one.name for one in (tmp_path / "far").iterdir()] == ["file"]
 
 
 def test_text_is_utf8(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import re
@@ -28,6 +30,7 @@ LONGEST_LINE = 2**22
 """Characters of a line of a table: some 300,000 numbers. A cell takes thirty times its characters while it is read."""
 HEADER_ERRORS = (ValueError, TypeError, IndexError, OverflowError, SyntaxError, RecursionError, TokenError)
 """What NumPy raises of the header of an array, which it reads as a Python literal."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) if hasattr(errno, "EDQUOT") else (errno.ENOSPC, errno.EFBIG)
 _TIMES = 32  # see UNFOLDED
 _PART = 2**24  # bytes read at once
 _DENSE = "keep what is needed of it, and save that unpacked and dense (numpy.savez)"
@@ -39,15 +42,22 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a binary file that takes the place of `path` only once the block has ended well.
 
     The bytes go to a temporary file in the same folder (made when absent), which is flushed to disk and then renamed
-    over `path`. If anything fails on the way, `path` keeps what it held before and the temporary file is removed.
+    over `path`, or over the file that it links to. If anything fails on the way, `path` keeps what it held before and
+    the temporary file is removed. What is no file, such as `/dev/null` or a pipe, keeps its place: the bytes go there
+    one after the other.
 
     Raises:
+        InputError: `path` is a disk, a socket, or a pipe that nobody reads.
         OSError: the folder cannot be made, or the disk is full; `path` is untouched.
     """
-    target = Path(path)
+    if (mode := _special(path)) is not None:
+        with _written_through(path, mode) as stream:
+            yield stream
+        return
+    target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     with temporary_file(target.parent, f".{target.name}.") as (descriptor, temporary):
-        with os.fdopen(descriptor, "wb") as stream:
+        with _named(path), os.fdopen(descriptor, "wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -56,6 +66,61 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         temporary.chmod(0o666 & ~umask)
         temporary.replace(target)
     _flush_folder(target.parent)
+
+
+def _special(path: str | os.PathLike[str]) -> int | None:
+    """The mode of what is neither a file nor a folder; None of these, and where there is nothing."""
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return None
+    return None if _plain(mode) else mode
+
+
+def _plain(mode: int) -> bool:
+    """Whether it is that of a file or a folder."""
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+
+
+@contextmanager
+def _written_through(path: str | os.PathLike[str], mode: int) -> Iterator[BinaryIO]:
+    """A terminal, a device or a pipe, open for writing."""
+    if not (stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)):
+        raise InputError(f"{path}: neither a file nor a pipe; name a file")
+    try:
+        # Without O_NONBLOCK a pipe that nobody reads would be waited for.
+        descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise InputError(f"{path}: a pipe that nobody reads; begin reading it, or name a file") from None
+        raise
+    os.set_blocking(descriptor, True)
+    with _named(path), io.BufferedWriter(_OneWay(descriptor, "w")) as stream:
+        yield stream
+
+
+class _OneWay(io.FileIO):
+    """Without places to go back to: /dev/null has one, at 0, wherever one is."""
+
+    def seekable(self) -> bool:
+        return False
+
+    def tell(self) -> int:
+        raise io.UnsupportedOperation("tell")
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        raise io.UnsupportedOperation("seek")
+
+
+@contextmanager
+def _named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Inside the block a disk that is full is said to be so with the file that was being written."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in _FULL:
+            error.filename = str(path)
+        raise
 
 
 def _flush_folder(folder: Path) -> None:
@@ -97,8 +162,7 @@ def check_regular(path: Path) -> None:
         InputError: it is one.
         OSError: there is no such file.
     """
-    mode = path.stat().st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+    if not _plain(path.stat().st_mode):
         raise InputError(f"{path}: is a pipe or a device, not a file; remove it, or put the file in its place")
 
 

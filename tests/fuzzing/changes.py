@@ -495,8 +495,14 @@ FUNCTIONS: dict[str, Callable[..., None]] = {
 }
 
 
+INSTEAD = ("remove", "folder", "link", "pipe", "write", "other", "rename", "extra")
+"""Changes that read nothing of what they change; the others would wait for a pipe, and read a device without end."""
+
+
 def apply(root: Path, change: Change) -> bool:
     """Change an input; whether it could be changed so."""
+    if change["do"] not in INSTEAD and not is_regular(root / change["file"]):
+        return False
     given = {name: value for name, value in change.items() if name not in ("file", "do")}
     try:
         FUNCTIONS[change["do"]](root / change["file"], **given)
