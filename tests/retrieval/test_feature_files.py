@@ -156,6 +156,11 @@ def test_sides_must_say_the_same_things(tmp_path: Path) -> None:
         load_features(tmp_path / "g.npz", queries=tmp_path / "q.npz")
     with pytest.raises(InputError, match=r"names .*'ann'.* on one side and numbers on the other"):
         load_features(tmp_path / "g.npz", queries=tmp_path / "names.npz")
+    np.savez(tmp_path / "number.npz", f=QUERY, pid=Q_PIDS, cam=3)
+    with pytest.raises(
+        InputError, match=r"'camera' must hold a value for every row, not arrays of shapes \(\), \(20,\)"
+    ):
+        load_features(tmp_path / "g.npz", queries=tmp_path / "number.npz")
     asked, searched = load_sides(tmp_path / "g.npz", queries=tmp_path / "bare.npz")
     assert (len(asked), len(searched)) == (6, 20)
     assert "identity" not in asked

@@ -375,6 +375,10 @@ def _joined(queries: Items, gallery: Items) -> Items:
                 raise InputError(
                     f"{origin}: queries and gallery must be of as many features: {left.shape}, {right.shape}"
                 )
+        elif left.ndim != 1 or right.ndim != 1:
+            raise InputError(
+                f"{origin}: '{role}' must hold a value for every row, not arrays of shapes {left.shape}, {right.shape}"
+            )
         else:
             left, right = _alike(left, right, role, origin)
         arrays[role] = np.concatenate([left, right])
