@@ -30,7 +30,8 @@ _UNSEEN = re.compile(
     r"|[Dd]eprecat|Glyph \d+|Exception ignored|non-writable|Casting complex"
 )
 # How far a job has come; and what a library says of the environment before anybody of ours is asked.
-_PROGRESS = re.compile(r"[\w -]+: .*\b[\d,]+/[\d,]+\b|libgomp: Invalid value for environment variable")
+_PROGRESS = re.compile(r"[\w -]+: .*\b[\d,]+/[\d,]+\b|[\w -]* *━|libgomp: Invalid value for environment variable")
+_COLOURS = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")  # which rich writes where they are asked for
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e]")
 
 
@@ -337,7 +338,8 @@ def _judged(case: Case, code: int, err: str) -> tuple[str, str, str]:  # noqa: P
         return "signal", f"signal {-code}: {case.verb}", err[-4000:]
     if code not in (0, 2):
         return "exit code", f"exit code {code}: {case.verb}: {_shape(err)}", err[-4000:]
-    shown = [line.rpartition("\r")[2] for line in err.split("\n") if line]
+    plain = _COLOURS.sub("", err) if "FORCE_COLOR" in case.surroundings.get("environment", {}) else err
+    shown = [line for line in (line.rpartition("\r")[2] for line in plain.split("\n")) if line]
     if match := _UNSEEN.search(err):
         return "warning", f"warning: {case.verb}: {match[0]}", err[-4000:]
     if code == 0 or mute:

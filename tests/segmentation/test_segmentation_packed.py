@@ -166,3 +166,11 @@ def test_a_damaged_packed_set_is_refused(tmp_path: Path) -> None:
     index.write_text(json.dumps({**held, "format": "limbeck-scans-9"}))
     with pytest.raises(InputError, match="is of the format 'limbeck-scans-9', not limbeck-scans-1; pack it anew"):
         load_packed(tmp_path / "packed")
+    (camera,) = held["cameras"]
+    for wrong in ("front", 3, {**camera, "width": "9"}, {**camera, "bounds": [1, 2]}, {**camera, "tilt": 0}):
+        index.write_text(json.dumps({**held, "cameras": [wrong]}))
+        with pytest.raises(InputError, match="no packed set, or a damaged one"):
+            load_packed(tmp_path / "packed")
+    index.write_text(json.dumps({**held, "cameras": []}))
+    with pytest.raises(InputError, match="camera_kinds names a camera that is not in the index"):
+        load_packed(tmp_path / "packed")

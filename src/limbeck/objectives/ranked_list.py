@@ -63,7 +63,7 @@ def ranked_list_loss(
         labels: (..., batch) integers, or a shape that broadcasts to it.
         margin: m > 0, in units of distance.
         boundary: α > margin.
-        temperature: τ ≥ 0; 0 weighs all negatives alike.
+        temperature: τ ≥ 0, finite; 0 weighs all negatives alike.
         balance: λ in [0, 1].
         normalize: L2-normalise the embeddings first, so that distances lie in [0, 2].
         usable: (..., batch) booleans; samples where it is false are neither anchors, positives nor negatives, whatever
@@ -88,8 +88,8 @@ def ranked_list_loss(
         raise ValueError(f"margin must lie between 0 and boundary = {boundary}, not {margin}")
     if not 0 <= balance <= 1:
         raise ValueError(f"balance must be in [0, 1], not {balance}")
-    if not temperature >= 0:
-        raise ValueError(f"temperature must be at least 0, not {temperature}")
+    if not 0 <= temperature < torch.inf:
+        raise ValueError(f"temperature must be at least 0 and finite, not {temperature}")
     try:
         label = labels.expand(embeddings.shape[:-1])
     except RuntimeError:
@@ -108,14 +108,14 @@ def ranked_list_loss(
     # Under autocast the products would be of half precision.
     with torch.no_grad(), torch.autocast(vectors.device.type, enabled=False):
         # Squares of scaled vectors neither overflow nor vanish; a power of two rounds nothing.
-        size = torch.linalg.vector_norm(vectors, ord=torch.inf, dim=-1, keepdim=True)
+        size = vectors.abs().amax(dim=-1, keepdim=True)
         scale = power_of_two(size if normalize else size.amax(dim=-2, keepdim=True))
         scaled = vectors / scale
         # A vector of zeros has no direction: it stays, with a gradient of ordinary size.
         length = torch.linalg.vector_norm(scaled, dim=-1, keepdim=True)
         length = torch.where(length > 0, length, 1.0) if normalize else torch.ones_like(scale)
         anchors = scaled / length
-        unit = torch.ones_like(scale) if normalize else scale  # of the distances between anchors
+        unit = None if normalize else scale  # of the distances between anchors
         per_anchor, gradient, valid = _values_and_gradients(
             anchors, unit, label, usable, margin=margin, boundary=boundary, temperature=temperature, balance=balance
         )
@@ -132,7 +132,7 @@ def ranked_list_loss(
 
 def _values_and_gradients(
     anchors: Tensor,
-    unit: Tensor,
+    unit: Tensor | None,
     label: Tensor,
     usable: Tensor | None,
     *,
@@ -143,34 +143,41 @@ def _values_and_gradients(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Each anchor's loss, its gradient with respect to the embedding, and whether the anchor is valid.
 
-    The embeddings are `anchors` times `unit`.
+    The embeddings are `anchors` times `unit`, of which None is 1.
     """
     apart, coincident = _distances(anchors)
-    distance = unit * apart
-    pair = ~torch.eye(anchors.shape[-2], dtype=torch.bool, device=anchors.device)
-    if usable is not None:
-        pair = pair & usable.unsqueeze(-1) & usable.unsqueeze(-2)
+    distance = apart if unit is None else unit * apart
     same = label.unsqueeze(-1) == label.unsqueeze(-2)
-    positive, negative = same & pair, ~same & pair
+    positive, negative = same, ~same
+    positive.diagonal(dim1=-2, dim2=-1).fill_(False)
+    if usable is not None:
+        pair = usable.unsqueeze(-1) & usable.unsqueeze(-2)
+        positive, negative = positive & pair, negative & pair
     valid = positive.any(dim=-1)
 
     far_positive = (positive & (distance > boundary - margin)).to(distance.dtype)
-    pull = (1 - balance) * far_positive / far_positive.sum(dim=-1, keepdim=True).clamp(min=1)
+    far = far_positive.sum(dim=-1, keepdim=True)
+    pull = far_positive.mul_((1 - balance) / far.clamp(min=1))
 
-    near_negative = (negative & (distance < boundary)).to(distance.dtype)
+    near_negative = negative & (distance < boundary)
     # Relative to the nearest negative, whose weight is 1: none overflows, and the common factor cancels.
-    nearest = torch.where(near_negative > 0, distance, torch.inf).amin(dim=-1, keepdim=True)
-    weight = near_negative * torch.exp(temperature * (nearest - distance)).nan_to_num(posinf=0.0)
-    push = balance * weight / weight.sum(dim=-1, keepdim=True).clamp(min=torch.finfo(weight.dtype).tiny)
+    nearest = torch.where(near_negative, distance, torch.inf).amin(dim=-1, keepdim=True)
+    weight = (nearest - distance).mul_(temperature).exp_()
+    weight = torch.where(near_negative, weight, 0.0)
+    push = weight.mul_(balance / weight.sum(dim=-1, keepdim=True).clamp(min=1))
 
-    used = valid.unsqueeze(-1).to(distance.dtype)
-    per_anchor = (used * (pull * (distance - (boundary - margin)) + push * (boundary - distance))).sum(dim=-1)
+    slope = (pull - push).mul_(valid.unsqueeze(-1))  # derivative of the loss with respect to each distance
+    # pull and push are means: times a constant they are that constant, or 0 where there is no pair.
+    inner = (1 - balance) * (boundary - margin) * far.clamp(max=1)
+    outer = balance * boundary * torch.isfinite(nearest).to(slope.dtype)
+    constant = (outer - inner) * valid.unsqueeze(-1)
+    per_anchor = ((slope * distance).sum(dim=-1, keepdim=True) + constant).squeeze(-1)
 
-    slope = used * (pull - push)  # derivative of the loss with respect to each distance
-    toward = torch.where(coincident, 0.0, slope / apart.clamp(min=torch.finfo(apart.dtype).tiny))
+    toward = (slope / apart.clamp(min=torch.finfo(apart.dtype).tiny)).masked_fill_(coincident, 0.0)
     gradient = toward.sum(dim=-1, keepdim=True) * anchors - toward @ anchors
-    side = torch.sign(label.unsqueeze(-1) - label.unsqueeze(-2)).to(distance.dtype)  # antisymmetric
-    along = (slope * coincident * side).sum(dim=-1, keepdim=True)
+    touching = coincident & negative
+    side = torch.where(label.unsqueeze(-1) > label.unsqueeze(-2), slope, -slope)  # antisymmetric
+    along = torch.where(touching, side, 0.0).sum(dim=-1, keepdim=True)
     return per_anchor, torch.addcmul(gradient, along, fixed_direction(anchors)), valid
 
 
@@ -179,13 +186,13 @@ def _distances(anchors: Tensor) -> tuple[Tensor, Tensor]:
     # Distances do not change with the origin, and around the mean no digits cancel.
     centred = anchors - anchors.mean(dim=-2, keepdim=True)
     product = centred @ centred.mT
-    sum_of_squares = _sums(product.diagonal(dim1=-2, dim2=-1))
-    squared = sum_of_squares - 2 * product
+    squares = product.diagonal(dim1=-2, dim2=-1)
+    squared = _sums(squares).sub_(product, alpha=2)
     unit = 8 * torch.finfo(anchors.dtype).eps
-    coincident = squared <= unit * sum_of_squares + unit**2 * _sums(anchors.square().sum(dim=-1))
-    distance = squared.clamp(min=0).sqrt() * ~coincident
-    itself = torch.eye(anchors.shape[-2], dtype=torch.bool, device=anchors.device)
-    return distance, coincident & ~itself
+    coincident = squared <= _sums(unit * squares + unit**2 * anchors.square().sum(dim=-1))
+    distance = squared.clamp(min=0).sqrt_().masked_fill_(coincident, 0.0)
+    coincident.diagonal(dim1=-2, dim2=-1).fill_(False)
+    return distance, coincident
 
 
 def _sums(values: Tensor) -> Tensor:

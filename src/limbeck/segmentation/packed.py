@@ -25,6 +25,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -127,6 +128,17 @@ def load_packed(folder: Path) -> SegmentationDataset:
         raise InputError(f"{folder}: no packed set, or a damaged one ({first_line(error)}); pack it anew") from None
 
 
+def _kind(name: str, width: int, height: int, nearest: float, bounds: Sequence[float] | None) -> Camera:
+    """What cameras of one kind share, with a projection of zeros."""
+    if not (isinstance(name, str) and isinstance(width, int) and isinstance(height, int)):
+        raise TypeError(f"no camera: {name!r}, {width!r} x {height!r} pixels")
+    window = None
+    if bounds is not None:
+        left, right, top, bottom = map(float, bounds)
+        window = left, right, top, bottom
+    return Camera(name, np.zeros((3, 4)), width, height, float(nearest), window)
+
+
 class _Packed:
     """Frames of a packed set; another process opens its files anew instead of being sent what they hold."""
 
@@ -136,7 +148,7 @@ class _Packed:
         self.label_map = LabelMap.from_json(index["labels"])
         self.decoded = bool(index["decoded"])
         self._digest = str(index["packed_from"])
-        self._kinds: list[dict[str, Any]] = index["cameras"]
+        self._kinds = tuple(_kind(**held) for held in index["cameras"])
         self._arrays = {name: self._mapped(name) for name in _ARRAYS}
         places = {name: np.array(self._arrays[name]) for name in _ARRAYS if name.endswith("offsets")}
         self._points, self._seen = places["offsets"], places["seen_offsets"]
@@ -160,6 +172,8 @@ class _Packed:
         wrong += [] if len(self._seen) == len(self._cameras) == frames + 1 else ["offsets"]
         if wrong:
             raise ValueError(f"{wrong[0]} has another length than the rest")
+        if not np.isin(self._arrays["camera_kinds"], np.arange(len(self._kinds))).all():
+            raise ValueError("camera_kinds names a camera that is not in the index")
         self._images = np.memmap(folder / IMAGES, np.uint8, "r") if self._bytes[-1] else np.zeros(0, np.uint8)
 
     def __reduce__(self) -> tuple[type[_Packed], tuple[Path]]:
@@ -180,16 +194,11 @@ class _Packed:
 
     def cameras(self, position: int) -> tuple[Camera, ...]:
         chosen = _between(self._cameras, position)
-        found = []
-        for kind, projection in zip(
-            self._arrays["camera_kinds"][chosen].tolist(), self._arrays["projections"][chosen], strict=True
-        ):
-            known = self._kinds[kind]
-            bounds = None if known["bounds"] is None else tuple(known["bounds"])
-            found.append(
-                Camera(known["name"], np.array(projection), known["width"], known["height"], known["nearest"], bounds)
-            )
-        return tuple(found)
+        kinds, projections = self._arrays["camera_kinds"][chosen].tolist(), self._arrays["projections"][chosen]
+        return tuple(
+            replace(self._kinds[kind], projection=np.array(projection))
+            for kind, projection in zip(kinds, projections, strict=True)
+        )
 
     def images(self, position: int) -> tuple[NDArray[np.uint8], ...]:
         chosen = _between(self._cameras, position)
