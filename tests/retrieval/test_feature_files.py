@@ -15,6 +15,7 @@ from limbeck.errors import InputError
 from limbeck.information.diagnosis import load_view_features
 from limbeck.retrieval import Features, LeaveOneOut, Market, evaluate, load_features, save_features, similarities
 from limbeck.retrieval.files import load_sides, parse_keys
+from limbeck.retrieval.report.matches import find_matches
 from limbeck.retrieval.reranking import KReciprocal
 
 RNG = np.random.default_rng(0)
@@ -173,3 +174,10 @@ def test_sides_must_say_the_same_things(tmp_path: Path) -> None:
 def test_matlab_columns_are_turned_where_labels_show_it(tmp_path: Path) -> None:
     scipy.io.savemat(tmp_path / "f.mat", {"features": GALLERY.T, "labels": G_PIDS})
     np.testing.assert_array_equal(load_features(tmp_path / "f.mat").feature, GALLERY)
+
+
+def test_a_number_in_place_of_vectors_is_told(tmp_path: Path) -> None:
+    np.savez(tmp_path / "one.npz", feature=0.5, identity=G_PIDS)
+    sides = load_sides(tmp_path / "one.npz", queries=tmp_path / "one.npz")
+    with pytest.raises(InputError, match=r"1 rows of 'feature' but 'identity' has shape \(20,\)"):
+        find_matches(*sides, k=3)

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -144,6 +146,45 @@ def test_an_environment_that_is_not_whole_is_told(monkeypatch: pytest.MonkeyPatc
         pass
     with pytest.raises(InputError, match="process_group"):
         train(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"WORLD_SIZE": "two"}, "WORLD_SIZE in the environment must be a whole number, not 'two'"),
+        ({"WORLD_SIZE": "2", "RANK": "-1"}, "RANK in the environment must be a whole number, not '-1'"),
+        ({"LOCAL_RANK": ""}, "LOCAL_RANK in the environment must be a whole number, not ''"),
+        ({"WORLD_SIZE": "2", "RANK": "0", "MASTER_PORT": "99999"}, "do not come together .*99999.*; see RANK"),
+    ],
+)
+def test_numbers_of_the_environment_are_checked(
+    environment: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in ({"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"} | environment).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=expected), process_group("cpu"):
+        pass
+
+
+def test_a_device_that_is_none_is_told() -> None:
+    with pytest.raises(InputError, match=r"device '\[-1\]' cannot be used here"), process_group("[-1]"):
+        pass
+
+
+@pytest.mark.slow
+def test_waiting_for_others_ends_by_sigterm() -> None:
+    told = {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    code = "from limbeck.training import process_group\nprint('here', flush=True)\nwith process_group(): pass"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env=os.environ | told, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as waiting:
+        assert waiting.stdout is not None
+        waiting.stdout.readline()
+        time.sleep(2)  # by then it waits
+        waiting.terminate()
+        _, said = waiting.communicate(timeout=60)
+    assert (waiting.returncode, said.count("\n")) == (143, 1)
+    assert "what the folder holds stands" in said
 
 
 def test_synchronised_keeps_names_tensors_and_flags() -> None:

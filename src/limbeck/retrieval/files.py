@@ -60,7 +60,7 @@ class Items:
 
     def __len__(self) -> int:
         first = next(iter(self.arrays.values()), np.empty(0))
-        return len(self.arrays.get("feature", first))
+        return len(np.atleast_1d(self.arrays.get("feature", first)))
 
     def missing(self, role: str) -> str:
         """What to say where something is not there."""

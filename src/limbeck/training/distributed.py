@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +16,9 @@ from torch import Tensor
 
 from limbeck.devices import check_device
 from limbeck.errors import InputError
+from limbeck.files import first_line
 from limbeck.training.checkpoints import flatten, unflatten
+from limbeck.training.interruption import stop_signals
 
 # Others wait for the first process while it looks at held-out data, which may take long.
 _PATIENCE = datetime.timedelta(hours=2)
@@ -38,29 +41,56 @@ def process_group(device: str | torch.device = "cpu") -> Iterator[torch.device]:
     Raises:
         InputError: the device, or one for each process, is not there; or torchrun's environment is not whole.
     """
-    if torch.device(device).type == "cuda" and torch.cuda.is_available() and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    processes, local = _told("WORLD_SIZE", 1), _told("LOCAL_RANK", 0)
+    if str(device).partition(":")[0] == "cuda" and torch.cuda.is_available() and processes > 1:
         # Before anything touches the device, so that no process opens the first one beside its own.
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+        torch.cuda.set_device(local % torch.cuda.device_count())
     place = check_device(device)
-    if dist.is_initialized() or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if dist.is_initialized() or processes == 1:
         yield place
         return
     missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
     if missing:
         raise InputError(f"WORLD_SIZE is set but {missing[0]} is not; start several processes with torchrun")
+    for name in ("RANK", "MASTER_PORT"):
+        _told(name, 0)
     if place.type == "cuda":
-        local, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        there = torch.cuda.device_count()
         if local >= there:
             raise InputError(f"there are {there} CUDA devices for more processes; lower torchrun's --nproc-per-node")
         place = torch.device("cuda", local)
         torch.cuda.set_device(place)
-        dist.init_process_group("nccl", timeout=_PATIENCE, device_id=place)
+        _join("nccl", device_id=place)
     else:
-        dist.init_process_group("gloo", timeout=_PATIENCE)
+        _join("gloo")
     try:
         yield place
     finally:
         dist.destroy_process_group()
+
+
+def _join(backend: str, **options: Any) -> None:
+    """Wait for the other processes, in C++, where no handler of Python's runs: a watchdog hears of signals."""
+    with stop_signals(lambda: "what the folder holds", grace=1.0) as request:
+        try:
+            dist.init_process_group(backend, timeout=_PATIENCE, **options)
+        except (RuntimeError, ValueError) as error:
+            raise InputError(
+                f"the processes of torchrun do not come together ({first_line(error)}); see RANK, WORLD_SIZE, "
+                "MASTER_ADDR and MASTER_PORT in the environment"
+            ) from None
+    if request.requested:
+        signal.raise_signal(request.number)
+
+
+def _told(name: str, otherwise: int) -> int:
+    """A number in the environment, which torchrun writes there."""
+    text = os.environ.get(name, str(otherwise))
+    if not (text.isascii() and text.isdigit()):
+        raise InputError(
+            f"{name} in the environment must be a whole number, not {text!r}; torchrun sets it, or unset it"
+        )
+    return int(text)
 
 
 def rank() -> int:
