@@ -30,7 +30,7 @@ _UNSEEN = re.compile(
     r"|[Dd]eprecat|Glyph \d+|Exception ignored|non-writable|Casting complex"
 )
 # How far a job has come; and what a library says of the environment before anybody of ours is asked.
-_PROGRESS = re.compile(r"[\w -]+: .*\b[\d,]+/[\d,]+\b|[\w -]* *━|libgomp: Invalid value for environment variable")
+_PROGRESS = re.compile(r"[\w +.,-]+: .*\b[\d,]+/[\d,]+\b|[\w -]* *━|libgomp: Invalid value for environment variable")
 _COLOURS = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")  # which rich writes where they are asked for
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e]")
 

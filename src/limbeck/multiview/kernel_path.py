@@ -505,49 +505,22 @@ class _System(ABC):
 
 
 class _Dual(_System):
-    r"""Every row learned from is a landmark: :math:`\alpha = G (Y - \mu)`, :math:`G = (K + \rho W^{-1})^{-1}`.
-
-    Without the rows B it is, on the other rows A, :math:`\alpha_A - G_{AB} G_{BB}^{-1} \alpha_B`: no system is solved
-    twice.
-    """
+    r"""Every row learned from is a landmark: :math:`\alpha = (K + \rho W^{-1})^{-1} (Y - \mu)` over the rows."""
 
     def whole(self, ridge: float) -> Floats:
-        return _spread(self._inverse(ridge)[1], self._used)
+        return self._solution(ridge, np.empty(0, np.int64))
 
     def without_parts(self, ridge: float) -> list[Floats]:
-        inverse, solution = self._inverse(ridge)
-        place_of = np.full(len(self.task.everything), -1)
-        place_of[self.marks[self._used]] = np.arange(self._used.sum())
-        found = []
-        for part in self.places:
-            held = place_of[part]
-            held = held[held >= 0]
-            left = solution - inverse[:, held] @ scipy.linalg.solve(
-                inverse[np.ix_(held, held)], solution[held], assume_a="pos"
-            )
-            left[held] = 0.0
-            found.append(_spread(left, self._used))
-        return found
+        return [self._solution(ridge, part) for part in self.places]
 
-    @property
-    def _used(self) -> Mask:
+    def _solution(self, ridge: float, left_out: NDArray[np.int64]) -> Floats:
         """A row without weight, because it has no view left, must not count: its ridge is endless."""
-        return np.asarray(self.weight[self.marks] > 0)
-
-    def _inverse(self, ridge: float) -> tuple[Floats, Floats]:
-        """G of the rows that count, and their coefficients; the last ones are kept."""
-        if self._last is None or self._last[0] != ridge:
-            used = self.marks[self._used]
-            kernel = self.kernel[np.ix_(used, self._used)]
-            factor = _cholesky((kernel + kernel.T) / 2 + ridge * np.diag(1 / self.weight[used]), self.precision).T
-            inverse, problem = scipy.linalg.lapack.dpotri(factor, lower=True)
-            if problem:
-                raise np.linalg.LinAlgError(f"the kernel's system could not be inverted ({problem})")
-            inverse = np.tril(inverse) + np.tril(inverse, -1).T
-            self._last = ridge, inverse, inverse @ self.target[used]
-        return self._last[1], self._last[2]
-
-    _last: tuple[float, Floats, Floats] | None = None
+        used = (self.weight[self.marks] > 0) & ~np.isin(self.marks, left_out)
+        rows = self.marks[used]
+        system = self.kernel[np.ix_(rows, used)]
+        system.flat[:: len(system) + 1] += ridge / self.weight[rows]
+        factor = _cholesky(system, self.precision)
+        return _spread(scipy.linalg.cho_solve((factor, False), self.target[rows]), used)
 
 
 class _Primal(_System):
@@ -559,7 +532,7 @@ class _Primal(_System):
     def __init__(self, task: _Task, numerator: NDArray[np.floating], present: Mask, of_landmarks: Mask) -> None:
         super().__init__(task, numerator, present, of_landmarks)
         own = self.kernel[self.marks].astype(np.float64)
-        self.root = _cholesky((own + own.T) / 2, self.precision)
+        self.root = _cholesky(own, self.precision)
         part_of = np.full(len(self.weight), len(self.places))
         for number, place in enumerate(self.places):
             part_of[place] = number
@@ -613,13 +586,14 @@ def _cholesky(system: Floats, precision: float) -> Floats:
     """The upper factor of a matrix that is positive definite but for rounding, which is made up for on its diagonal.
 
     Args:
-        system: symmetric.
+        system: symmetric up to rounding; its upper half is read.
         precision: of its entries, relative to its diagonal.
     """
     for times in (1e1, 1e3, 1e5, 1e7):
+        raised = system.copy()
+        raised.flat[:: len(raised) + 1] += times * precision * float(np.trace(system)) / len(system)
         try:
-            jitter = times * precision * float(np.trace(system)) / len(system)
-            return np.asarray(scipy.linalg.cholesky(system + jitter * np.eye(len(system))))
+            return np.asarray(scipy.linalg.cholesky(raised, overwrite_a=True))
         except np.linalg.LinAlgError:
             continue
     raise np.linalg.LinAlgError("the kernel of the views is not positive definite: is a view infinite?")
