@@ -17,7 +17,7 @@ HOME = Path(limbeck.__file__).parent
 FLOORS = (
     {"errors"},
     {"registry", "modalities", "cores", "temporaries", "processes"},
-    {"files", "settings", "jit"},
+    {"files", "matfiles", "settings", "jit"},
     {"csvfiles"},
     {"devices", "tensorfiles", "arrayfiles", "yamlfiles", "objectives", "transport"},
     {"nn"},

@@ -7,7 +7,6 @@ import os
 import re
 import warnings
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,12 +21,12 @@ from torch import Tensor
 from limbeck.csvfiles import open_csv
 from limbeck.errors import InputError
 from limbeck.files import HEADER_ERRORS, Arrays, check_unfolded, file_kind, first_line
+from limbeck.matfiles import check_matlab
 
 ALONE = "array"
 """What the array of a file is called that holds one without a name: an NPY, a tensor."""
 ENDINGS = (".npz", ".npy", ".csv", ".tsv", ".mat", ".pt", ".pth", ".tar")
 
-_PACKED = 15  # kind of a MATLAB variable that is packed
 _NUMBERED = re.compile(r"(.*?)[_\s]?(\d+)")
 
 
@@ -207,7 +206,7 @@ def read_matlab(path: Path) -> dict[str, Any]:
             f"{path}: a MATLAB v7.3 (HDF5) file, which is not read here; save it in MATLAB with save(..., '-v7')"
         )
     try:
-        check_unfolded(_unpacked_size(path), path)
+        check_matlab(path, lambda unfolded: check_unfolded(unfolded, path))
         content = io.loadmat(path, struct_as_record=True)
     except InputError:
         raise
@@ -217,7 +216,19 @@ def read_matlab(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path}: not a MATLAB file, or a damaged or cut-off one ({first_line(error)}); fetch it again"
         ) from None
+    for key, value in content.items():
+        if sparse.issparse(value):
+            _check_places(value, f"{path}: {key}")
     return {key: value for key, value in content.items() if not key.startswith("__")}
+
+
+def _check_places(matrix: Any, told: str) -> None:
+    """Refuse a sparse matrix whose numbers would lie beside it: scipy takes the file's places on trust."""
+    try:
+        if hasattr(matrix, "check_format"):
+            matrix.check_format(full_check=True)
+    except ValueError as error:
+        raise InputError(f"{told}: a damaged sparse matrix ({first_line(error)}); fetch it again") from None
 
 
 def dense(matrix: Any, path: Path) -> NDArray[Any]:
@@ -227,28 +238,8 @@ def dense(matrix: Any, path: Path) -> NDArray[Any]:
         InputError: it would be larger than `check_unfolded` lets pass.
     """
     check_unfolded(math.prod(matrix.shape) * matrix.dtype.itemsize, path)
+    _check_places(matrix, str(path))
     return np.asarray(matrix.toarray())
-
-
-def _unpacked_size(path: Path) -> int:
-    """Bytes of a MATLAB v5 to v7 file with its packed variables unpacked, a part at a time; 0 of other files.
-
-    Behind 128 bytes of heading come variables, each with its kind and length as 32-bit numbers; kind 15 is packed.
-    """
-    total = 0
-    with path.open("rb") as stream:
-        order = {b"IM": "little", b"MI": "big"}.get(stream.read(128)[126:])
-        while order is not None and len(tag := stream.read(8)) == 8:
-            kind, length = (int.from_bytes(part, order) for part in (tag[:4], tag[4:]))  # type: ignore[arg-type]
-            end = stream.tell() + length
-            unpack = zlib.decompressobj()
-            while kind == _PACKED and stream.tell() < end and (part := stream.read(min(2**16, end - stream.tell()))):
-                while part:
-                    total += len(unpack.decompress(part, 2**24))
-                    part = unpack.unconsumed_tail
-                    check_unfolded(total, path)
-            stream.seek(end)
-    return total
 
 
 def _read_matlab(path: Path) -> dict[str, NDArray[Any]]:

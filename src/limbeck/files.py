@@ -8,6 +8,7 @@ import json
 import os
 import re
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,16 @@ LONGEST_LINE = 2**22
 """Characters of a line of a table: some 300,000 numbers. A cell takes thirty times its characters while it is read."""
 HEADER_ERRORS = (ValueError, TypeError, IndexError, OverflowError, SyntaxError, RecursionError, TokenError)
 """What NumPy raises of the header of an array, which it reads as a Python literal."""
+DAMAGED_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    *HEADER_ERRORS,
+    struct.error,
+)
+"""What zipfile raises of archives that are damaged, packed in a way that it does not know, or locked by a password."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) if hasattr(errno, "EDQUOT") else (errno.ENOSPC, errno.EFBIG)
 _TIMES = 32  # see UNFOLDED
 _PART = 2**24  # bytes read at once
@@ -294,7 +305,7 @@ class Arrays(Mapping[str, NDArray[Any]]):
                 raise InputError(f"{path}: is {described_kind(kind)}, {wanted}") from error
             told = f"{path}: not an NPZ file, or a damaged or cut-off one ({error}); fetch it again"
             raise InputError(told) from error
-        except (*HEADER_ERRORS, EOFError, KeyError, zlib.error, NotImplementedError, RuntimeError) as error:
+        except (*DAMAGED_ZIP, KeyError) as error:
             if (kind := file_kind(path)) not in ("NPZ", "unknown"):
                 raise InputError(f"{path}: is {described_kind(kind)}, {wanted}") from error
             raise InputError(f"{path}: damaged or cut off ({first_line(error)}); fetch it again") from error
@@ -362,7 +373,7 @@ def _zip_kind(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.namelist()
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+    except (OSError, *DAMAGED_ZIP):
         # Cut off, so that its table is lost: the first member's name is left.
         with path.open("rb") as stream:
             return "NPZ" if b".npy" in stream.read(300) else "ZIP"
@@ -387,7 +398,7 @@ def array_names(path: str | os.PathLike[str]) -> set[str]:
         check_regular(Path(path))
         with zipfile.ZipFile(path) as archive:
             return {member.removesuffix(".npy") for member in archive.namelist()}
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+    except (OSError, *DAMAGED_ZIP):
         return set()
 
 

@@ -12,7 +12,6 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -24,7 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from limbeck.errors import InputError
-from limbeck.files import atomic_writer, is_number
+from limbeck.files import DAMAGED_ZIP, atomic_writer, is_number
 from limbeck.multiview.data import MultiViewData, assemble, save, stratified_folds
 from limbeck.reporting.terminal import one_line
 
@@ -342,7 +341,9 @@ def _read_members(stream: IO[bytes], files: Mapping[str, str], origin: str) -> d
                     members[view] = member.read(_LARGEST_MEMBER + 1)
                 if len(members[view]) > _LARGEST_MEMBER:
                     raise InputError(f"{origin}: {wanted} is larger than {_LARGEST_MEMBER // _MIB} MiB")
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except InputError:
+        raise
+    except DAMAGED_ZIP as error:
         raise InputError(f"{origin}: this is not a zip archive, or a damaged one ({error})") from error
     return members
 

@@ -517,7 +517,7 @@ class _Dual(_System):
         """A row without weight, because it has no view left, must not count: its ridge is endless."""
         used = (self.weight[self.marks] > 0) & ~np.isin(self.marks, left_out)
         rows = self.marks[used]
-        system = self.kernel[np.ix_(rows, used)]
+        system = self.kernel[np.ix_(rows, used)].astype(np.float64, copy=False)
         system.flat[:: len(system) + 1] += ridge / self.weight[rows]
         factor = _cholesky(system, self.precision)
         return _spread(scipy.linalg.cho_solve((factor, False), self.target[rows]), used)

@@ -193,6 +193,17 @@ def test_an_archive_that_unpacks_to_a_full_disk_is_refused(tmp_path: Path, monke
         pack_classes(tmp_path / "bomb.zip", tmp_path / "c.npz")
 
 
+def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/1.png", bytes(range(256)) * 40)
+    whole = (tmp_path / "a.zip").read_bytes()
+    start = whole.index(b"a/1.png") + len(b"a/1.png")
+    for held in (whole[:start] + b"\xff" * 20 + whole[start + 20 :], whole[:-30], whole.replace(b"a/1.png", b"\0" * 7)):
+        (tmp_path / "a.zip").write_bytes(held)
+        with pytest.raises(InputError, match=r"a\.zip: neither a folder of classes nor a ZIP of one"):
+            pack_classes(tmp_path / "a.zip", tmp_path / "c.npz")
+
+
 @pytest.mark.parametrize("division", [None, 0, 1])
 def test_classes_of_training_validation_and_test_are_disjoint(division: int | None) -> None:
     label = np.repeat(np.arange(20), 3)

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from limbeck.errors import InputError
-from limbeck.files import Arrays, atomic_writer, check_regular, check_unfolded, first_line
+from limbeck.files import DAMAGED_ZIP, Arrays, atomic_writer, check_regular, check_unfolded, first_line
 from limbeck.images.decoding import MAX_PIXELS, read_image
 from limbeck.metric.dataset import MetricDataset
 from limbeck.metric.sets import MetricSet
@@ -93,18 +93,24 @@ def pack_classes(
         raise InputError(f"{target}: the array's name must end in .npz")
     if source.is_dir():
         return _packed(source, target, size, leave_out, progress)
+    with TemporaryDirectory() as folder:
+        _unpack(source, Path(folder))
+        inside = [place for place in Path(folder).iterdir() if place.is_dir()]
+        # An archive often holds one folder of everything.
+        one = len(inside) == 1 and any(place.is_dir() for place in inside[0].iterdir())
+        return _packed(inside[0] if one else Path(folder), target, size, leave_out, progress)
+
+
+def _unpack(source: Path, folder: Path) -> None:
     try:
         check_regular(source)
-        with TemporaryDirectory() as folder, zipfile.ZipFile(source) as archive:
+        with zipfile.ZipFile(source) as archive:
             unpacked = sum(info.file_size for info in archive.infolist())
             check_unfolded(unpacked, source, "unpack it, and give the folder")
             archive.extractall(folder)
-            inside = [place for place in Path(folder).iterdir() if place.is_dir()]
-            # An archive often holds one folder of everything.
-            one = len(inside) == 1 and any(place.is_dir() for place in inside[0].iterdir())
-            home = inside[0] if one else Path(folder)
-            return _packed(home, target, size, leave_out, progress)
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+    except InputError:
+        raise
+    except (*DAMAGED_ZIP, OSError) as error:
         raise InputError(f"{source}: neither a folder of classes nor a ZIP of one ({first_line(error)})") from None
 
 
