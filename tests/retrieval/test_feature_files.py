@@ -162,6 +162,9 @@ def test_sides_must_say_the_same_things(tmp_path: Path) -> None:
         InputError, match=r"'camera' must hold a value for every row, not arrays of shapes \(\), \(20,\)"
     ):
         load_features(tmp_path / "g.npz", queries=tmp_path / "number.npz")
+    np.savez(tmp_path / "times.npz", f=QUERY.astype("m8[s]"), pid=Q_PIDS, cam=Q_CAMS)
+    with pytest.raises(InputError, match=r"'feature' must hold numbers or names, not timedelta64\[s\]"):
+        load_features(tmp_path / "g.npz", queries=tmp_path / "times.npz")
     asked, searched = load_sides(tmp_path / "g.npz", queries=tmp_path / "bare.npz")
     assert (len(asked), len(searched)) == (6, 20)
     assert "identity" not in asked

@@ -370,6 +370,9 @@ def _joined(queries: Items, gallery: Items) -> Items:
         if role not in queries:
             continue
         left, right = queries[role], gallery[role]
+        strange = [side.dtype for side in (left, right) if side.dtype.kind not in "biufcUS"]
+        if strange:
+            raise InputError(f"{origin}: '{role}' must hold numbers or names, not {strange[0]}")
         if role == "feature":
             if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[1]:
                 raise InputError(
