@@ -170,6 +170,8 @@ def test_a_path_is_absolute_or_what_is_wrong_is_one_line(tmp_path: Path, monkeyp
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "a").symlink_to("b")
     assert resolved("~/a") == (tmp_path / "b").resolve()
+    with pytest.raises(InputError, match="cannot be found"):
+        resolved("a\0b")
     with pytest.raises(InputError, match="~nobody-here/a: cannot be found"):
         resolved("~nobody-here/a")
     (tmp_path / "b").symlink_to("a")

@@ -181,11 +181,11 @@ def resolved(path: str | os.PathLike[str]) -> Path:
     """The absolute path that links lead to, with the home folder for `~`.
 
     Raises:
-        InputError: the links lead round in a circle, or there is no such home.
+        InputError: the links lead round in a circle, there is no such home, or no file may be called so.
     """
     try:
         return Path(path).expanduser().resolve()
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise InputError(f"{path}: cannot be found ({first_line(error)})") from None
 
 

@@ -7,7 +7,8 @@ import pytest
 import scipy.sparse
 from scipy.stats import norm, rankdata
 
-from limbeck.multiview.scaling import candidates, fit_scaling
+from limbeck.multiview.kernels import squared_distances
+from limbeck.multiview.scaling import ScalingName, candidates, fit_scaling
 
 
 @pytest.fixture
@@ -99,3 +100,18 @@ def test_what_is_tried_and_what_is_refused(dense: np.ndarray, counts: scipy.spar
         fit_scaling("tf-idf", -counts)
     with pytest.raises(ValueError, match="at least one row"):
         fit_scaling("standard", dense[:0])
+
+
+@pytest.mark.parametrize("name", ["standard", "whole", "quantile", "whole+quantile"])
+def test_numbers_far_outside_leave_squared_distances_finite(name: ScalingName, dense: np.ndarray) -> None:
+    scaling = fit_scaling(name, dense)
+    far = np.array([[1e30, -1e30, 3e38, 0, 1]], np.float32)
+    with np.errstate(all="raise"):
+        distances = squared_distances(scaling(far), scaling(dense))
+    assert np.isfinite(distances).all()
+
+
+def test_large_counts_leave_squared_distances_finite(counts: scipy.sparse.csr_array) -> None:
+    scaling = fit_scaling("whole", counts)
+    far = scipy.sparse.csr_array(np.array([[1e30] * 12], np.float32))
+    assert np.isfinite(squared_distances(scaling(far), scaling(counts))).all()

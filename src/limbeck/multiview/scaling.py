@@ -21,6 +21,7 @@ Scaled: TypeAlias = NDArray[np.float32] | scipy.sparse.csr_array
 # Features of a dense view are clipped to so many standard deviations, and normal scores of quantiles to so many.
 CLIP = 10.0
 NORMAL_CLIP = 3.0
+FARTHEST = 1e15  # what is scaled and not clipped otherwise stays within this, so that squared distances fit float32
 QUANTILES = 256
 
 
@@ -62,7 +63,9 @@ class ViewScaling:
                 blocks = [block * weight for block, weight in zip(blocks, self.arrays["weights"], strict=True)]
             return np.concatenate(blocks, axis=1).astype(np.float32)
         if self.name == "whole":
-            return scipy.sparse.csr_array(matrix * np.float32(self.arrays["factor"][0]))
+            scaled = scipy.sparse.csr_array(matrix * self.arrays["factor"][0])
+            scaled.data = scaled.data.clip(-FARTHEST, FARTHEST).astype(np.float32)
+            return scaled
         return _tf_idf(self.arrays).transform(matrix, copy=True).astype(np.float32)
 
     def check(self, features: int, *, sparse: bool) -> int:
@@ -166,7 +169,7 @@ def _fit_dense(name: ScalingName, matrix: NDArray[np.float32]) -> ViewScaling:
 
 
 def _affine(matrix: NDArray[np.float32], arrays: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    return _filled((matrix - arrays["mean"]) * arrays["factor"])
+    return _filled((matrix - arrays["mean"]) * arrays["factor"]).clip(-FARTHEST, FARTHEST)
 
 
 def _standard(matrix: NDArray[np.float32], arrays: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
