@@ -222,3 +222,13 @@ def test_the_same_seed_gives_the_same_path() -> None:
     first, second = (fit_kernel_path(views, labels, rows, [rows[::2]], classes=CLASSES, seed=4)[0] for _ in range(2))
     assert dataclasses.astuple(first.choice) == dataclasses.astuple(second.choice)
     np.testing.assert_array_equal(first.solutions, second.solutions)
+
+
+def test_kernels_that_are_kept_are_those_computed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    views, labels = world(50, 15, lacking=0.3)
+    rows = np.arange(50)
+    kept = fit_kernel_path(views, labels, rows, [rows[::2]], classes=CLASSES)
+    monkeypatch.setattr(kernel_path, "KEPT", 0)
+    twice = fit_kernel_path(views, labels, rows, [rows[::2]], classes=CLASSES)
+    np.testing.assert_array_equal(kept[0].solutions, twice[0].solutions)
+    np.testing.assert_array_equal(kept[1].terms, twice[1].terms)

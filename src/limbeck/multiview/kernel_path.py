@@ -35,6 +35,8 @@ REFINED = (0.01, 0.1, 10**-0.5, 1.0, 10**0.5)
 SCORE_SCALE = 10.0
 # Rows that are answered at once.
 BLOCK = 1024
+# Bytes that the kernels of all views may take together; where they would take more each is computed twice.
+KEPT = 2**28
 _PREFIX = "kernel_path."
 
 
@@ -359,6 +361,7 @@ class _Task:
         scalings, bandwidths, landmarks = [], [], []
         count = len(views.matrices)
         total = np.zeros((len(self.everything), len(self.landmarks)), self._precision)
+        kernels: list[NDArray[np.floating]] = []
         for view in range(count):
             matrix = _of(views.matrices[view])
             known = self.rows[views.present[view, self.rows]]
@@ -369,7 +372,11 @@ class _Task:
             scalings.append(scaling)
             bandwidths.append(self.choice.bandwidth * median)
             landmarks.append(marks)
-            total += self._of_view(view, scaling, bandwidths[view], marks)
+            own = self._of_view(view, scaling, bandwidths[view], marks)
+            total += own
+            if 1 < count <= KEPT // max(own.nbytes, 1):
+                kernels.append(own)
+            del own
         complete = self._system(total.copy() if count > 1 else total, present, of_landmarks)
         ridge = complete.refined(self.choice.ridge)
         solved = [complete.solved(ridge)]
@@ -378,7 +385,8 @@ class _Task:
         if count == 1:
             terms[0] = solved[0].scores - self.shares
         for view in range(count if count > 1 else 0):
-            own = self._of_view(view, scalings[view], bandwidths[view], landmarks[view])
+            again = (view, scalings[view], bandwidths[view], landmarks[view])
+            own = kernels.pop(0) if kernels else self._of_view(*again)
             terms[view] = self._terms(own, of_landmarks, solved[0].by_part)
             here, marked = without(present, 1 + view), without(of_landmarks, 1 + view)
             np.subtract(total, own, out=own)
