@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -17,6 +18,9 @@ def parser() -> Parser:
     made.add_argument("--config", action="config")
     made.add_argument("--split", type=str, default="test")
     made.add_argument("--out", type=str | None, default=None)
+    made.add_argument("--rows", type=int | None, default=None)
+    made.add_argument("--size", type=tuple[int, int] | float | None, default=None)
+    made.add_argument("--how", type=Literal["this", "that"] | None, default=None)
     made.add_class_arguments(ReidRecipe, as_group=False)
     return made
 
@@ -33,6 +37,9 @@ def parser() -> Parser:
         (["--qwertz", "3"], "there is no flag --qwertz (see limbeck try --help)"),
         (["--training.epochs", "many"], "--training.epochs must be a whole number, not 'many'"),
         (["--training.optimizer", "adm"], "training.optimizer must be one of adam, adamw, sgd, not 'adm'"),
+        (["--rows", "many"], "--rows must be a whole number, or null, not 'many' (see limbeck try --help)"),
+        (["--size", "wide"], "--size must be a list, [A, B], or a number, or null, not 'wide'"),
+        (["--how", "so"], "--how must be one of this, that, or null, not 'so'"),
         (["--training", "3"], "--training must be a mapping of settings, or a file of them, not '3'"),
         (["stray"], "stray"),
         (["--split"], "--split"),

@@ -51,6 +51,19 @@ def _checked(text: str, path: str = "") -> Any:
 set_loader("yaml", _checked, (YAMLError,))
 
 
+def _one_of(kinds: str) -> str:
+    """What a union's members, as Python writes them, are called."""
+    told = []
+    for plain, options, listed in re.findall(r"<class '(\w+)'>|Literal\[(.*?)\]|\b(tuple|list)\[[^\]]*\]+", kinds):
+        if plain == "NoneType":
+            told.append("null")
+        elif options:
+            told.append(f"one of {options.replace(_QUOTE, '')}")
+        else:
+            told.append(_KINDS["tuple"] if listed else _KINDS.get(plain, plain))
+    return ", or ".join(told) or kinds
+
+
 class Parser(ArgumentParser):
     """An `ArgumentParser` that raises `InputError` with one line instead of printing its usage.
 
@@ -248,6 +261,11 @@ class Parser(ArgumentParser):
             (
                 r"([\w.]+): Expected an? <class '(\w+)'>\. Got value: (.*)",
                 lambda found: f"{self._called(found[1])} must be {_KINDS.get(found[2], found[2])}, not {found[3]!r}",
+            ),
+            (
+                r"([\w.]+): Does not validate against any of the Union subtypes Subtypes: \[(.*)\] Errors: .* "
+                r"Given value: (.*)",
+                lambda found: f"{self._called(found[1])} must be {_one_of(found[2])}, not {found[3]!r}",
             ),
             (
                 rf"({groups}): Unable to load config ('.*?'|\".*?\")",
