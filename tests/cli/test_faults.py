@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from limbeck.cli import main
+from limbeck.cli import command, main
 from limbeck.errors import InputError
 
 COMMAND = [sys.executable, "-m", "limbeck"]
@@ -163,3 +163,61 @@ def test_ctrl_c_is_left_as_it_was_where_the_command_is_called(capsys: pytest.Cap
     assert main(["--version"]) == 0
     assert signal.getsignal(signal.SIGINT) is before
     assert capsys.readouterr().out.startswith("limbeck ")
+
+
+class _Loud:
+    """Sends a signal where what its handler raises is heard by nobody."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        signal.raise_signal(self.number)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 143), (signal.SIGINT, 130)])
+def test_a_signal_that_comes_where_nobody_hears_it_ends_the_command(
+    number: signal.Signals, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reached = []
+
+    def work(_words: list[str]) -> None:
+        _Loud(number)
+        for place in range(10**6):
+            reached.append(place)
+
+    monkeypatch.setattr(command, "_run", work)
+    with pytest.raises(SystemExit) as left:
+        command.run([])
+    assert left.value.code == code
+    assert len(reached) < 10**6
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_what_fails_after_a_signal_that_nobody_heard_is_not_told(
+    number: signal.Signals, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work(_words: list[str]) -> None:
+        _Loud(number)
+        raise InputError("a process that worked for this one was killed")
+
+    monkeypatch.setattr(command, "_run", work)
+    with pytest.raises(SystemExit) as left:
+        command.run([])
+    assert left.value.code == code
+    assert "was killed" not in capsys.readouterr().err
+    time.sleep(0.05)  # nothing comes later
+
+
+def test_other_exceptions_that_nobody_hears_are_told_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+
+    class Wrong:
+        def __del__(self) -> None:
+            raise ValueError("of its own")
+
+    monkeypatch.setattr(command, "_run", lambda _words: Wrong() and None)
+    command.run([])
+    assert [one.exc_type for one in told] == [ValueError]

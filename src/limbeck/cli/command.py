@@ -19,7 +19,7 @@ from limbeck.reporting.terminal import one_line, printable
 
 USAGE_ERROR = 2
 DEBUG = "LIMBECK_DEBUG"
-_PATIENCE = 10.0  # seconds
+_PATIENCE, _SOON = 10.0, 0.01  # seconds
 _LONGEST = 200  # characters of what a foreign exception says
 
 
@@ -87,13 +87,38 @@ def _ended_by_signals() -> Iterator[None]:
             last = time.monotonic()
             raise _Ended(TERMINATED)
 
+    unheard: list[int] = []
+    timers: list[threading.Timer] = []
+
+    def again(told: sys.UnraisableHookArgs) -> None:
+        """What a signal raised where nobody hears it, as in what logging does after a fork, is raised once more."""
+        nonlocal last
+        if not (taken and hasattr(signal, "pthread_kill") and issubclass(told.exc_type, _Ended | KeyboardInterrupt)):
+            earlier(told)
+            return
+        last = -math.inf
+        unheard.append(signal.SIGINT if told.exc_type is KeyboardInterrupt else taken[0])
+        # Later, because here it would be unheard again.
+        timers.append(threading.Timer(_SOON, signal.pthread_kill, (threading.get_ident(), unheard[-1])))
+        timers[-1].start()
+
+    earlier = sys.unraisablehook
+    sys.unraisablehook = again
     for number in taken:
         signal.signal(number, end)
     try:
         yield
+    except Exception:
+        if not unheard:
+            raise
+        # Processes that work for this one have heard it, and are missed.
+        raise (KeyboardInterrupt if unheard[-1] == signal.SIGINT else _Ended(TERMINATED)) from None
     finally:
+        for timer in timers:
+            timer.cancel()
         for number in taken:
             signal.signal(number, signal.SIG_DFL)
+        sys.unraisablehook = earlier
 
 
 def _run(words: list[str]) -> None:
