@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -53,6 +55,23 @@ def read_image(
     Raises:
         InputError: there is no such file, it is not a picture, damaged, empty, or unfolds to more than `MAX_PIXELS`.
     """
+    with opened(path) as image:
+        picture = _in_rgb(image, radiometric or (0, DEEP))
+        if isinstance(size, int):
+            shorter = min(image.width, image.height)
+            size = size * image.height // shorter, size * image.width // shorter
+        if size is not None:
+            picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+        return np.asarray(picture)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """A JPEG, PNG or BMP, open; what is wrong with it, inside of the block too, is one line.
+
+    Raises:
+        InputError: there is no such file, it is not a picture, damaged, empty, or unfolds to more than `MAX_PIXELS`.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the check below is stricter
@@ -64,13 +83,7 @@ def read_image(
                     )
                 if image.width == 0 or image.height == 0:
                     raise InputError(f"{path}: the picture has no pixels")
-                picture = _in_rgb(image, radiometric or (0, DEEP))
-                if isinstance(size, int):
-                    shorter = min(image.width, image.height)
-                    size = size * image.height // shorter, size * image.width // shorter
-                if size is not None:
-                    picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-                return np.asarray(picture)
+                yield image
     except InputError:
         raise
     except UnidentifiedImageError:

@@ -12,11 +12,9 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from limbeck.errors import InputError
-from limbeck.files import check_regular
-from limbeck.images.decoding import read_image
+from limbeck.images.decoding import opened, read_image
 from limbeck.segmentation.cameras import Camera, PointPixels, point_pixels
 from limbeck.segmentation.labels import LabelMap
 from limbeck.segmentation.scans import Points, read_bytes, refuse_unusable
@@ -228,15 +226,8 @@ def picture_size(file: Path) -> tuple[int, int]:
     Raises:
         InputError: it cannot be read.
     """
-    try:
-        check_regular(file)
-        with Image.open(file, formats=("JPEG", "PNG", "BMP")) as image:
-            return image.size
-    except InputError:
-        raise
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "no JPEG, PNG or BMP picture, or a damaged one"
-        raise InputError(f"{file}: cannot be read ({reason})") from None
+    with opened(file) as image:
+        return image.size
 
 
 def digest(scans: SegmentationDataset) -> str:

@@ -120,7 +120,7 @@ def test_semantic_kitti_says_what_is_wrong(tmp_path: Path) -> None:
     label.unlink()
     refused(scans, r"000000\.label: cannot be read \(No such file")
     (drive / "image_2/000001.png").write_bytes(b"no")
-    refused(scans, r"000001\.png: cannot be read", 1)
+    refused(scans, r"000001\.png: is not a JPEG, PNG or BMP picture", 1)
     (drive / "image_2/000001.png").unlink()
     refused(scans, r"000001\.png: cannot be read \(No such file", 1)
     (drive / "calib.txt").write_text("P2: 1 2 3\nTr: 1\n")
