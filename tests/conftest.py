@@ -15,6 +15,8 @@ from filelock import FileLock
 from limbeck.cli import main
 
 if TYPE_CHECKING:
+    from tests.training.nursery import Nursery
+
     from limbeck.reid.recipe import ReidRecipe
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -54,6 +56,16 @@ def built_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Calla
         return folder
 
     return find
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator["Nursery"]:
+    """Starts processes that have torch already."""
+    from tests.training.nursery import Nursery
+
+    found = Nursery()
+    yield found
+    found.close()
 
 
 @pytest.fixture(scope="session")

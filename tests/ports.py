@@ -1,4 +1,4 @@
-"""Ports at which the processes of a test meet."""
+"""Where the processes of a test meet."""
 
 import itertools
 import os
@@ -14,6 +14,12 @@ _PORTS = itertools.count(20_000 + 1500 * (_WORKER % 8) + random.SystemRandom().r
 def free_port() -> str:
     """A port of this machine that nothing listens on, another at each call."""
     return str(next(filter(_free, _PORTS)))
+
+
+def torchrun() -> list[dict[str, str]]:
+    """What torchrun puts into the environments of two processes of one group."""
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    return [common | {"RANK": str(number), "LOCAL_RANK": str(number)} for number in range(2)]
 
 
 def _free(port: int) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.ports import free_port
+from tests.ports import torchrun
 
 from limbeck.cli import main
 from limbeck.tensorfiles import read_tensors
@@ -236,23 +236,14 @@ def test_two_processes_train_like_one(place: Path, tmp_path: Path) -> None:
     more = ["--data.identities", "4", "--training.optimizer", "sgd", "--training.learning-rate", "0.001"]
     more += ["--training.epochs", "1"]
     assert train(place, tmp_path / "one", *more) == 0
-    port = free_port()
     processes = [
         subprocess.Popen(
             [sys.executable, "-m", "limbeck", *command(place, tmp_path / "two", *more)],
-            env={
-                **os.environ,
-                "OMP_NUM_THREADS": "1",
-                "RANK": str(rank),
-                "LOCAL_RANK": str(rank),
-                "WORLD_SIZE": "2",
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": port,
-            },
+            env=os.environ | {"OMP_NUM_THREADS": "1"} | told,
             stderr=subprocess.PIPE,
             text=True,
         )
-        for rank in range(2)
+        for told in torchrun()
     ]
     for process in processes:
         _, err = process.communicate(timeout=300)

@@ -1,6 +1,6 @@
 """Two processes give the terms and the gradient of one for every loss, and the network of one after a training."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +8,6 @@ import torch
 from safetensors.torch import load_file
 from tests.metric.metric_photographs import make_photographs
 from tests.metric.metric_processes import LOSSES, gradients, trained_together
-from tests.ports import free_port
 from tests.training.nursery import Nursery
 
 from limbeck.metric.runs import train_run
@@ -16,29 +15,16 @@ from limbeck.tensorfiles import read_tensors
 
 
 @pytest.fixture(scope="module")
-def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Path]]:
+def together(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """`together(function, *arguments)`: run it in two processes of a group; the folder they were given last."""
-    nursery = Nursery()
 
     def run(function: str, *arguments: Path) -> Path:
         folder = tmp_path_factory.mktemp("metric-together")
-        common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
-        children = [
-            nursery.start(
-                f"tests.metric.metric_processes:{function}",
-                *arguments,
-                folder,
-                environment=common | {"RANK": str(number), "LOCAL_RANK": str(number)},
-                errors=folder / "errors",
-            )
-            for number in range(2)
-        ]
-        found = [nursery.wait(child) for child in children]
-        assert found == [0, 0], (folder / "errors").read_text()
+        call = f"tests.metric.metric_processes:{function}"
+        nursery.together(call, *arguments, folder, errors=folder / "errors")
         return folder
 
-    yield run
-    nursery.close()
+    return run
 
 
 @pytest.fixture(scope="module")

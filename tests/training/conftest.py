@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.training.nursery import Nursery
 from tests.training.toytask import train
 
 
@@ -16,14 +15,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
-    """Starts processes that have torch already."""
-    found = Nursery()
-    yield found
-    found.close()
 
 
 @pytest.fixture(scope="module")

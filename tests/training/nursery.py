@@ -11,6 +11,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from tests.ports import torchrun
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -38,6 +40,15 @@ class Nursery:
     def wait(self, child: int) -> int:
         """The exit code of a child, or less than 0 where a signal ended it."""
         return self._ask({"wait": child})
+
+    def start_pair(self, call: str, *arguments: Any, errors: Path, **options: Any) -> list[int]:
+        """`start` twice, as torchrun starts two processes of one group."""
+        return [self.start(call, *arguments, environment=told, errors=errors, **options) for told in torchrun()]
+
+    def together(self, call: str, *arguments: Any, errors: Path, code: int = 0, **options: Any) -> None:
+        """Let two processes of one group end, both with that exit code."""
+        found = [self.wait(child) for child in self.start_pair(call, *arguments, errors=errors, **options)]
+        assert found == [code, code], errors.read_text()
 
     def close(self) -> None:
         assert self._process.stdin is not None

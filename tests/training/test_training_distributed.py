@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.ports import free_port
+from tests.ports import torchrun
 from tests.training.nursery import Nursery
 from tests.training.processes import LOSSES, gradients
 from tests.training.toytask import STEPS, train, weights
@@ -23,30 +23,11 @@ from limbeck.information.curve import read_information
 from limbeck.training import GlobalBatchNorm, gather, is_main, process_group, rank, run_lock, synchronised, world_size
 
 
-def _start(nursery: Nursery, call: str, folder: Path, errors: Path, **options: Any) -> list[int]:
-    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
-    return [
-        nursery.start(
-            f"tests.training.processes:{call}",
-            folder,
-            environment=common | {"RANK": str(number), "LOCAL_RANK": str(number)},
-            errors=errors,
-            **options,
-        )
-        for number in range(2)
-    ]
-
-
-def _run(nursery: Nursery, call: str, folder: Path, errors: Path, code: int = 0, **options: Any) -> None:
-    found = [nursery.wait(child) for child in _start(nursery, call, folder, errors, **options)]
-    assert found == [code, code], errors.read_text()
-
-
 @pytest.fixture(scope="module")
 def shared(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What two processes computed for every loss."""
     folder = tmp_path_factory.mktemp("gradients")
-    _run(nursery, "all_gradients", folder, folder / "errors")
+    nursery.together("tests.training.processes:all_gradients", folder, errors=folder / "errors")
     return folder
 
 
@@ -64,7 +45,7 @@ def test_two_processes_give_the_gradient_of_one(shared: Path, name: str) -> None
 
 @pytest.mark.slow
 def test_small_collectives(nursery: Nursery, tmp_path: Path) -> None:
-    _run(nursery, "small_things", tmp_path, tmp_path / "errors")
+    nursery.together("tests.training.processes:small_things", tmp_path, errors=tmp_path / "errors")
     assert sorted(path.name for path in tmp_path.glob("done*")) == ["done-0", "done-1"]
 
 
@@ -73,7 +54,7 @@ def test_two_processes_train_as_one(nursery: Nursery, tmp_path: Path) -> None:
     # Not by Adam: a bias before batch normalisation has no gradient but rounding, which Adam scales up to full steps.
     options: dict[str, Any] = {"optimizer": "sgd", "information_epochs": 3}
     train(tmp_path / "one", dropout=0, **options)
-    _run(nursery, "train_together", tmp_path / "two", tmp_path / "errors", **options)
+    nursery.together("tests.training.processes:train_together", tmp_path / "two", errors=tmp_path / "errors", **options)
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-5, atol=1e-5)
@@ -93,7 +74,7 @@ def test_two_processes_train_as_one(nursery: Nursery, tmp_path: Path) -> None:
 def test_two_processes_share_what_is_renewed_before_every_epoch(nursery: Nursery, tmp_path: Path) -> None:
     options: dict[str, Any] = {"optimizer": "sgd", "renewed": True}
     train(tmp_path / "one", dropout=0, **options)
-    _run(nursery, "train_together", tmp_path / "two", tmp_path / "errors", **options)
+    nursery.together("tests.training.processes:train_together", tmp_path / "two", errors=tmp_path / "errors", **options)
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-5, atol=1e-5)
@@ -102,9 +83,13 @@ def test_two_processes_share_what_is_renewed_before_every_epoch(nursery: Nursery
 @pytest.mark.slow
 def test_sigterm_to_one_stops_both_and_they_go_on(nursery: Nursery, tmp_path: Path) -> None:
     options: dict[str, Any] = {"epochs": 15, "select": "best"}
-    _run(nursery, "train_together", tmp_path / "one go", tmp_path / "errors", **options)
+    nursery.together(
+        "tests.training.processes:train_together", tmp_path / "one go", errors=tmp_path / "errors", **options
+    )
     folder = tmp_path / "two"
-    children = _start(nursery, "train_together", folder, tmp_path / "errors", **options)
+    children = nursery.start_pair(
+        "tests.training.processes:train_together", folder, errors=tmp_path / "errors", **options
+    )
     for _ in range(3000):
         if (folder / "log.jsonl").exists() and (folder / "log.jsonl").stat().st_size > 500:
             break
@@ -112,7 +97,7 @@ def test_sigterm_to_one_stops_both_and_they_go_on(nursery: Nursery, tmp_path: Pa
     os.kill(children[1], signal.SIGTERM)
     codes = [nursery.wait(child) for child in children]
     assert codes == [143, 143], (tmp_path / "errors").read_text()
-    _run(nursery, "train_together", folder, tmp_path / "errors", **options)
+    nursery.together("tests.training.processes:train_together", folder, errors=tmp_path / "errors", **options)
     expected = weights(tmp_path / "one go")
     assert all(torch.equal(value, expected[name]) for name, value in weights(folder).items())
     steps = [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()]
@@ -122,7 +107,9 @@ def test_sigterm_to_one_stops_both_and_they_go_on(nursery: Nursery, tmp_path: Pa
 @pytest.mark.slow
 def test_other_settings_end_both_processes_with_the_same_line(nursery: Nursery, tmp_path: Path) -> None:
     train(tmp_path / "run", epochs=2)
-    _run(nursery, "train_together", tmp_path / "run", tmp_path / "errors", code=1, epochs=1)
+    nursery.together(
+        "tests.training.processes:train_together", tmp_path / "run", errors=tmp_path / "errors", code=1, epochs=1
+    )
     lines = [line for line in (tmp_path / "errors").read_text().splitlines() if "InputError: " in line]
     assert len(lines) == 2
     assert all("training.epochs is 2 there and 1 here" in line for line in lines)
@@ -173,10 +160,13 @@ def test_a_device_that_is_none_is_told() -> None:
 
 @pytest.mark.slow
 def test_waiting_for_others_ends_by_sigterm() -> None:
-    told = {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
     code = "from limbeck.training import process_group\nprint('here', flush=True)\nwith process_group(): pass"
     with subprocess.Popen(
-        [sys.executable, "-c", code], env=os.environ | told, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code],
+        env=os.environ | torchrun()[0],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as waiting:
         assert waiting.stdout is not None
         waiting.stdout.readline()
@@ -225,7 +215,9 @@ def test_global_batch_normalisation_of_one_process_is_torch_s(training: bool) ->
 @pytest.mark.slow
 def test_a_folder_in_use_is_refused_by_all_processes(nursery: Nursery, tmp_path: Path) -> None:
     with run_lock(tmp_path / "run"):
-        _run(nursery, "train_together", tmp_path / "run", tmp_path / "errors", code=1)
+        nursery.together(
+            "tests.training.processes:train_together", tmp_path / "run", errors=tmp_path / "errors", code=1
+        )
     raised = [line for line in (tmp_path / "errors").read_text().splitlines() if line.startswith("limbeck.errors")]
     assert len(raised) == 2
     assert all("use another folder" in line for line in raised)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.ports import free_port
 from tests.powercut import power_cut
 from tests.reid.unsupervised.unsupervised_processes import STEPS, recipe, shared_out
 from tests.training.nursery import Nursery
@@ -75,24 +74,16 @@ def test_a_training_that_breaks_off_goes_on_exactly(
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one(small_people: Path, tmp_path: Path) -> None:
+def test_two_processes_train_as_one(nursery: Nursery, small_people: Path, tmp_path: Path) -> None:
     cache = tmp_path / "pictures"
     train_run(shared_out(small_people, cache), tmp_path / "one")
-    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
-    nursery = Nursery()
-    children = [
-        nursery.start(
-            "tests.reid.unsupervised.unsupervised_processes:train_together",
-            tmp_path / "two",
-            environment=common | {"RANK": str(number), "LOCAL_RANK": str(number)},
-            errors=tmp_path / "errors",
-            people=str(small_people),
-            cache=str(cache),
-        )
-        for number in range(2)
-    ]
-    assert [nursery.wait(child) for child in children] == [0, 0], (tmp_path / "errors").read_text()
-    nursery.close()
+    nursery.together(
+        "tests.reid.unsupervised.unsupervised_processes:train_together",
+        tmp_path / "two",
+        errors=tmp_path / "errors",
+        people=str(small_people),
+        cache=str(cache),
+    )
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-4)
