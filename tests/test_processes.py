@@ -184,3 +184,8 @@ def _end(_part: int) -> None:
 def test_a_killed_process_of_a_pool_is_one_line() -> None:
     with pytest.raises(InputError, match="a process that worked for this one was killed"), process_pool(2) as pool:
         list(pool.map(_end, range(4)))
+
+
+def test_more_processes_than_there_can_be_are_as_many_as_there_is_work() -> None:
+    with process_pool(2**31 - 1) as pool:
+        assert list(pool.map(abs, [-1, -2])) == [1, 2]

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from limbeck.errors import InputError
 
+_MOST = 1024
 _PATIENCE = 10.0  # seconds in which a process that was asked to end may tidy up
 
 
@@ -48,7 +49,7 @@ def process_pool(
     were doing, but a training in one of them writes its checkpoint first.
 
     Args:
-        workers: so many processes.
+        workers: so many processes, as far as there is work for them, and at most 1024.
         method: how they begin; None: as the platform has it.
         initializer: called in each of them first.
         arguments: of the initializer.
@@ -57,7 +58,9 @@ def process_pool(
         InputError: one of them was killed.
     """
     before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context(method), _begin, (initializer, arguments))
+    pool = ProcessPoolExecutor(
+        min(workers, _MOST), multiprocessing.get_context(method), _begin, (initializer, arguments)
+    )
     try:
         yield pool
     except BaseException as error:

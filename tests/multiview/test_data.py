@@ -325,3 +325,15 @@ def test_a_sparse_view_of_more_columns_than_memory_is_refused(tmp_path: Path) ->
     np.savez(tmp_path / "a.npz", **given)
     with pytest.raises(InputError, match=r"view 'wide' has 1,000,000,000,000 columns, more than the 134,217,728 that"):
         load(tmp_path / "a.npz")
+
+
+def test_sparse_numbers_of_half_precision_are_read(tmp_path: Path) -> None:
+    parts = {
+        "view_0": None,
+        "view_0_data": np.array([0.5, 2], np.float16),
+        "view_0_indices": np.array([0, 3]),
+        "view_0_indptr": np.minimum(np.arange(31), 2),
+        "view_0_shape": np.array([30, 4]),
+    }
+    view = load(_written(tmp_path / "half.npz", **parts)).views["left"]
+    assert (view.dtype, view.data.tolist()) == (np.float32, [0.5, 2])

@@ -174,3 +174,14 @@ def test_a_damaged_packed_set_is_refused(tmp_path: Path) -> None:
     index.write_text(json.dumps({**held, "cameras": []}))
     with pytest.raises(InputError, match="camera_kinds names a camera that is not in the index"):
         load_packed(tmp_path / "packed")
+
+
+@pytest.mark.parametrize(("name", "value"), [("seen_points", 10**6), ("seen_points", -1), ("seen_cameras", 9)])
+def test_points_and_cameras_that_a_frame_has_not_are_refused(name: str, value: int, tmp_path: Path) -> None:
+    pack_scans(write("semantickitti", tmp_path / "source"), tmp_path / "packed")
+    held = np.load(tmp_path / "packed" / f"{name}.npy")
+    held[0] = value
+    np.save(tmp_path / "packed" / f"{name}.npy", held)
+    scans = load_packed(tmp_path / "packed")
+    with pytest.raises(InputError, match="packed: points or cameras that frame 0 has not; pack it anew"):
+        scans.pixels(0, scans.frame(0, images=False))

@@ -252,12 +252,12 @@ def test_people_are_trained_as_in_the_ablation(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"data": ()}, "data must name"),
-        ({"data": ("digits", "digits")}, "data must name different"),
-        ({"rows": ("E+X",)}, "rows must be some of E, .*not 'E\\+X'"),
+        ({"data": ()}, "data must be strings, at least one"),
+        ({"data": ("digits", "digits")}, "data must be strings, .* each once"),
+        ({"rows": ("E+X",)}, "rows must be some of E, .*not \\('E\\+X',\\)"),
         ({"rows": ()}, "at least one, each once"),
         ({"rows": ("E+B", "E+B")}, "at least one, each once"),
-        ({"folds": -1}, "folds must be 0"),
+        ({"folds": -1}, "folds must be a whole number of at least 0"),
         ({"probe": "tree"}, "probe must be one of linear, mlp, quadratic"),
     ],
 )

@@ -299,10 +299,10 @@ def test_everything_is_written(result, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"samples": 199}, "samples must be at least 200, not 199"),
-        ({"seeds": 0}, "seeds must be at least 1"),
-        ({"jobs": 0}, "jobs must be at least 1, not 0"),
-        ({"first_seed": -1}, "first_seed at least 0"),
+        ({"samples": 199}, "samples must be a whole number of at least 200, not 199"),
+        ({"seeds": 0}, "seeds must be a whole number of at least 1"),
+        ({"jobs": 0}, "jobs must be a whole number of at least 1, not 0"),
+        ({"first_seed": -1}, "first_seed must be a whole number in"),
         ({"estimators": ("smile",)}, "estimators must be of ksg, .*, not 'smile'"),
         ({"tasks": ("moons",)}, "no benchmark task is called 'moons'"),
     ],

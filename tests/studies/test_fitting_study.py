@@ -217,13 +217,13 @@ def test_the_report_holds_every_figure(done: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"data": ()}, "data must name different sets"),
-        ({"widths": (4, 4)}, "widths must be different whole numbers from 1"),
+        ({"data": ()}, "data must be strings, at least one"),
+        ({"widths": (4, 4)}, "widths must be whole numbers of at least 1, at least one, each once"),
         ({"widths": (0,)}, "widths must be"),
         ({"measured": (True,)}, "measured must be"),
-        ({"folds": 0}, "folds must be at least 1"),
-        ({"objectives": ()}, "objectives must name"),
-        ({"objectives": ("vd",)}, "objective must be one of"),
+        ({"folds": 0}, "folds must be a whole number of at least 1"),
+        ({"objectives": ()}, "objectives must be some of .* at least one"),
+        ({"objectives": ("vd",)}, "objectives must be some of"),
         ({"recipe": Recipe()}, r"recipe\.patience must be null"),
     ],
 )

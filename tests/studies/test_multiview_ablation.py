@@ -152,7 +152,7 @@ def test_splits_are_stored_or_drawn() -> None:
     np.testing.assert_array_equal(ablate(data, settings).folds, data.folds)
     assert len(ablate(data, replace(settings, folds=3)).folds) == 3
     assert len(ablate(replace(data, folds=data.folds[:0]), settings).folds) == 5
-    with pytest.raises(InputError, match="folds must be 0"):
+    with pytest.raises(InputError, match="folds must be a whole number of at least 0"):
         replace(settings, folds=-1)
 
 

@@ -361,7 +361,10 @@ def stored_csr(arrays: Mapping[str, NDArray[Any]], stem: str, origin: str) -> An
             raise InputError(f"{origin}: {stem}_{part} is {parts[part].dtype}; it must be whole numbers")
     try:
         shape = tuple(int(size) for size in parts["shape"])
-        matrix = sparse.csr_array((parts["data"], parts["indices"], parts["indptr"]), shape=shape)
+        values = parts["data"]
+        if values.dtype.kind == "f" and values.dtype.itemsize < 4:  # SciPy could do nothing with them
+            values = values.astype(np.float32)
+        matrix = sparse.csr_array((values, parts["indices"], parts["indptr"]), shape=shape)
         matrix.check_format(full_check=True)
     except (ValueError, TypeError, IndexError, OverflowError) as error:
         raise InputError(f"{origin}: {stem} is not a valid CSR matrix ({first_line(error)})") from error

@@ -139,6 +139,10 @@ def _kind(name: str, width: int, height: int, nearest: float, bounds: Sequence[f
     return Camera(name, np.zeros((3, 4)), width, height, float(nearest), window)
 
 
+def _within(places: NDArray[np.integer], count: int) -> bool:
+    return not len(places) or bool(places.min() >= 0 and places.max() < count)
+
+
 class _Packed:
     """Frames of a packed set; another process opens its files anew instead of being sent what they hold."""
 
@@ -214,9 +218,12 @@ class _Packed:
     def pixels(self, position: int) -> PointPixels:
         chosen, points = _between(self._seen, position), _between(self._points, position)
         count = points.stop - points.start
-        place = self._arrays["seen_points"][chosen]
+        place, cameras = self._arrays["seen_points"][chosen], self._arrays["seen_cameras"][chosen]
+        sights = _between(self._cameras, position)
+        if not (_within(place, count) and _within(cameras, sights.stop - sights.start)):
+            raise InputError(f"{self.folder}: points or cameras that frame {position} has not; pack it anew")
         camera = np.full(count, -1, np.int8)
-        camera[place] = self._arrays["seen_cameras"][chosen]
+        camera[place] = cameras
         u, v, depth = (np.full(count, np.nan, np.float32) for _ in range(3))
         for column, values in enumerate((u, v, depth)):
             values[place] = self._arrays["seen_pixels"][chosen, column]

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import torch
 
@@ -29,6 +29,7 @@ from limbeck.reid.sets.sysu import load_sysu
 from limbeck.reid.train import make_task, train_run
 from limbeck.reporting.console import quiet
 from limbeck.retrieval import SYSU, Features, evaluate
+from limbeck.settings import Items, PositiveInt, Seed, check_settings
 from limbeck.studies.essence import essence
 from limbeck.studies.side_by_side import side_by_side
 from limbeck.synthetic.people import PeopleSettings, make_people
@@ -76,19 +77,16 @@ class PeopleTrainings:
     """
 
     rows: tuple[str, ...] = tuple(ROWS)
-    seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
+    seeds: Annotated[tuple[Seed, ...], Items(empty=False, different=True)] = (1, 2, 3, 4, 5)
     recipe: ReidRecipe = field(default_factory=small_recipe)
     people: PeopleSettings = field(default_factory=lambda: PeopleSettings(difficulty="easy"))
-    jobs: int = 1
+    jobs: PositiveInt = 1
 
     def __post_init__(self) -> None:
+        check_settings(self)
         unknown = [row for row in self.rows if row not in ROWS]
         if unknown or not self.rows:
             raise InputError(f"rows must be some of {', '.join(ROWS)}, not {unknown[0] if unknown else 'none'!r}")
-        if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
-            raise InputError(f"seeds must be different whole numbers from 0, not {self.seeds!r}")
-        if self.jobs < 1:
-            raise InputError(f"jobs must be at least 1, not {self.jobs!r}")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import get_args
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,8 @@ from limbeck.multiview.views import read_views
 from limbeck.reid.diagnosis import view_features_of_run
 from limbeck.reporting.console import quiet
 from limbeck.reporting.statistics import Difference, Estimate, paired_difference
-from limbeck.studies.multiview_rows import REFERENCE, ROWS, RowName, row_recipe
+from limbeck.settings import Items, NonNegativeInt, Range, Seed, check_settings
+from limbeck.studies.multiview_rows import REFERENCE, RowName, row_recipe
 from limbeck.studies.people import PeopleTrainings, run_folder, small_recipe, train_people
 
 PEOPLE, PEOPLE_REFERENCE = "people", "VD"
@@ -63,27 +64,23 @@ class DiagnosisSettings:
         device: where to train.
     """
 
-    data: tuple[str, ...] = ("digits",)
-    rows: tuple[RowName, ...] = ("E+B", "E+CIB", REFERENCE, "E+B+released-2021")
-    folds: int = 0
-    seed: int = 0
+    data: Annotated[tuple[str, ...], Items(empty=False, different=True)] = ("digits",)
+    rows: Annotated[tuple[RowName, ...], Items(empty=False, different=True)] = (
+        "E+B",
+        "E+CIB",
+        REFERENCE,
+        "E+B+released-2021",
+    )
+    folds: NonNegativeInt = 0
+    seed: Seed = 0
     probe: Probe = "linear"
-    probe_folds: int = 5
+    probe_folds: Annotated[int, Range(ge=2)] = 5
     recipe: Recipe = field(default_factory=Recipe)
     people: PeopleTrainings = field(default_factory=people_settings)
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if not self.data or len(set(self.data)) != len(self.data):
-            raise InputError("data must name different sets, at least one")
-        unknown = [row for row in self.rows if row not in ROWS]
-        if unknown or not self.rows or len(set(self.rows)) != len(self.rows):
-            said = f"not {unknown[0]!r}" if unknown else "at least one, each once"
-            raise InputError(f"rows must be some of {', '.join(ROWS)}, {said}")
-        if self.folds < 0:
-            raise InputError(f"folds must be 0 (all of them) or how many, not {self.folds}")
-        if self.probe not in get_args(Probe):
-            raise InputError(f"probe must be one of {', '.join(get_args(Probe))}, not {self.probe!r}")
+        check_settings(self)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from limbeck.information.probes import cross_fitted_information
 from limbeck.information.stochastic import encoder_information
 from limbeck.processes import process_pool
 from limbeck.reporting.statistics import Estimate
+from limbeck.settings import PositiveInt, Range, Seed, check_settings
 from limbeck.studies.estimators.figures import Measured, read_measured, write_measured
 
 logger = logging.getLogger(__name__)
@@ -50,20 +52,15 @@ class EstimatorsSettings:
         jobs: processes side by side, of one thread each.
     """
 
-    samples: int = 1000
-    seeds: int = 40
-    first_seed: int = 0
+    samples: Annotated[int, Range(ge=LEAST_SAMPLES * FOLDS)] = 1000
+    seeds: PositiveInt = 40
+    first_seed: Seed = 0
     estimators: tuple[str, ...] = ESTIMATORS
     tasks: tuple[str, ...] = ()
-    jobs: int = 1
+    jobs: PositiveInt = 1
 
     def __post_init__(self) -> None:
-        if self.samples < LEAST_SAMPLES * FOLDS:
-            raise InputError(f"samples must be at least {LEAST_SAMPLES * FOLDS}, not {self.samples}")
-        if self.seeds < 1 or self.first_seed < 0:
-            raise InputError("seeds must be at least 1, and first_seed at least 0")
-        if self.jobs < 1:
-            raise InputError(f"jobs must be at least 1, not {self.jobs}")
+        check_settings(self)
         for name in self.estimators:
             if name not in ESTIMATORS:
                 raise InputError(f"estimators must be of {', '.join(ESTIMATORS)}, not {name!r}")

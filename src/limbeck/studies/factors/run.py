@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,7 @@ from limbeck.reid.recipe import PeopleRecipe
 from limbeck.reid.runs import load_run, recipe_of
 from limbeck.reporting.console import quiet
 from limbeck.reporting.progress import Progress
+from limbeck.settings import Range, Seed, check_settings
 from limbeck.synthetic.people import read_factors
 
 Columns = Mapping[str, NDArray[Any]]
@@ -279,14 +280,13 @@ class FactorsSettings:
     representations: tuple[str, ...] = ("v specific", "z specific", "v shared", "z shared")
     names: tuple[str, ...] | None = None
     probe: Probe = "linear"
-    probe_folds: int = 5
-    seed: int = 0
+    probe_folds: Annotated[int, Range(ge=2)] = 5
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         if not self.runs:
             raise InputError("runs must name at least one folder of a trained model")
-        if self.probe not in get_args(Probe):
-            raise InputError(f"probe must be one of {', '.join(get_args(Probe))}, not {self.probe!r}")
+        check_settings(self)
 
 
 @dataclass(frozen=True)

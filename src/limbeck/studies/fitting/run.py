@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import get_args
+from typing import Annotated
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from limbeck.reid.sets.sysu import load_sysu
 from limbeck.reid.splits import split_identities
 from limbeck.reid.train import train_run
 from limbeck.reporting.console import quiet
+from limbeck.settings import Items, PositiveInt, Range, Seed, check_settings
 from limbeck.studies.people import draw_people, people_folder, row_recipe, small_recipe
 from limbeck.synthetic.people import PeopleSettings
 
@@ -59,19 +60,15 @@ class PeopleFitting:
         people: what is drawn; its seed is replaced. Nobody is tested, so that one test identity is enough.
     """
 
-    objectives: tuple[PeopleObjective, ...] = ("none", "vd")
-    seeds: tuple[int, ...] = (1, 2)
+    objectives: Annotated[tuple[PeopleObjective, ...], Items(empty=False)] = ("none", "vd")
+    seeds: Annotated[tuple[Seed, ...], Items(empty=False, different=True)] = (1, 2)
     recipe: ReidRecipe = field(default_factory=watched_recipe)
     people: PeopleSettings = field(
         default_factory=lambda: PeopleSettings(difficulty="easy", validation_identities=0, test_identities=1)
     )
 
     def __post_init__(self) -> None:
-        _different("people.seeds", self.seeds, least=0)
-        unknown = [one for one in self.objectives if one not in get_args(PeopleObjective)]
-        if unknown or not self.objectives:
-            known = ", ".join(get_args(PeopleObjective))
-            raise InputError(f"people.objectives must be some of {known}, not {unknown[0] if unknown else 'none'!r}")
+        check_settings(self, "people.")
         if not self.recipe.training.information_epochs:
             raise InputError("people.recipe.training.information_epochs must be at least 1, not 0")
 
@@ -100,40 +97,24 @@ class FittingSettings:
         device: where to train.
     """
 
-    data: tuple[str, ...] = ("digits",)
-    widths: tuple[int, ...] = (4, 16, 64, 256)
-    objectives: tuple[Objective, ...] = ("none", "mv2d")
-    measured: tuple[int, ...] = (1, 2, 4, 8, 16)
-    folds: int = 3
-    seed: int = 0
+    data: Annotated[tuple[str, ...], Items(empty=False, different=True)] = ("digits",)
+    widths: Annotated[tuple[PositiveInt, ...], Items(empty=False, different=True)] = (4, 16, 64, 256)
+    objectives: Annotated[tuple[Objective, ...], Items(empty=False)] = ("none", "mv2d")
+    measured: Annotated[tuple[PositiveInt, ...], Items(different=True)] = (1, 2, 4, 8, 16)
+    folds: PositiveInt = 3
+    seed: Seed = 0
     probe: Probe = "linear"
-    probe_folds: int = 5
+    probe_folds: Annotated[int, Range(ge=2)] = 5
     recipe: Recipe = field(default_factory=measured_recipe)
     people: PeopleFitting = field(default_factory=PeopleFitting)
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if not self.data or len(set(self.data)) != len(self.data):
-            raise InputError("data must name different sets, at least one")
-        _different("widths", self.widths)
-        if self.measured:
-            _different("measured", self.measured)
-        if self.folds < 1:
-            raise InputError(f"folds must be at least 1, not {self.folds}")
-        if not self.objectives:
-            raise InputError("objectives must name at least one")
-        for objective in self.objectives:
-            replace(self.recipe, objective=objective)  # which says what there is
+        check_settings(self)
         if self.recipe.patience is not None or not self.recipe.bottleneck:
             raise InputError(
                 "recipe.patience must be null and recipe.bottleneck true: nothing may stop early, and there must be a z"
             )
-
-
-def _different(name: str, values: tuple[int, ...], *, least: int = 1) -> None:
-    whole = all(isinstance(value, int) and not isinstance(value, bool) and value >= least for value in values)
-    if not values or len(set(values)) != len(values) or not whole:
-        raise InputError(f"{name} must be different whole numbers from {least}, not {values!r}")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from limbeck.errors import InputError
 from limbeck.multiview.data import MultiViewData, load
 from limbeck.multiview.evaluation import Scores, score
 from limbeck.multiview.folds import learned_from, score_model, stored_or_drawn, train_folds
@@ -21,6 +20,7 @@ from limbeck.multiview.tensors import TensorViews
 from limbeck.multiview.training import Trained, gather, predict
 from limbeck.multiview.views import Views, read_views
 from limbeck.reporting.statistics import Difference, paired_difference
+from limbeck.settings import NonNegativeFloat, NonNegativeInt, PositiveInt, Seed, check_settings
 from limbeck.studies.baselines import BaselineName, run_baseline
 from limbeck.studies.multiview_rows import REFERENCE, TABLE_7_ROWS, RowName, row_recipe
 
@@ -45,18 +45,17 @@ class MultiviewAblationSettings:
     """
 
     data: str = "digits"
-    folds: int = 0
-    seed: int = 0
+    folds: NonNegativeInt = 0
+    seed: Seed = 0
     rows: tuple[RowName, ...] = TABLE_7_ROWS
     baselines: tuple[BaselineName, ...] = BASELINES
-    compression_weights: tuple[float, ...] = (1e-4, 1e-3, 1e-2)
-    dimension_sweep: tuple[int, ...] = ()
+    compression_weights: tuple[NonNegativeFloat, ...] = (1e-4, 1e-3, 1e-2)
+    dimension_sweep: tuple[PositiveInt, ...] = ()
     recipe: Recipe = field(default_factory=Recipe)
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if self.folds < 0:
-            raise InputError(f"folds must be 0 (the stored ones) or a number to draw, not {self.folds}")
+        check_settings(self)
 
 
 @dataclass

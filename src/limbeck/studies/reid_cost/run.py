@@ -17,6 +17,7 @@ from limbeck.reid.network import Outputs, ReidNetwork
 from limbeck.reid.recipe import DataSettings, LossSettings, NetworkSettings, ReidRecipe
 from limbeck.reid.supervised.batches import Batch
 from limbeck.reid.supervised.loss import training_terms
+from limbeck.settings import PositiveInt, check_settings
 from limbeck.studies.people import ROWS
 from limbeck.studies.timing import in_turns
 
@@ -52,14 +53,15 @@ class ReidCostSettings:
     """
 
     recipe: ReidRecipe = field(default_factory=published_recipe)
-    classes: int = 395
-    repeats: int = 5
+    classes: PositiveInt = 395
+    repeats: PositiveInt = 5
     device: str = "cpu"
     precision: str = "fp32"
 
     def __post_init__(self) -> None:
-        if self.repeats < 1 or self.classes < self.recipe.data.identities:
-            raise InputError("repeats must be at least 1, and classes at least data.identities")
+        check_settings(self)
+        if self.classes < self.recipe.data.identities:
+            raise InputError(f"classes must be at least recipe.data.identities, {self.recipe.data.identities}")
         if self.precision not in ("fp32", "bf16"):
             raise InputError(f"precision must be fp32 or bf16, not {self.precision!r}")
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from limbeck.errors import InputError
 from limbeck.modalities import INFRARED, VISIBLE
 from limbeck.reid.recipe import DataSettings, PeopleRecipe, ReidRecipe, read_recipe
 from limbeck.reid.runs import decoded
@@ -17,7 +16,7 @@ from limbeck.reid.sets.sysu import load_sysu
 from limbeck.reid.unsupervised.recipe import UnsupervisedRecipe, shipped_recipe
 from limbeck.reporting.console import quiet
 from limbeck.reporting.statistics import Difference, Estimate, paired_difference
-from limbeck.settings import Seed
+from limbeck.settings import Items, PositiveInt, Seed, check_settings
 from limbeck.studies.people import Trained, Wanted, draw_people, people_folder, small_recipe, train_all
 from limbeck.synthetic.people import PeopleSettings
 from limbeck.training import generator
@@ -91,22 +90,18 @@ class UnsupervisedStudySettings:
         jobs: trainings side by side, each in a process of its own with its share of the cores.
     """
 
-    rows: tuple[RowName, ...] = tuple(ROWS)
-    overlaps: tuple[Overlap, ...] = (FULL, HALF)
-    seeds: tuple[Seed, ...] = (1, 2, 3, 4, 5)
+    rows: Annotated[tuple[RowName, ...], Items(empty=False, different=True)] = tuple(ROWS)
+    overlaps: Annotated[tuple[Overlap, ...], Items(empty=False, different=True)] = (FULL, HALF)
+    seeds: Annotated[tuple[Seed, ...], Items(empty=False, different=True)] = (1, 2, 3, 4, 5)
     recipe: UnsupervisedRecipe = field(default_factory=small_unsupervised_recipe)
     supervised: ReidRecipe = field(default_factory=small_recipe)
     people: PeopleSettings = field(
         default_factory=lambda: PeopleSettings(train_identities=140, difficulty="easy", absent=0.0)
     )
-    jobs: int = 1
+    jobs: PositiveInt = 1
 
     def __post_init__(self) -> None:
-        for name, values in (("rows", self.rows), ("overlaps", self.overlaps), ("seeds", self.seeds)):
-            if not values or len(set(values)) != len(values):
-                raise InputError(f"{name} must name something, each once, not {list(values)}")
-        if self.jobs < 1:
-            raise InputError(f"jobs must be at least 1, not {self.jobs!r}")
+        check_settings(self)
 
 
 @dataclass(frozen=True)
