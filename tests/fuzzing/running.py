@@ -338,7 +338,8 @@ def _judged(case: Case, code: int, err: str) -> tuple[str, str, str]:  # noqa: P
         return "signal", f"signal {-code}: {case.verb}", err[-4000:]
     if code not in (0, 2):
         return "exit code", f"exit code {code}: {case.verb}: {_shape(err)}", err[-4000:]
-    plain = _COLOURS.sub("", err) if "FORCE_COLOR" in case.surroundings.get("environment", {}) else err
+    asked = {"FORCE_COLOR", "TTY_COMPATIBLE"} & case.surroundings.get("environment", {}).keys()
+    plain = _COLOURS.sub("", err) if asked else err
     shown = [line for line in (line.rpartition("\r")[2] for line in plain.split("\n")) if line]
     if match := _UNSEEN.search(err):
         return "warning", f"warning: {case.verb}: {match[0]}", err[-4000:]
