@@ -1,6 +1,7 @@
 """Signals at random moments, over what takes long: nothing is left running, nothing is left lying, no bit is lost.
 
     python -m tests.interruptions [--moments 40] [--seconds 0] [--seed 0] [--jobs train,people,study,pictures]
+                                 [--signals SIGINT,SIGTERM]
 
 Each job is run once undisturbed. Then it is begun again and again in new folders; at a random moment each run gets
 SIGKILL, SIGTERM, SIGHUP or SIGINT, to its main process alone or to its whole group, and is begun anew until it has
@@ -48,7 +49,10 @@ DATA = "--{0}data.height 32 --{0}data.width 16 --{0}data.identities 3 --{0}data.
 def command(*words: str) -> int:
     """What a child runs: the command; its exit code."""
     from limbeck.cli import command as cli
+    from limbeck.cli.beginning import end_on_interrupt
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it runs beside itself
+    end_on_interrupt()  # as the command does first
     return _interruptible(words[0], cli._run, list(words[1:]))
 
 
@@ -71,6 +75,7 @@ def pictures(begun: str, root: str, folder: str) -> int:
     """What a child runs: a picture cache, as a verb builds it."""
     from limbeck.images.cache import decoded_images
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     names = sorted(str(path.relative_to(root)) for path in Path(root).rglob("*.jpg"))
 
     def build(_words: list[str]) -> None:
@@ -235,6 +240,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=0, help="of moments, then it ends; 0: all of them")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", default="people,train,study,pictures")
+    parser.add_argument("--signals", default=",".join(one.name for one in SIGNALS))
     given = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="limbeck-interruptions-"))
     nursery, rng = Nursery(*MODULES), np.random.default_rng(given.seed)
@@ -254,7 +260,7 @@ def main() -> int:
             sys.stdout.flush()
         began = time.monotonic()
         for moment in range(given.moments):
-            for number in SIGNALS:
+            for number in [signal.Signals[name] for name in given.signals.split(",")]:
                 for name, course in chosen.items():
                     if given.seconds and time.monotonic() - began > given.seconds:
                         break

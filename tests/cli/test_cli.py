@@ -294,7 +294,7 @@ def test_a_full_disk_is_one_line_and_the_old_run_survives(
     with pytest.raises(SystemExit) as caught:
         main(["train", "multiview", "--out", str(tmp_path / "run"), "--overwrite", "--seed", "1", *TINY])
     assert caught.value.code == 2
-    assert "limbeck: error: No space left on device" in capsys.readouterr().err
+    assert "recipe.yaml: No space left on device" in capsys.readouterr().err
     assert {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()} == before
 
 
