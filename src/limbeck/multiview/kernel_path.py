@@ -385,8 +385,9 @@ class _Task:
         if count == 1:
             terms[0] = solved[0].scores - self.shares
         for view in range(count if count > 1 else 0):
-            again = (view, scalings[view], bandwidths[view], landmarks[view])
-            own = kernels.pop(0) if kernels else self._of_view(*again)
+            if not kernels:
+                kernels.append(self._of_view(view, scalings[view], bandwidths[view], landmarks[view]))
+            own = kernels.pop(0)
             terms[view] = self._terms(own, of_landmarks, solved[0].by_part)
             here, marked = without(present, 1 + view), without(of_landmarks, 1 + view)
             np.subtract(total, own, out=own)

@@ -41,7 +41,7 @@ def process_group(device: str | torch.device = "cpu") -> Iterator[torch.device]:
     Raises:
         InputError: the device, or one for each process, is not there; or torchrun's environment is not whole.
     """
-    processes, local = _told("WORLD_SIZE", 1), _told("LOCAL_RANK", 0)
+    processes, local = asked_processes(), _told("LOCAL_RANK", 0)
     if str(device).partition(":")[0] == "cuda" and torch.cuda.is_available() and processes > 1:
         # Before anything touches the device, so that no process opens the first one beside its own.
         torch.cuda.set_device(local % torch.cuda.device_count())
@@ -81,6 +81,15 @@ def _join(backend: str, **options: Any) -> None:
             ) from None
     if request.requested:
         signal.raise_signal(request.number)
+
+
+def asked_processes() -> int:
+    """How many processes torchrun's environment asks for; 1 where it is not set.
+
+    Raises:
+        InputError: it is no whole number.
+    """
+    return _told("WORLD_SIZE", 1)
 
 
 def _told(name: str, otherwise: int) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import operator
-import os
 import re
 import signal
 import time
@@ -28,7 +27,7 @@ from limbeck.reporting.progress import Advance, progress_bar
 from limbeck.tensorfiles import write_tensors
 from limbeck.training import checkpoints, guard, restoring
 from limbeck.training.batchnorm import synchronised
-from limbeck.training.distributed import barrier, from_main, is_main, rank, state_from_main, world_size
+from limbeck.training.distributed import asked_processes, barrier, from_main, is_main, rank, state_from_main, world_size
 from limbeck.training.interruption import StopRequest, stop_signals
 from limbeck.training.keys import seed_step
 from limbeck.training.lock import run_lock
@@ -298,7 +297,7 @@ class _Run:
             raise ValueError("description must not have the key 'training', which is the loop's own")
         if settings.information_epochs and not isinstance(task, Measurable):
             raise InputError("information_epochs must be 0: the task has no held_out_representations to measure")
-        if world_size() == 1 and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if world_size() == 1 and asked_processes() > 1:
             # Each would train alone, and all would write the same files.
             raise InputError("WORLD_SIZE asks for several processes; call fit inside limbeck.training.process_group")
         self.task, self.settings, self.folder = task, settings, folder
