@@ -102,6 +102,7 @@ class Row:
     cases: int = 0
     ok: int = 0
     refused: int = 0
+    memory_refused: int = 0
     findings: int = 0
     seconds: float = 0.0
     worst: float = 0.0
@@ -110,7 +111,8 @@ class Row:
     def add(self, outcome: Outcome) -> None:
         self.cases += 1
         self.ok += outcome.kind == "ok"
-        self.refused += outcome.kind == "refused"
+        self.refused += outcome.kind in ("refused", "no memory")
+        self.memory_refused += outcome.kind == "no memory"
         self.findings += outcome.is_finding
         self.seconds += outcome.seconds
         self.worst = max(self.worst, outcome.seconds)
@@ -198,13 +200,13 @@ def _work(case: Callable[[int], Case], numbers: range, inputs: Path, work: Path,
 def _table(rows: dict[str, Row]) -> str:
     total = Row()
     for row in rows.values():
-        for name in ("cases", "ok", "refused", "findings", "seconds"):
+        for name in ("cases", "ok", "refused", "memory_refused", "findings", "seconds"):
             setattr(total, name, getattr(total, name) + getattr(row, name))
         total.worst, total.memory = max(total.worst, row.worst), max(total.memory, row.memory)
-    lines = [f"{'verb':26}  cases     ok  refused  findings  seconds  worst s  worst MiB"]
+    lines = [f"{'verb':26}  cases     ok  refused  of memory  findings  seconds  worst s  worst MiB"]
     lines += [
-        f"{name:26} {row.cases:6} {row.ok:6} {row.refused:8} {row.findings:9} {row.seconds:8.0f} {row.worst:8.1f} "
-        f"{row.memory / 2**20:10.0f}"
+        f"{name:26} {row.cases:6} {row.ok:6} {row.refused:8} {row.memory_refused:10} {row.findings:9} "
+        f"{row.seconds:8.0f} {row.worst:8.1f} {row.memory / 2**20:10.0f}"
         for name, row in (*sorted(rows.items()), ("all", total))
     ]
     return "\n".join([*lines, f"limits: {running.SECONDS:.0f} s, {running.BYTES / 2**20:.0f} MiB"])

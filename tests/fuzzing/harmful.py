@@ -80,7 +80,7 @@ WAYS: dict[str, tuple[str, Callable[[], object]]] = {
     "colour": ("control", _colour),
     "divide": ("warning", _divide),
     "wait": ("time", lambda: time.sleep(60)),
-    "memory": ("memory", _take_memory),
+    "memory": ("no memory", _take_memory),
     "process": ("processes", _leave_process),
     "file": ("left", _leave_file),
     "input": ("input changed", _write_input),

@@ -21,8 +21,10 @@ from tests.fuzzing.drawing import Case
 from tests.interruptions import processes_of
 
 SECONDS, BYTES = 60.0, 2 * 2**30
+_UNTOUCHED = 2**28  # what of the libraries that are mapped a case may still read into memory
 _FILE = 2**30  # what a case may write into one file
 _LINKED = 2**16  # files from so many bytes on are linked and not copied
+_WELL = ("ok", "refused", "no memory")
 ROOT = Path(__file__).resolve().parents[2]
 # Python's and NumPy's own warnings say that a number came out that nobody looked at.
 _UNSEEN = re.compile(
@@ -40,7 +42,7 @@ class Outcome:
     """What came of a case.
 
     Attributes:
-        kind: "ok", "refused", or what is wrong.
+        kind: "ok", "refused", "no memory" (refused, for the limit left too little), or what is wrong.
         where: of what is wrong: two cases with the same are the same finding.
         detail: what was said.
         seconds: that it took.
@@ -55,7 +57,7 @@ class Outcome:
 
     @property
     def is_finding(self) -> bool:
-        return self.kind not in ("ok", "refused")
+        return self.kind not in _WELL
 
 
 def prepare() -> None:
@@ -176,7 +178,7 @@ def _called(case: Case, work: Path) -> Outcome:
     elif memory > BYTES:
         kind, where = "memory", f"memory: {case.verb}"
         detail = f"{memory / 2**20:.0f} MiB\n{said[-2000:]}"
-    elif left and kind in ("ok", "refused"):
+    elif left and kind in _WELL:
         kind, where, detail = "processes", f"processes left: {case.verb}", f"{len(left)} processes left"
     return Outcome(kind, where, detail, seconds, memory)
 
@@ -281,8 +283,10 @@ def _typed(words: tuple[str, ...]) -> list[str]:
 
 
 def _limit() -> None:
-    size = next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if "VmSize" in line)
-    resource.setrlimit(resource.RLIMIT_AS, (1024 * size + BYTES,) * 2)
+    """At most `BYTES` of memory, of which the process that is forked holds some already."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    mapped, held = (1024 * int(status[name].split()[0]) for name in ("VmSize", "VmRSS"))
+    resource.setrlimit(resource.RLIMIT_AS, (mapped + BYTES - held - _UNTOUCHED,) * 2)
     resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE,) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
@@ -351,7 +355,7 @@ def _judged(case: Case, code: int, err: str) -> tuple[str, str, str]:  # noqa: P
         return "lines", f"lines: {case.verb}: {_shape((strange or shown or [''])[0])}", err[-4000:]
     if _CONTROL.search(errors[0]):
         return "control", f"control: {case.verb}: {_shape(errors[0])}", err[-4000:]
-    return "refused", "", errors[0]
+    return "no memory" if "there is not enough memory" in errors[0] else "refused", "", errors[0]
 
 
 def _frame(err: str) -> str:
