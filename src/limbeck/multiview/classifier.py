@@ -166,7 +166,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         view_features_: names of each view's columns; None for a view that was no DataFrame.
         n_features_in_: columns of X where X is one matrix, else the features of all views together.
         imputed_cells_: view -> how many of its cells in `fit` were filled by a mean; not saved with the model.
-        history_: one entry per epoch of the first network: loss, accuracy on samples held out of it, learning rate.
+        history_: one entry per epoch of the first network: loss, accuracy on samples held out of it (with inner folds,
+            where it decides nothing, of the last epoch alone, else NaN), learning rate.
         best_epoch_: whose weights it has.
         temperature_: divides the networks' logits of samples that have all views.
         leave_one_out_temperature_: one a view: divides the logits of samples that lack that view. For samples that

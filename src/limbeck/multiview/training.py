@@ -50,7 +50,8 @@ class Epoch:
     Attributes:
         loss: mean training loss.
         ranked: share of anchors that had a positive in their batch; NaN without the ranked list loss.
-        validation_accuracy: of the joint prediction, in [0, 1]; NaN without a validation split.
+        validation_accuracy: of the joint prediction, in [0, 1]; NaN without a validation split, and before the last
+            epoch where it selects nothing.
         learning_rate: of the optimiser.
     """
 
@@ -140,7 +141,8 @@ def train(
         sample_weight: (samples,), default 1.
         device: where to train.
         select: whether a model stops, and keeps the weights of the epoch, by its validation split. Otherwise it learns
-            for all epochs and keeps the last, and its validation split stays unseen but for the temperatures.
+            for all epochs and keeps the last, and its validation split stays unseen but for the temperatures and the
+            accuracy after the last epoch.
         progress: called after every epoch with its number and every model's `Epoch`.
         callback: called before the first step and after every epoch with the networks as they are then, which it must
             not change; of folds of differing length one group of equally many steps after the other.
@@ -338,7 +340,8 @@ class _Loop:
             if self.rows is not None:
                 self.rows.learning_rate = rate
             loss, ranked = self._train_epoch()
-            accuracy = self._validation_accuracies()
+            deciding = self.select or epoch + 1 == self.recipe.epochs
+            accuracy = self._validation_accuracies() if deciding else [float("nan")] * len(self.active)
             entries = [Epoch(*values, rate) for values in zip(loss, ranked, accuracy, strict=True)]
             for slot, entry in enumerate(entries):
                 self._keep(slot, entry, epoch)
