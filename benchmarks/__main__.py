@@ -8,6 +8,7 @@ import torch
 from rich.console import Console
 
 from benchmarks import (
+    conformal,
     diagnosis,
     folds,
     jaccard,
@@ -25,6 +26,7 @@ from benchmarks import (
 )
 
 BENCHMARKS = {
+    "conformal": conformal.run,
     "views": views.run,
     "folds": folds.run,
     "loop": loop.run,
