@@ -18,7 +18,7 @@ FLOORS = (
     {"errors"},
     {"registry", "modalities", "cores", "temporaries", "processes"},
     {"files", "matfiles", "settings", "jit"},
-    {"csvfiles"},
+    {"csvfiles", "records"},
     {"devices", "tensorfiles", "arrayfiles", "yamlfiles", "objectives", "transport"},
     {"nn"},
     {"reporting"},

@@ -147,7 +147,32 @@ def _commands() -> Iterator[Command]:
         "metric embed --model metric-run --data photographs.npz --out e.npz", ("metric-run", "photographs.npz"), 1, 2
     )
     yield Command("reid rank --model reid-run --query unnamed/visible --gallery unnamed", ("reid-run", "unnamed"), 1, 2)
-    yield from _studies()
+    for command in _studies():
+        yield command
+        if command.name in RESUMED:
+            yield _resumed(command)
+
+
+RESUMED = tuple(
+    f"study {name}"
+    for name in (
+        "estimators",
+        "multiview-peers",
+        "multiview-theory",
+        "reid-ablation",
+        "segmentation",
+        "losses",
+        "unsupervised",
+    )
+)
+"""Studies that keep what was done of them, and go on in their folder."""
+
+
+def _resumed(study: Command) -> Command:
+    """The same study in a folder where it has ended."""
+    folder = f"{study.name.split()[1]}-study"
+    words = study.words.replace("--out study", f"--out {folder}")
+    return Command(words, (*study.inputs, folder), 0.2, 2, folder)
 
 
 def _studies() -> Iterator[Command]:
@@ -209,6 +234,7 @@ def make(folder: Path) -> None:
         _pictures(rng)
         _scans()
         _runs()
+        _ended_studies()
 
 
 def _features(rng: np.random.Generator) -> None:
@@ -384,3 +410,11 @@ def _runs() -> None:
         with pytest.MonkeyPatch.context() as patch, suppress(_BrokenOff):
             patch.setattr(checkpoints, "write", _write_and_break_off)
             main([*words, f"{task}-begun"])
+
+
+def _ended_studies() -> None:
+    from limbeck.cli import main
+
+    for study in _studies():
+        if study.name in RESUMED:
+            main(_resumed(study).words.split())

@@ -1,7 +1,7 @@
 """The study of segmentation: rows, resumption, figures of protocols and lights, sensors' nats, report."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,6 @@ from limbeck.segmentation.diagnosis import ClassInformation, PointFeatures
 from limbeck.segmentation.evaluation import WITH, WITHOUT, score
 from limbeck.segmentation.runs import load_run
 from limbeck.segmentation.sets import load_scans
-from limbeck.studies.segmentation import trainings
 from limbeck.studies.segmentation.report import format_report, write_report
 from limbeck.studies.segmentation.rows import MEANING, ROWS, row_recipe
 from limbeck.studies.segmentation.run import (
@@ -225,11 +224,6 @@ def test_nats_of_pairs_are_of_these_two_classes_alone() -> None:
     assert found.name == "pole"
     assert found.camera[0] > 0.6
     assert found.lidar[0] < 0.02
-
-
-def test_nats_survive_json() -> None:
-    given = ClassInformation("pole", 5, (0.1, 0.0, 0.2), (0.3, 0.2, 0.4), (0.5, 0.4, 0.6))
-    assert trainings.information_from_json(json.loads(json.dumps(asdict(given)))) == given
 
 
 def test_rows_change_what_they_say(tmp_path: Path) -> None:

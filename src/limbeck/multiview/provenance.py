@@ -11,6 +11,7 @@ from limbeck.errors import InputError
 from limbeck.files import read_json, resolved, write_json
 from limbeck.multiview.data import EMBEDDED, digest, load
 from limbeck.multiview.tables import Layout
+from limbeck.records import from_json
 from limbeck.yamlfiles import read_yaml
 
 FILE = "data.json"  # of a run folder
@@ -65,7 +66,7 @@ def read_source(run: Path) -> Source | None:
             continue
         try:
             if file.name == FILE:
-                return Source(**read_json(file))
+                return from_json(Source, read_json(file))
             known = read_yaml(file)
             if "data" in known:
                 return Source(_absolute(str(known["data"])), "", int(known.get("fold", 0)))

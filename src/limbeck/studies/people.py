@@ -20,6 +20,7 @@ import torch
 
 from limbeck.errors import InputError
 from limbeck.files import read_json, write_json
+from limbeck.records import from_json, reading
 from limbeck.reid.embedding import Feature, search_feature
 from limbeck.reid.evaluation import embed_split
 from limbeck.reid.network import ReidNetwork
@@ -255,13 +256,10 @@ def _score(features: Features) -> Score:
 
 def _read(file: Path, recipe: PeopleRecipe) -> Trained:
     """The figures of a training that was done before, if it was this one."""
-    try:
-        held = read_json(file)
-        made = type(recipe).from_dict(held["recipe"])
-        scores = {kind: Score(**score) for kind, score in held["scores"].items()}
-        one = Trained(held["row"], held["seed"], scores, held["parameters"], held["seconds"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file}: damaged ({error}); remove its folder to train again") from None
+    with reading(file, "remove its folder to train again"):
+        held = from_json(dict[str, Any], read_json(file))
+        made = type(recipe).from_dict(held.pop("recipe"))
+        one = from_json(Trained, held)
     if essence(made) != essence(recipe):
         raise InputError(f"{file}: was trained by another recipe; name another folder with --out")
     return one
@@ -277,7 +275,8 @@ def draw_people(settings: PeopleSettings, target: Path, workers: int) -> None:
     if not described.is_file():
         make_people(target, settings, "sysu", workers=workers)
         return
-    held = read_json(described)["settings"]
+    with reading(described, "remove its folder to draw the people again"):
+        held = from_json(dict[str, Any], read_json(described))["settings"]
     if held != json.loads(json.dumps(vars(settings))):
         raise InputError(f"{target}: holds people of other settings; name another folder with --out")
 

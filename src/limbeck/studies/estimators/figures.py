@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from limbeck.errors import InputError
 from limbeck.files import read_json, write_json
 from limbeck.information.estimates import InformationEstimate
+from limbeck.records import from_json, reading
 
 
 @dataclass(frozen=True)
@@ -31,21 +33,10 @@ def read_measured(file: Path, samples: int) -> dict[int, Measured]:
     """
     if not file.is_file():
         return {}
-    try:
-        held = read_json(file)
+    with reading(file, "remove it to measure again"):
+        held = from_json(dict[str, Any], read_json(file))
         made = held["samples"]
-        found = {
-            int(seed): Measured(
-                tuple(
-                    InformationEstimate(**{**estimate, "warnings": tuple(estimate["warnings"])})
-                    for estimate in one["estimates"]
-                ),
-                one["seconds"],
-            )
-            for seed, one in held["seeds"].items()
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{file}: damaged ({error}); remove it to measure again") from None
+        found = {int(seed): one for seed, one in from_json(dict[str, Measured], held["seeds"], "seeds").items()}
     if made != samples:
         raise InputError(f"{file}: was measured with {made} samples, not {samples}; name another folder with --out")
     return found

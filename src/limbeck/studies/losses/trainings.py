@@ -6,7 +6,7 @@ import shutil
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 
@@ -17,6 +17,7 @@ from limbeck.metric.embedding import Feature, features_of
 from limbeck.metric.evaluation import embed_split
 from limbeck.metric.recipe import MetricRecipe
 from limbeck.metric.runs import MetricModel, load_run, make_task, train_run
+from limbeck.records import from_json, reading
 from limbeck.reporting.console import quiet
 from limbeck.retrieval import LeaveOneOut, evaluate
 from limbeck.studies.essence import essence
@@ -85,6 +86,16 @@ class Scored:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class _Ended:
+    """What is stored of a training, in JSON's types."""
+
+    recipe: dict[str, Any]
+    diverged: bool
+    seconds: float
+    parameters: int
+
+
 def scored(wanted: Wanted) -> Scored:
     """Train and score, as far as that was not done before.
 
@@ -100,29 +111,22 @@ def scored(wanted: Wanted) -> Scored:
             model = _model(wanted)
         seconds = 0.0 if wanted.untrained else time.perf_counter() - started
         parameters = 0 if model is None else sum(one.numel() for one in model.network.parameters())
-        recipe = wanted.recipe.to_dict()
-        write_json(
-            wanted.run / TRAINED,
-            {"recipe": recipe, "diverged": model is None, "seconds": seconds, "parameters": parameters},
-        )
+        ended = _Ended(wanted.recipe.to_dict(), model is None, seconds, parameters)
+        write_json(wanted.run / TRAINED, asdict(ended))
         shutil.rmtree(wanted.run / CHECKPOINTS, ignore_errors=True)  # hundreds of trainings: the networks are enough
-    try:
-        held = read_json(wanted.run / TRAINED)
-        made = MetricRecipe.from_dict(held["recipe"])
-        diverged, seconds, parameters = bool(held["diverged"]), float(held["seconds"]), int(held["parameters"])
-        known = read_json(figures) if figures.is_file() else None
-        scores = None if known is None else {kind: Score(**score) for kind, score in known.items()}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{wanted.run}: damaged ({error}); remove it to train again") from None
+    with reading(wanted.run, "remove it to train again"):
+        held = from_json(_Ended, read_json(wanted.run / TRAINED))
+        made = MetricRecipe.from_dict(held.recipe)
+        scores = from_json(dict[str, Score], read_json(figures)) if figures.is_file() else None
     if essence(made) != essence(wanted.recipe):
         raise InputError(f"{wanted.run}: was trained by another recipe; name another folder with --out")
-    if diverged:
-        return Scored({}, parameters, seconds)
+    if held.diverged:
+        return Scored({}, held.parameters, held.seconds)
     if scores is None:
         with quiet():
             scores = score(model or _model(wanted, known=True), wanted.run, wanted.split)
         write_json(figures, {kind: asdict(one) for kind, one in scores.items()})
-    return Scored(scores, parameters, seconds)
+    return Scored(scores, held.parameters, held.seconds)
 
 
 def score(model: MetricModel | None, run: Path, split: Split) -> dict[str, Score]:

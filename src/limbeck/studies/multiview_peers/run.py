@@ -29,6 +29,7 @@ from limbeck.multiview.evaluation import Scores, score
 from limbeck.multiview.folds import stored_or_drawn
 from limbeck.multiview.recipe import QUICK, Recipe
 from limbeck.multiview.views import Views, read_views, select
+from limbeck.records import from_json, reading
 from limbeck.reporting.console import quiet
 from limbeck.reporting.statistics import Difference, paired_difference
 from limbeck.settings import Items, NonNegativeInt, PositiveInt, Probability, Range, Seed, check_settings
@@ -354,12 +355,10 @@ def _trial(wanted: _Wanted) -> Trial:
     made_by = _made_by(wanted)
     asked = {name for name, _ in _conditions(wanted)}
     if wanted.file.is_file():
-        try:
-            held = read_json(wanted.file)
+        with reading(wanted.file, "remove it to run the trial again"):
+            held = from_json(dict[str, Any], read_json(wanted.file))
             of_then = held.pop("made_by")
-            found = Trial(**{**held, "figures": {name: Scores(**one) for name, one in held["figures"].items()}})
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{wanted.file}: damaged ({error}); remove it to run the trial again") from None
+            found = from_json(Trial, held)
         if of_then != made_by:
             raise InputError(f"{wanted.file}: was made by other settings or data; name another folder with --out")
         if asked <= set(found.figures):

@@ -29,6 +29,7 @@ from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.tensors import TensorViews
 from limbeck.multiview.training import predict
 from limbeck.multiview.views import Views, read_views
+from limbeck.records import from_json, reading
 from limbeck.reporting.progress import progress_bar
 from limbeck.reporting.statistics import Difference, Estimate, paired_difference
 from limbeck.settings import Items, NonNegativeInt, Range, Seed, check_settings
@@ -407,12 +408,10 @@ def _entropy(labels: NDArray[np.int64]) -> float:
 
 
 def _stored(file: Path, made_by: dict[str, Any]) -> RowResult:
-    try:
-        held = read_json(file)
+    with reading(file, "remove it to run the row again"):
+        held = from_json(dict[str, Any], read_json(file))
         of_then = held.pop("made_by")
-        found = RowResult(**held)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{file}: damaged ({error}); remove it to run the row again") from None
+        found = from_json(RowResult, held)
     if of_then != made_by:
         raise InputError(f"{file}: was made by other settings or data; name another folder with --out")
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from limbeck.errors import InputError
 from limbeck.files import read_json, write_json
+from limbeck.records import from_json, reading
 from limbeck.reporting.console import quiet
 from limbeck.segmentation.cameras import point_pixels
 from limbeck.segmentation.dataset import SegmentationDataset
@@ -196,20 +196,11 @@ def _rows(
 
 def _read(file: Path, wanted: Wanted) -> Trained:
     """The figures of a training that was done before, if it was this one."""
-    try:
-        held = read_json(file)
-        made = SegmentationRecipe.from_dict(held["recipe"])
-        counts = {(str(a), str(b), str(c), str(d)): matrix for a, b, c, d, matrix in held["counts"]}
-        classes, pairs = (tuple(map(information_from_json, held[name])) for name in ("classes", "pairs"))
-        one = Trained(held["row"], held["seed"], counts, classes, pairs, held["parameters"], held["seconds"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file}: damaged ({error}); remove its folder to train again") from None
-    if essence(made) != essence(wanted.recipe) or held["points"] != wanted.points:
+    with reading(file, "remove its folder to train again"):
+        held = from_json(dict[str, Any], read_json(file))
+        made, points = SegmentationRecipe.from_dict(held.pop("recipe")), held.pop("points")
+        cells = from_json(list[tuple[str, str, str, str, list[list[int]]]], held.pop("counts"), "counts")
+        one = replace(from_json(Trained, {**held, "counts": {}}), counts={cell[:4]: cell[4] for cell in cells})
+    if essence(made) != essence(wanted.recipe) or points != wanted.points:
         raise InputError(f"{file}: was trained or read in another way; name another folder with --out")
     return one
-
-
-def information_from_json(held: Mapping[str, Any]) -> ClassInformation:
-    """The figures that `asdict` gave, after a way through JSON."""
-    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in held.items()}
-    return ClassInformation(**values)
