@@ -1,6 +1,7 @@
 """Cases drawn from a seed over every verb: what a case does beside ending well or refusing in one line is a finding.
 
     python -m tests.fuzzing [--cases 500] [--seed 0] [--verbs "evaluate,data check"] [--jobs 1] [--out FOLDER]
+    python -m tests.fuzzing --every [--verbs ...] [--jobs 1]    # each change of each array by itself, drawing nothing
     python -m tests.fuzzing --again FILE
 
 A finding is made smaller, and written to the folder as JSON, which `--again` runs.
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.fuzzing import running
-from tests.fuzzing.drawing import Case, draw
+from tests.fuzzing.drawing import Case, draw, every
 from tests.fuzzing.findings import CORPUS, read, shrunk, write
 from tests.fuzzing.inputs import make
 from tests.fuzzing.running import Outcome, prepare, run
@@ -34,6 +35,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--verbs", default="", help="comma-separated; default: all")
+    parser.add_argument("--every", action="store_true", help="each change of each array, in place of drawn cases")
     parser.add_argument("--jobs", type=int, default=1, help="cases side by side")
     parser.add_argument("--out", type=Path, help="folder for findings; default: a new one")
     parser.add_argument("--inputs", type=Path, help="folder of the valid inputs, filled where it is absent")
@@ -56,6 +58,9 @@ def main() -> int:
         out = given.out or Path(tempfile.mkdtemp(prefix="limbeck-findings-"))
         verbs = tuple(verb.strip() for verb in given.verbs.split(",") if verb.strip())
         cases = range(given.first, given.first + given.cases)
+        if given.every:
+            listed = every(inputs, verbs)
+            return _fuzz(lambda number: listed[number], range(len(listed)), given.jobs, inputs, work, out)
         return _fuzz(lambda number: draw(inputs, given.seed, number, verbs), cases, given.jobs, inputs, work, out)
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -90,6 +90,45 @@ def draw(folder: Path, seed: int, number: int, verbs: tuple[str, ...] = ()) -> C
     return case
 
 
+def every(folder: Path, verbs: tuple[str, ...] = ()) -> tuple[Case, ...]:
+    """A case for every change of shape, kind or numbers of every array that a command reads, each by itself.
+
+    Args:
+        folder: of the inputs.
+        verbs: their names; (): all.
+    """
+    chosen = [one for one in commands() if not one.continued and (not verbs or one.name in verbs)]
+    return tuple(
+        Case(one.name, tuple(one.words.split()), one.inputs, (change,), continued=one.continued)
+        for one in chosen
+        for name in one.inputs
+        if Path(name).suffix in (".npz", ".npy", ".mat", ".pt")
+        for change in _every_array(folder, name)
+    )
+
+
+@cache
+def _every_array(folder: Path, name: str) -> tuple[Change, ...]:
+    found: list[Change] = []
+    for member, value in changes.read_arrays(folder / name).items():
+        of = {"file": name, "member": member}
+        held = np.asarray(value)
+        found += [of | {"do": "shape", "how": how} for how in changes.SHAPES]
+        found += [of | {"do": "dtype", "to": to} for to in changes.TYPES]
+        found.append(of | {"do": "member_name", "to": None})
+        if held.dtype.kind in "US":
+            found += [
+                of | {"do": "word", "at": held.size // 2, "value": word} for word in ("", "x", "0", "nan", "a\nb")
+            ]
+        else:
+            found += [
+                of | {"do": "number", "at": at, "value": number, "count": count}
+                for number in changes.NUMBERS
+                for at, count in ((held.size // 2, 1), (0, held.size))
+            ]
+    return tuple(found)
+
+
 # -- inputs -----------------------------------------------------------------------------------------------------------
 
 

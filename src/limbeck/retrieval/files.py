@@ -100,7 +100,7 @@ def load_features(
         "camera": items.arrays.get("camera"),
         "clothes": items.arrays.get("clothes"),
         "modality": items.arrays.get("modality"),
-        "path": None if names is None else [str(name) for name in names],
+        "path": None if names is None else [str(name) for name in np.atleast_1d(names)],
         "query": items.arrays.get("query"),
         "origin": items.origin,
     }

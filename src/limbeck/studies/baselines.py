@@ -17,6 +17,7 @@ from sklearn.svm import SVC
 
 from limbeck.errors import InputError
 from limbeck.multiview.evaluation import probabilities
+from limbeck.multiview.scaling import moments
 from limbeck.multiview.training import Fold, fit_temperature
 from limbeck.multiview.views import Views
 
@@ -117,7 +118,7 @@ def _standardise(views: Views, training: NDArray[np.int64]) -> tuple[NDArray[np.
         rows = dense[training[present[training]]]
         scaled = np.zeros_like(dense)
         if len(rows):  # else nothing can be learned of this view: it stays zero
-            mean, deviation = rows.mean(axis=0), rows.std(axis=0)
+            mean, deviation = moments(rows)
             scale = np.where(deviation > 1e-6 * np.abs(mean), deviation, np.inf)
             scaled[present] = ((dense[present] - mean) / scale).clip(-10, 10)
         columns.append(scaled)
