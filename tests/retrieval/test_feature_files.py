@@ -184,3 +184,9 @@ def test_a_number_in_place_of_vectors_is_told(tmp_path: Path) -> None:
     sides = load_sides(tmp_path / "one.npz", queries=tmp_path / "one.npz")
     with pytest.raises(InputError, match=r"1 rows of 'feature' but 'identity' has shape \(20,\)"):
         find_matches(*sides, k=3)
+
+
+def test_a_path_that_is_one_name_is_refused_where_there_are_more_rows(tmp_path: Path) -> None:
+    np.savez(tmp_path / "features.npz", feature=GALLERY, identity=G_PIDS, path=np.array("a.jpg"))
+    with pytest.raises(InputError, match="20 rows of 'feature' but 1 of 'path'"):
+        load_features(tmp_path / "features.npz")

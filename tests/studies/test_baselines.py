@@ -143,3 +143,10 @@ def test_an_unknown_baseline_is_named() -> None:
     views, y = _problem()
     with pytest.raises(InputError, match="'oracle'"):
         _run("oracle", read_views(views), y)  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_cell_far_outside_is_measured_beyond_float32() -> None:
+    views, y = _problem()
+    views[0][3, 1] = 1e30
+    assert _accuracy(_run("logistic", read_views(views), y).probability, y) > 0.6
