@@ -100,6 +100,16 @@ def test_what_is_found_without_identities_is_written_too(files: Path, tmp_path: 
     assert "yes" not in page
 
 
+def test_project_refuses_labels_that_are_neither_numbers_nor_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "features.npz", feature=np.eye(4), identity=np.arange(4, dtype=np.int32).view("V4"))
+    with pytest.raises(SystemExit, match="2"):
+        main(["project", str(tmp_path / "features.npz"), "--out", str(tmp_path / "plane")])
+    assert "'identity' holds |V4, neither numbers nor text" in capsys.readouterr().err
+    assert not (tmp_path / "plane").exists()
+
+
 @pytest.mark.parametrize("method", ["tsne", "umap"])
 def test_project_draws_every_label(files: Path, capsys: pytest.CaptureFixture[str], method: str) -> None:
     if method == "umap":

@@ -50,10 +50,7 @@ def write_plane(
     vectors = checked_vectors(items["feature"], items.origin)
     size = len(vectors)
     chosen = np.sort(np.random.default_rng(seed).permutation(size)[:most])
-    labels = {role: items[role].astype(str) for role in _LABELS if role in items} or {"item": np.full(size, "all")}
-    for role, array in labels.items():
-        if array.shape != (size,):
-            raise InputError(f"{items.origin}: {size} rows of 'feature' but '{role}' has shape {array.shape}")
+    labels = {role: _names(items, role, size) for role in _LABELS if role in items} or {"item": np.full(size, "all")}
     points = plane_of(vectors[chosen], method=method, seed=seed)
     drawn = f"{len(chosen)} of {size} items, drawn with seed {seed}" if len(chosen) < size else f"{size} items"
     told = f"{_NAMES[method]} of {drawn}"
@@ -69,6 +66,16 @@ def write_plane(
     files.append(folder / "points.csv")
     write_csv(files[-1], rows)
     return told, files
+
+
+def _names(items: Items, role: str, size: int) -> NDArray[np.str_]:
+    """A label of every item, as text."""
+    array = items[role]
+    if array.shape != (size,):
+        raise InputError(f"{items.origin}: {size} rows of 'feature' but '{role}' has shape {array.shape}")
+    if array.dtype.kind == "V":
+        raise InputError(f"{items.origin}: '{role}' holds {array.dtype}, neither numbers nor text")
+    return array.astype(str)
 
 
 def plane_of(vectors: NDArray[np.floating], *, method: Method = "tsne", seed: int = 0) -> NDArray[np.float64]:
