@@ -218,6 +218,16 @@ def test_samples_that_lack_a_view_are_not_diagnosed(tmp_path: Path) -> None:
     assert result.sizes["diagnosed"] == int((codes[np.arange(SAMPLES) % 5 > 0] > 0).sum())
 
 
+def test_a_view_that_no_sample_has_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    data = _set()
+    views = {name: np.array(view) for name, view in data.views.items()}
+    views["left"][:] = np.nan
+    save(assemble("toys", views, data.labels), tmp_path / "toys.npz")
+    with pytest.raises(InputError, match="toys: a fold has no two held-out samples with all views"):
+        run(_settings(tmp_path), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_one_view_cannot_be_missing(tmp_path: Path) -> None:
     save(_set(views=1), tmp_path / "toys.npz")
     with pytest.raises(InputError, match="toys: has one view, which cannot be missing"):

@@ -58,6 +58,23 @@ def view_features_of_model(
     )
 
 
+def held_out_samples(data: MultiViewData, views: Views, codes: NDArray[np.int8]) -> NDArray[np.int64]:
+    """Validation and test samples of a fold that a diagnosis can compare all views on: those that have every view.
+
+    Args:
+        data: the set.
+        views: its views, as `read_views` reads them.
+        codes: `(samples,)` 0 train, 1 validation, 2 test.
+
+    Raises:
+        InputError: there are no two.
+    """
+    found = np.flatnonzero((codes > 0) & views.present.all(axis=0))
+    if len(found) < 2:
+        raise InputError(f"{data.name}: a fold has no two held-out samples with all views, which a diagnosis compares")
+    return found
+
+
 def view_features_of_fold(
     model: Trained, data: MultiViewData, views: Views, samples: NDArray[np.int64]
 ) -> ViewFeatures:

@@ -23,7 +23,7 @@ from limbeck.information.diagnosis import Diagnosis, ViewDiagnosis, ViewFeatures
 from limbeck.information.diagnosis.resampling import Interval
 from limbeck.information.probes import Probe
 from limbeck.multiview.data import MultiViewData, load, stratified_folds
-from limbeck.multiview.diagnosis import view_features_of_fold
+from limbeck.multiview.diagnosis import held_out_samples, view_features_of_fold
 from limbeck.multiview.folds import learned_from, train_folds
 from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.views import read_views
@@ -217,9 +217,7 @@ def _folds(data: MultiViewData, settings: DiagnosisSettings) -> NDArray[np.int8]
 
 def _multiview(settings: DiagnosisSettings, data: MultiViewData, folds: NDArray[np.int8]) -> SetResult:
     views, learned = read_views(data.views), learned_from(folds)
-    # Every figure compares all views, so that samples which lack one say nothing.
-    whole = views.present.all(axis=0)
-    held_out = [np.flatnonzero((codes > 0) & whole) for codes in folds]
+    held_out = [held_out_samples(data, views, codes) for codes in folds]
     rows: dict[str, tuple[Diagnosis, ...]] = {}
     for row in settings.rows:
         label = f"{data.name}, {row}"

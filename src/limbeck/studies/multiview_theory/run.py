@@ -23,7 +23,7 @@ from limbeck.information.diagnosis import Diagnosis, ViewDiagnosis, diagnose_vie
 from limbeck.information.diagnosis.resampling import Interval
 from limbeck.information.probes import Probe
 from limbeck.multiview.data import MultiViewData, digest, load
-from limbeck.multiview.diagnosis import view_features_of_fold
+from limbeck.multiview.diagnosis import held_out_samples, view_features_of_fold
 from limbeck.multiview.folds import FoldScores, learned_from, score_model, stored_or_drawn, train_folds
 from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.tensors import TensorViews
@@ -319,9 +319,7 @@ class _Study:
         self.tests: list[NDArray[np.int64]] = [np.flatnonzero(codes == 2) for codes in self.folds]
         if not all(map(len, self.tests)):
             raise InputError(f"{data.name}: a fold has no test samples")
-        # A diagnosis compares all views, so that samples which lack one say nothing.
-        whole = self.views.present.all(axis=0)
-        self.held_out = [np.flatnonzero((codes > 0) & whole) for codes in self.folds]
+        self.held_out = [held_out_samples(data, self.views, codes) for codes in self.folds]
         self.diagnosed_folds = min(settings.diagnosed_folds, len(self.folds))
         self.digest = digest(data, self.folds)
 
