@@ -66,6 +66,7 @@ def test_defaults_stand_for_what_is_missing() -> None:
         ({"kind": ["v"]}, r"kind must be one of v, z, not \['v'\]"),
         ({"count": 3.0}, "count must be a whole number, not 3.0"),
         ({"count": True}, "count must be a whole number, not True"),
+        ({"count": 2**63}, "count must be a whole number, not 9223372036854775808"),
         ({"done": 1}, "done must be true or false, not 1"),
         ({"intervals": []}, r"intervals must be an object, not \[\]"),
         ({"intervals": {"nats": {"low": "0", "high": 1}}}, "intervals.nats.low must be a number, not '0'"),

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get
 from limbeck.errors import InputError
 
 T = TypeVar("T")
+_MOST = 2**63  # what arrays of whole numbers hold is below it
 _PLAIN: dict[Any, str] = {str: "text", bool: "true or false", int: "a whole number", float: "a number"}
 
 
@@ -27,7 +28,7 @@ def from_json(kind: type[T], value: Any, name: str = "") -> T:
 
     Raises:
         ValueError: a field is missing, unknown or of another type; one line that names it. NaN, infinity and whole
-            numbers beyond float64 are no numbers.
+            numbers beyond 64 bits are no numbers.
         TypeError: `kind` is none of these.
 
     Example:
@@ -77,7 +78,12 @@ def _read(kind: Any, value: Any, name: str) -> Any:  # noqa: PLR0911 (one a kind
 def _plain(kind: Any, value: Any, name: str) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**1000:
         return float(value)
-    if type(value) is not kind or (kind is float and not math.isfinite(value)):
+    fits = type(value) is kind
+    if fits and kind is float:
+        fits = math.isfinite(value)
+    if fits and kind is int:
+        fits = -_MOST <= value < _MOST
+    if not fits:
         raise _unexpected(name, _PLAIN[kind], value)
     return value
 

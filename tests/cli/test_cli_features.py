@@ -144,6 +144,7 @@ def test_mistakes_are_one_line(
             ["evaluate", "all.csv", "--queries", "all.csv", "--protocol", "cub"],
             "chooses queries by its own rules",
         ),
+        (["evaluate", "all.pt", "--protocol", "cub", "--per_query", "."], "is a folder; name a file with --per_query"),
         (["search", "all.pt"], "give their file with --queries"),
         (["search", "none.npz", "--queries", "queries.npy"], "none.npz: no such file"),
         (["search", "all.pt", "--queries", "queries.npy", "--top", "0"], "--top must be at least 1"),

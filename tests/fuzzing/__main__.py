@@ -1,10 +1,11 @@
 """Cases drawn from a seed over every verb: what a case does beside ending well or refusing in one line is a finding.
 
     python -m tests.fuzzing [--cases 500] [--seed 0] [--verbs "evaluate,data check"] [--jobs 1] [--out FOLDER]
-    python -m tests.fuzzing --every [--verbs ...] [--jobs 1]    # each change of each array by itself, drawing nothing
+    python -m tests.fuzzing --every arrays trees flags [--verbs ...] [--jobs 1]
     python -m tests.fuzzing --again FILE
 
-A finding is made smaller, and written to the folder as JSON, which `--again` runs.
+The second tries each change of these kinds by itself, in an order of chance, or the first `--cases` of them. A finding
+is made smaller, and written to the folder as JSON, which `--again` runs.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import select
 import shutil
 import sys
@@ -23,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.fuzzing import running
-from tests.fuzzing.drawing import Case, draw, every
+from tests.fuzzing.drawing import KINDS, Case, draw, every
 from tests.fuzzing.findings import CORPUS, read, shrunk, write
 from tests.fuzzing.inputs import make
 from tests.fuzzing.running import Outcome, prepare, run
@@ -31,11 +33,11 @@ from tests.fuzzing.running import Outcome, prepare, run
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzzing", description=__doc__.splitlines()[0])
-    parser.add_argument("--cases", type=int, default=500)
+    parser.add_argument("--cases", type=int, help="how many; default: 500, and with --every all")
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--verbs", default="", help="comma-separated; default: all")
-    parser.add_argument("--every", action="store_true", help="each change of each array, in place of drawn cases")
+    parser.add_argument("--every", nargs="+", choices=KINDS, help="each change of these kinds, in place of drawn cases")
     parser.add_argument("--jobs", type=int, default=1, help="cases side by side")
     parser.add_argument("--out", type=Path, help="folder for findings; default: a new one")
     parser.add_argument("--inputs", type=Path, help="folder of the valid inputs, filled where it is absent")
@@ -57,10 +59,12 @@ def main() -> int:
             return _again(files, inputs, work)
         out = given.out or Path(tempfile.mkdtemp(prefix="limbeck-findings-"))
         verbs = tuple(verb.strip() for verb in given.verbs.split(",") if verb.strip())
-        cases = range(given.first, given.first + given.cases)
         if given.every:
-            listed = every(inputs, verbs)
-            return _fuzz(lambda number: listed[number], range(len(listed)), given.jobs, inputs, work, out)
+            listed = every(inputs, verbs, tuple(given.every))
+            random.Random(given.seed).shuffle(listed)
+            cases = range(len(listed))[given.first :][: given.cases]
+            return _fuzz(lambda number: listed[number], cases, given.jobs, inputs, work, out)
+        cases = range(given.first, given.first + (500 if given.cases is None else given.cases))
         return _fuzz(lambda number: draw(inputs, given.seed, number, verbs), cases, given.jobs, inputs, work, out)
     finally:
         shutil.rmtree(work, ignore_errors=True)

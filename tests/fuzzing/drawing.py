@@ -18,6 +18,8 @@ from tests.fuzzing import changes
 from tests.fuzzing.changes import VALUES, Change
 from tests.fuzzing.inputs import Command, commands
 
+KINDS = ("arrays", "trees", "flags")  # of changes, of which each can be tried by itself
+
 
 @dataclass(frozen=True)
 class Case:
@@ -90,21 +92,55 @@ def draw(folder: Path, seed: int, number: int, verbs: tuple[str, ...] = ()) -> C
     return case
 
 
-def every(folder: Path, verbs: tuple[str, ...] = ()) -> tuple[Case, ...]:
-    """A case for every change of shape, kind or numbers of every array that a command reads, each by itself.
+def every(folder: Path, verbs: tuple[str, ...] = (), kinds: tuple[str, ...] = KINDS) -> list[Case]:
+    """A case for every change of some kinds to everything that a command reads, each by itself.
 
     Args:
         folder: of the inputs.
         verbs: their names; (): all.
+        kinds: "arrays": shape, kind and numbers of every array; "trees": every value of JSON and YAML; "flags": every
+            flag's every value, of one command a verb and kind of input.
     """
-    chosen = [one for one in commands() if not one.continued and (not verbs or one.name in verbs)]
-    return tuple(
-        Case(one.name, tuple(one.words.split()), one.inputs, (change,), continued=one.continued)
-        for one in chosen
-        for name in one.inputs
-        if Path(name).suffix in (".npz", ".npy", ".mat", ".pt")
-        for change in _every_array(folder, name)
-    )
+    found: list[Case] = []
+    tried: set[tuple[str, str]] = set()
+    for one in commands():
+        if verbs and one.name not in verbs:
+            continue
+        case = Case(one.name, tuple(one.words.split()), one.inputs, continued=one.continued)
+        files = files_of(folder, one.inputs)[0]
+        if "arrays" in kinds and not one.continued:
+            arrays = [name for name in one.inputs if Path(name).suffix in (".npz", ".npy", ".mat", ".pt")]
+            found += [replace(case, changes=(change,)) for name in arrays for change in _every_array(folder, name)]
+        if "trees" in kinds:
+            trees = [name for name in files if Path(name).suffix in (".json", ".yaml")]
+            found += [replace(case, changes=(change,)) for name in trees for change in _every_node(folder, name)]
+        if "flags" in kinds and (one.name, Path(one.inputs[0]).suffix if one.inputs else "") not in tried:
+            tried.add((one.name, Path(one.inputs[0]).suffix if one.inputs else ""))
+            found += [
+                replace(case, words=_with_flag(case.words, flag.name, value))
+                for flag in flags(one.name)
+                for value in dict.fromkeys((*flag.values, *_USUAL))
+            ]
+    return found
+
+
+# What is put in the place of every value of a tree, and behind every flag beside its own values.
+_OTHERS: tuple[Any, ...] = (None, True, -1, 2**64, 0.5, "x", [], [1, 2, 3], {"a": 1})
+_USUAL = ("", ".", "x", "-1", "nan", "1e400", "[]", "[1]", "{}", "null", "a\nb", "/dev/null")
+
+
+@cache
+def _every_node(folder: Path, name: str) -> tuple[Change, ...]:
+    path = folder / name
+    held = read_tree(path)
+    # Items of a list are alike: its first two.
+    places = [
+        list(place) for place in changes.nodes(held) if not any(isinstance(key, int) and key > 1 for key in place)
+    ]
+    found: list[Change] = [
+        {"file": name, "do": "tree", "at": at, "how": "other", "value": value} for at in places for value in _OTHERS
+    ]
+    return (*found, *({"file": name, "do": "tree", "at": at, "how": "less", "value": None} for at in places))
 
 
 @cache
@@ -364,10 +400,14 @@ def _of_tree(given: Draw, path: Path) -> Change:
             "1e999",
         )
         return {"do": "line", "at": given.below(30), "how": given.one(("other", "more")), "value": given.one(lines)}
+    return {"do": "tree"} | _node(given, read_tree(path))
+
+
+def read_tree(path: Path) -> Any:
+    """What a YAML or JSON file holds."""
     import yaml
 
-    held = yaml.safe_load(path.read_text()) if path.suffix == ".yaml" else json.loads(path.read_text())
-    return {"do": "tree"} | _node(given, held)
+    return yaml.safe_load(path.read_text()) if path.suffix == ".yaml" else json.loads(path.read_text())
 
 
 def _node(given: Draw, held: Any, *, deep: bool = True) -> Change:
@@ -544,10 +584,14 @@ def _flag(given: Draw, words: tuple[str, ...], command: Command) -> tuple[str, .
         return (*words, flag.name)
     if form == 2:
         return (*words, flag.name, value, flag.name, given.one(flag.values))
-    if flag.name in words[:-1]:
-        at = words.index(flag.name) + 1
+    return _with_flag(words, flag.name, value)
+
+
+def _with_flag(words: tuple[str, ...], flag: str, value: str) -> tuple[str, ...]:
+    if flag in words[:-1]:
+        at = words.index(flag) + 1
         return (*words[:at], value, *words[at + 1 :])
-    return (*words, flag.name, value)
+    return (*words, flag, value)
 
 
 # -- surroundings -----------------------------------------------------------------------------------------------------

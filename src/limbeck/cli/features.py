@@ -20,7 +20,7 @@ from limbeck.registry import Invocation
 from limbeck.reporting.progress import progress_bar
 from limbeck.retrieval import Features, Protocol, load_features
 from limbeck.retrieval import evaluate as score
-from limbeck.retrieval.arguments import add_protocol_arguments, permutations_of, ranks_of, reranking_of
+from limbeck.retrieval.arguments import add_protocol_arguments, per_query_of, permutations_of, ranks_of, reranking_of
 from limbeck.retrieval.files import load_all, load_sides, parse_keys
 from limbeck.retrieval.protocols import named_protocols
 from limbeck.retrieval.report import write_report
@@ -65,7 +65,7 @@ def evaluate(call: Invocation) -> Iterator[str]:
     if call.protocol is None:
         raise InputError(f"{call.inputs[0]}: features are scored under a protocol: add --protocol")
     protocols = named_protocols(call.protocol, permutations=permutations_of(call))
-    reranking, ranks = reranking_of(call), ranks_of(call)
+    reranking, ranks, per_query = reranking_of(call), ranks_of(call), per_query_of(call)
     if len(call.inputs) > 1 and (call.queries, call.labels) != (None, None):
         raise InputError(f"{call.inputs[1]}: --queries and --labels are those of one file of features: evaluate one")
     keys = parse_keys(call.keys)
@@ -88,9 +88,9 @@ def evaluate(call: Invocation) -> Iterator[str]:
             progress=advance,
         )
     yield format_evaluations(evaluations)
-    if call.per_query is not None:
-        write_queries(call.per_query, evaluations, protocols, features, similarity=call.similarity, reranking=reranking)
-        yield f"Written: {call.per_query}\n"
+    if per_query is not None:
+        write_queries(per_query, evaluations, protocols, features, similarity=call.similarity, reranking=reranking)
+        yield f"Written: {per_query}\n"
     if call.out is not None:
         files = write_report(
             call.out,

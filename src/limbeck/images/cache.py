@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from limbeck.errors import InputError
 from limbeck.files import read_json, write_json
 from limbeck.images.decoding import Radiometric, try_image
+from limbeck.records import from_json
 from limbeck.reporting.progress import Progress
 from limbeck.temporaries import remove_leftovers, temporary_file
 
@@ -227,13 +228,15 @@ def _open(folder: Path, fingerprint: str, pictures: int) -> _Held | None:
         index = read_json(folder / INDEX)
         if index["fingerprint"] != fingerprint:
             return None
-        readable = np.array(index["kept"], np.int64)
+        readable = np.array(from_json(list[int], index["kept"]), np.int64)
         ragged = isinstance(index["size"], int)
-        height, width = (0, 0) if ragged else index["size"]
-        shapes = np.array(index["shapes"] if ragged else [(height, width)] * len(readable), np.int64).reshape(-1, 2)
+        size: Size = from_json(int, index["size"]) if ragged else from_json(tuple[int, int], index["size"])
+        height, width = (0, 0) if isinstance(size, int) else size
+        sides = from_json(list[tuple[int, int]], index["shapes"]) if ragged else [(height, width)] * len(readable)
+        shapes = np.array(sides, np.int64).reshape(-1, 2)
         # A name with a folder in it would read elsewhere.
-        images = _map(folder / Path(index["file"]).name, index["size"] if ragged else (height, width), shapes)
-        return _Held(images, _rows(readable, pictures), tuple(index["corrupt"]))
+        images = _map(folder / Path(index["file"]).name, size, shapes)
+        return _Held(images, _rows(readable, pictures), from_json(tuple[str, ...], index["corrupt"]))
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None  # absent or damaged: it is built anew
 

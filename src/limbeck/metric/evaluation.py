@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from limbeck.devices import check_device
 from limbeck.errors import InputError
 from limbeck.images.decoding import read_image
 from limbeck.images.runs import PICTURES
@@ -129,6 +129,7 @@ def evaluate_runs(
     Raises:
         InputError: a run, the set, the split or the protocol cannot be used.
     """
+    place = check_device(device)
     recipes = [recipe_of(run) for run in runs]
     _check_alike(runs, recipes)
     name = protocol or metric_set(recipes[0].data.set).protocol
@@ -136,7 +137,7 @@ def evaluate_runs(
     files = [networks_of(run) for run in runs]
     if any(one.keys() != files[0].keys() for one in files):
         raise InputError(f"{runs[-1]}: some of the runs lack a network that others have; evaluate them apart")
-    ranked_on = None if reranking is not None or torch.device(device).type == "cpu" else device
+    ranked_on = None if reranking is not None or place.type == "cpu" else device
     for kind in files[0]:
         models = [load_run(one[kind], device=device) for one in files]
         embedded = [
@@ -168,7 +169,7 @@ def evaluate_runs(
         if out is not None and len(files[0]) > 1:
             folder = out / kind
         notes = [*_notes(recipes, models, kind, split, feature)]
-        if reranking is not None and torch.device(device).type != "cpu":
+        if reranking is not None and place.type != "cpu":
             notes.append(f"Embedded on {device}; re-ranking is computed on the CPU only.")
         written = write_report(
             folder,

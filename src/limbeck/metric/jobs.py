@@ -24,7 +24,7 @@ from limbeck.metric.sets.arrays import pack_classes
 from limbeck.registry import Invocation, refers_to
 from limbeck.reporting.progress import progress_bar
 from limbeck.retrieval import save_features
-from limbeck.retrieval.arguments import add_protocol_arguments, ranks_of, reranking_of
+from limbeck.retrieval.arguments import add_protocol_arguments, per_query_of, ranks_of, reranking_of
 from limbeck.training.arguments import add_training_arguments
 
 
@@ -75,7 +75,7 @@ def evaluate(call: Invocation) -> Iterator[str]:
         similarity=call.similarity,
         reranking=reranking_of(call),
         recalls=ranks_of(call),
-        per_query=None if call.per_query is None else Path(call.per_query),
+        per_query=per_query_of(call),
         seed=call.seed,
     )
 

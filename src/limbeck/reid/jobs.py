@@ -27,7 +27,7 @@ from limbeck.reid.train import train_run
 from limbeck.reid.unsupervised.curves import write_curves
 from limbeck.reid.unsupervised.recipe import UnsupervisedRecipe
 from limbeck.reporting.progress import progress_bar
-from limbeck.retrieval.arguments import add_protocol_arguments, permutations_of, ranks_of, reranking_of
+from limbeck.retrieval.arguments import add_protocol_arguments, per_query_of, permutations_of, ranks_of, reranking_of
 from limbeck.training.arguments import add_training_arguments
 
 _SPLITS = "train, validation, test, all or held_out, as far as the set has them"
@@ -91,7 +91,7 @@ def evaluate(call: Invocation) -> Iterator[str]:
         similarity=call.similarity,
         reranking=reranking_of(call),
         recalls=ranks_of(call),
-        per_query=None if call.per_query is None else Path(call.per_query),
+        per_query=per_query_of(call),
         seed=call.seed,
     )
 

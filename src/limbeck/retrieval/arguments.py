@@ -46,6 +46,18 @@ def permutations_of(call: Invocation) -> Permutations | None:
     return None if call.permutations is None else read_permutations(Path(call.permutations))
 
 
+def per_query_of(call: Invocation) -> Path | None:
+    """The CSV file of the queries that was asked for.
+
+    Raises:
+        InputError: it is a folder, which is told before the work and not after it.
+    """
+    file = None if call.per_query is None else Path(call.per_query)
+    if file is not None and file.is_dir():
+        raise InputError(f"{file}: is a folder; name a file with --per_query")
+    return file
+
+
 def reranking_of(call: Invocation) -> KReciprocal | None:
     """The re-ranking that was asked for.
 

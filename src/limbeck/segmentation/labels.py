@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
+from limbeck.records import from_json
 from limbeck.yamlfiles import read_yaml
 
 IGNORED = -1
@@ -93,10 +94,17 @@ class LabelMap:
 
     @staticmethod
     def from_json(held: Mapping[str, Any]) -> LabelMap:
-        """The map that `as_json` described."""
-        codes = {int(raw): int(code) for raw, code in held["codes"]}
+        """The map that `as_json` described.
+
+        Raises:
+            KeyError, ValueError: something is missing, or is no such value.
+        """
         return LabelMap(
-            held["name"], tuple(held["classes"]), codes, tuple(map(int, held["written"])), int(held["ignored"])
+            from_json(str, held["name"], "name"),
+            from_json(tuple[str, ...], held["classes"], "classes"),
+            dict(from_json(list[tuple[int, int]], held["codes"], "codes")),
+            from_json(tuple[int, ...], held["written"], "written"),
+            from_json(int, held["ignored"], "ignored"),
         )
 
 

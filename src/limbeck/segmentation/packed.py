@@ -25,7 +25,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -37,9 +37,10 @@ from PIL import Image
 from limbeck.errors import InputError
 from limbeck.files import HEADER_ERRORS, check_regular, first_line, read_json, write_json
 from limbeck.images.decoding import MAX_PIXELS
+from limbeck.records import from_json
 from limbeck.reporting.progress import Progress
 from limbeck.segmentation.cameras import Camera, PointPixels
-from limbeck.segmentation.dataset import SegmentationDataset, digest
+from limbeck.segmentation.dataset import Evaluator, SegmentationDataset, digest
 from limbeck.segmentation.labels import IGNORED, LabelMap
 from limbeck.segmentation.scans import Points
 from limbeck.temporaries import whole_folder
@@ -107,16 +108,14 @@ def load_packed(folder: Path) -> SegmentationDataset:
         InputError: the folder holds no packed set, or it is damaged.
     """
     try:
-        index = read_json(folder / INDEX)
-        if index["format"] != FORMAT:
-            raise InputError(f"{folder}: is of the format {index['format']!r}, not {FORMAT}; pack it anew")
-        source = _Packed(folder)
-        names, sequences = tuple(index["names"]), tuple(index["sequences"])
-        splits = {name: np.array(members, np.int64) for name, members in index["splits"].items()}
-        if not len(names) == len(sequences) == len(source):
-            raise ValueError(f"names {len(names)} of {len(source)} frames")
+        index, source = _index(folder), _Packed(folder)
+        if not len(index.names) == len(index.sequences) == len(source):
+            raise ValueError(f"names {len(index.names)} of {len(source)} frames")
+        splits = {name: np.array(members, np.int64) for name, members in index.splits.items()}
+        if not all(_within(members, len(source)) for members in splits.values()):
+            raise ValueError("splits name a frame that is not there")
         return SegmentationDataset(
-            index["name"], folder, names, sequences, splits, source.label_map, source, index["evaluator"]
+            index.name, folder, index.names, index.sequences, splits, source.label_map, source, index.evaluator
         )
     except FileNotFoundError as error:
         raise InputError(
@@ -128,15 +127,43 @@ def load_packed(folder: Path) -> SegmentationDataset:
         raise InputError(f"{folder}: no packed set, or a damaged one ({first_line(error)}); pack it anew") from None
 
 
-def _kind(name: str, width: int, height: int, nearest: float, bounds: Sequence[float] | None) -> Camera:
-    """What cameras of one kind share, with a projection of zeros."""
-    if not (isinstance(name, str) and isinstance(width, int) and isinstance(height, int)):
-        raise TypeError(f"no camera: {name!r}, {width!r} x {height!r} pixels")
-    window = None
-    if bounds is not None:
-        left, right, top, bottom = map(float, bounds)
-        window = left, right, top, bottom
-    return Camera(name, np.zeros((3, 4)), width, height, float(nearest), window)
+@dataclass(frozen=True)
+class _Kind:
+    """What the index says of cameras of one kind."""
+
+    name: str
+    width: int
+    height: int
+    nearest: float
+    bounds: tuple[float, float, float, float] | None
+
+    @property
+    def camera(self) -> Camera:
+        """What they share, with a projection of zeros."""
+        return Camera(self.name, np.zeros((3, 4)), self.width, self.height, self.nearest, self.bounds)
+
+
+@dataclass(frozen=True)
+class _Index:
+    """What `index.json` holds."""
+
+    format: str
+    name: str
+    packed_from: str
+    evaluator: Evaluator
+    decoded: bool
+    labels: dict[str, Any]
+    cameras: tuple[_Kind, ...]
+    names: tuple[str, ...]
+    sequences: tuple[str, ...]
+    splits: dict[str, tuple[int, ...]]
+
+
+def _index(folder: Path) -> _Index:
+    held = from_json(dict[str, Any], read_json(folder / INDEX))
+    if held["format"] != FORMAT:
+        raise InputError(f"{folder}: is of the format {held['format']!r}, not {FORMAT}; pack it anew")
+    return from_json(_Index, held)
 
 
 def _within(places: NDArray[np.integer], count: int) -> bool:
@@ -148,11 +175,10 @@ class _Packed:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        index = read_json(folder / INDEX)
-        self.label_map = LabelMap.from_json(index["labels"])
-        self.decoded = bool(index["decoded"])
-        self._digest = str(index["packed_from"])
-        self._kinds = tuple(_kind(**held) for held in index["cameras"])
+        index = _index(folder)
+        self.label_map = LabelMap.from_json(index.labels)
+        self.decoded, self._digest = index.decoded, index.packed_from
+        self._kinds = tuple(kind.camera for kind in index.cameras)
         self._arrays = {name: self._mapped(name) for name in _ARRAYS}
         places = {name: np.array(self._arrays[name]) for name in _ARRAYS if name.endswith("offsets")}
         self._points, self._seen = places["offsets"], places["seen_offsets"]
@@ -330,7 +356,7 @@ class _Arrays:
 def _write(scans: SegmentationDataset, folder: Path, size: Size | None, progress: Progress | None) -> int:
     """Write all files; how many points there are."""
     packed_from = digest(scans)
-    kinds: dict[tuple[Any, ...], int] = {}
+    kinds: dict[_Kind, int] = {}
     with _Arrays(folder) as held:
         for position in range(len(scans)):
             # Decoding also checks every picture's size against its camera's.
@@ -359,7 +385,7 @@ def _write(scans: SegmentationDataset, folder: Path, size: Size | None, progress
                 held.add("image_offsets", [held.images.tell()])
                 held.add("image_shapes", [image.shape[:2]])
             for camera in cameras:
-                kind = (camera.name, camera.width, camera.height, camera.nearest, camera.bounds)
+                kind = _Kind(camera.name, camera.width, camera.height, camera.nearest, camera.bounds)
                 held.add("camera_kinds", [kinds.setdefault(kind, len(kinds))])
                 held.add("projections", camera.projection)
             held.add("camera_offsets", [held.count("projections")])
@@ -371,20 +397,19 @@ def _write(scans: SegmentationDataset, folder: Path, size: Size | None, progress
             if progress is not None:
                 progress(position + 1, len(scans))
         points = held.count("points")
-    keys = ("name", "width", "height", "nearest", "bounds")
-    index = {
-        "format": FORMAT,
-        "name": scans.name,
-        "packed_from": packed_from,
-        "evaluator": scans.evaluator,
-        "decoded": size is not None,
-        "labels": scans.labels.as_json(),
-        "cameras": [dict(zip(keys, kind, strict=True)) for kind in kinds],
-        "names": scans.names,
-        "sequences": scans.sequences,
-        "splits": {name: members.tolist() for name, members in scans.splits.items()},
-    }
-    write_json(folder / INDEX, index)
+    index = _Index(
+        FORMAT,
+        scans.name,
+        packed_from,
+        scans.evaluator,
+        size is not None,
+        scans.labels.as_json(),
+        tuple(kinds),
+        tuple(scans.names),
+        tuple(scans.sequences),
+        {name: tuple(members.tolist()) for name, members in scans.splits.items()},
+    )
+    write_json(folder / INDEX, asdict(index))
     return points
 
 

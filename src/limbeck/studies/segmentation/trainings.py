@@ -200,7 +200,11 @@ def _read(file: Path, wanted: Wanted) -> Trained:
         held = from_json(dict[str, Any], read_json(file))
         made, points = SegmentationRecipe.from_dict(held.pop("recipe")), held.pop("points")
         cells = from_json(list[tuple[str, str, str, str, list[list[int]]]], held.pop("counts"), "counts")
-        one = replace(from_json(Trained, {**held, "counts": {}}), counts={cell[:4]: cell[4] for cell in cells})
+        counts = {cell[:4]: cell[4] for cell in cells}
+        size = len(next(iter(counts.values()), []))
+        if any(len(matrix) != size or any(len(row) != size + 1 for row in matrix) for matrix in counts.values()):
+            raise ValueError("counts must be of every class, by every class and none")
+        one = replace(from_json(Trained, {**held, "counts": {}}), counts=counts)
     if essence(made) != essence(wanted.recipe) or points != wanted.points:
         raise InputError(f"{file}: was trained or read in another way; name another folder with --out")
     return one

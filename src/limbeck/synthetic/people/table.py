@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from limbeck.errors import InputError
 from limbeck.files import read_json
 from limbeck.modalities import Modality
+from limbeck.records import from_json
 from limbeck.synthetic.people.factors import Camera, Person, Picture
 from limbeck.synthetic.people.layouts import Shot
 from limbeck.synthetic.people.render import render
@@ -106,9 +107,10 @@ def read_factors(directory: str | os.PathLike[str]) -> Factors:
 def _size(path: Path) -> tuple[int, int]:
     try:
         described = read_json(path)
-        made, height, width = described["format"], described["settings"]["height"], described["settings"]["width"]
+        made = described["format"]
+        height, width = (from_json(int, described["settings"][side], side) for side in ("height", "width"))
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} does not describe people made by limbeck: {error}") from error
     if made != FORMAT:
         raise InputError(f"{path}: format {made!r} is not this version's {FORMAT}; make the folder again")
-    return int(height), int(width)
+    return height, width
