@@ -78,6 +78,10 @@ def test_a_damaged_cache_is_rebuilt(folder: Path, tmp_path: Path) -> None:
     index = json.loads((place / "cache.json").read_text())
     (place / "cache.json").write_text(json.dumps(index | {"kept": [*range(5), 6]}))
     assert decoded_images(folder, PATHS, place, size=(10, 6)).built
+    for changed in ({"kept": [2**64]}, {"size": [2**70, 6]}, {"size": "x"}, {"corrupt": [1]}):
+        index = json.loads((place / "cache.json").read_text())
+        (place / "cache.json").write_text(json.dumps(index | changed))
+        assert decoded_images(folder, PATHS, place, size=(10, 6)).built
     (place / "cache.json").write_text("{")
     assert decoded_images(folder, PATHS, place, size=(10, 6)).built
     assert not decoded_images(folder, PATHS, place, size=(10, 6)).built

@@ -192,6 +192,13 @@ def test_mistakes_are_one_line(photographs: Path, refused: Callable[..., None], 
     refused(["metric", "embed", "--model", tmp_path, "--out", "features.csv"], "NPZ")
 
 
+def test_an_evaluation_that_cannot_be_written_is_refused_before_the_work(
+    metric_run: Path, refused: Callable[..., None]
+) -> None:
+    refused(["evaluate", metric_run, "--device", "."], "device '.' cannot be used here")
+    refused(["evaluate", metric_run, "--per_query", metric_run], "is a folder; name a file with --per_query")
+
+
 @pytest.mark.slow
 def test_an_exported_program_gives_what_a_search_compares(metric_run: Path, tmp_path: Path) -> None:
     main(["export", str(metric_run), "--torch", "--out", str(tmp_path)])

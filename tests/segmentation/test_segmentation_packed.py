@@ -171,6 +171,11 @@ def test_a_damaged_packed_set_is_refused(tmp_path: Path) -> None:
         index.write_text(json.dumps({**held, "cameras": [wrong]}))
         with pytest.raises(InputError, match="no packed set, or a damaged one"):
             load_packed(tmp_path / "packed")
+    classes = {**held["labels"], "classes": [[1], *held["labels"]["classes"][1:]]}
+    for changed in ({"labels": classes}, {"names": [1]}, {"splits": {"train": [99]}}, {"evaluator": "x"}, {"more": 1}):
+        index.write_text(json.dumps({**held, **changed}))
+        with pytest.raises(InputError, match="no packed set, or a damaged one"):
+            load_packed(tmp_path / "packed")
     index.write_text(json.dumps({**held, "cameras": []}))
     with pytest.raises(InputError, match="camera_kinds names a camera that is not in the index"):
         load_packed(tmp_path / "packed")

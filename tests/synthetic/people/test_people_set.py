@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -283,6 +284,7 @@ def test_damaged_tables_are_refused(made, tmp_path: Path) -> None:
     for change, message in (
         (("not json", table), "does not describe"),
         ((description.replace('"format": 1', '"format": 0'), table), "format 0"),
+        ((re.sub(r'"height": \d+', '"height": [1]', description), table), r"height must be a whole number, not \[1\]"),
         ((description, table.replace("person.body.height", "person.body.tall")), "columns"),
         ((description, "".join([*lines[:3], lines[3].rsplit(",", 1)[0] + "\n"])), "line 4"),
         ((description, "".join([*lines[:2], lines[2].replace(",1,", ",one,", 1)])), "identity"),
