@@ -3,6 +3,8 @@
 import logging
 import os
 import shutil
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -25,6 +27,11 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 # one another. Libraries read these when they are imported, so nothing above may import NumPy or torch.
 for pool in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
     os.environ[f"{pool}_NUM_THREADS"] = "1"
+
+
+# A shell that runs the tests beside itself lets them ignore Ctrl-C, and all that they start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)

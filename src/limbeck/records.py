@@ -23,7 +23,7 @@ def from_json(kind: type[T], value: Any, name: str = "") -> T:
     Args:
         kind: a dataclass, or a type that its fields may have: `str`, `bool`, `int`, `float`, `Any`, a `Literal` of
             strings, `tuple`, `list` and `dict[str, ...]` of these, other dataclasses, and `| None`.
-        value: what a JSON file held.
+        value: what a JSON file held, or what is about to be written to one.
         name: of the value, in messages.
 
     Raises:
@@ -96,7 +96,7 @@ def _one_of(kinds: tuple[Any, ...], value: Any, name: str) -> Any:
 
 
 def _items(origin: Any, inner: tuple[Any, ...], value: Any, name: str) -> list[Any]:
-    if not isinstance(value, list):
+    if not isinstance(value, (list, tuple)):
         raise _unexpected(name, "a list", value)
     endless = origin is list or inner[-1] is Ellipsis
     if not endless and len(value) != len(inner):

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from limbeck.devices import check_device
 from limbeck.errors import InputError
 from limbeck.images.decoding import read_image
 from limbeck.images.runs import PICTURES
@@ -139,7 +139,6 @@ def evaluate_runs(
     Raises:
         InputError: a run, the set, the split or the protocol cannot be used.
     """
-    place = check_device(device)
     recipes = [recipe_of(run) for run in runs]
     _check_alike(runs, recipes)
     data = recipes[0].data
@@ -150,7 +149,7 @@ def evaluate_runs(
     embedded = [
         embed_split(load_run(run, device=device), run, root=root, split=chosen, feature=feature) for run in runs
     ]
-    ranked_on = None if reranking is not None or place.type == "cpu" else device
+    ranked_on = None if reranking is not None or torch.device(device).type == "cpu" else device
     with progress_bar("queries") as advance:
         evaluations = evaluate(
             [one.features for one in embedded],
@@ -180,7 +179,7 @@ def evaluate_runs(
         return read_image(first.people.root / paths[position], radiometric=recipes[0].data.radiometric)
 
     notes = [*_notes(recipes, chosen, feature)]
-    if reranking is not None and place.type != "cpu":
+    if reranking is not None and torch.device(device).type != "cpu":
         notes.append(f"Embedded on {device}; re-ranking is computed on the CPU only.")
     representations = {name: found for name, found in first.representations.items() if name.startswith("z ")}
     files = write_report(
