@@ -7,7 +7,6 @@ share all three and are compared in pairs. The last step counts; nothing is sele
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -34,6 +33,8 @@ from limbeck.settings import Items, PositiveInt, Seed, check_settings
 from limbeck.studies.essence import essence
 from limbeck.studies.side_by_side import side_by_side
 from limbeck.synthetic.people import PeopleSettings, make_people
+from limbeck.synthetic.people.check import is_procedural
+from limbeck.synthetic.people.table import read_description
 
 logger = logging.getLogger(__name__)
 FIGURES = "figures.json"
@@ -271,13 +272,10 @@ def draw_people(settings: PeopleSettings, target: Path, workers: int) -> None:
     Raises:
         InputError: people of other settings lie there.
     """
-    described = target / "people.json"
-    if not described.is_file():
+    if not is_procedural(target):
         make_people(target, settings, "sysu", workers=workers)
         return
-    with reading(described, "remove its folder to draw the people again"):
-        held = from_json(dict[str, Any], read_json(described))["settings"]
-    if held != json.loads(json.dumps(vars(settings))):
+    if read_description(target) != (settings, "sysu"):
         raise InputError(f"{target}: holds people of other settings; name another folder with --out")
 
 

@@ -282,7 +282,7 @@ def test_damaged_tables_are_refused(made, tmp_path: Path) -> None:
     description, table = (made["csv"] / "people.json").read_text(), (made["csv"] / "factors.csv").read_text()
     lines = table.splitlines(keepends=True)
     for change, message in (
-        (("not json", table), "does not describe"),
+        (("not json", table), "damaged .Expecting value"),
         ((description.replace('"format": 1', '"format": 0'), table), "format 0"),
         ((re.sub(r'"height": \d+', '"height": [1]', description), table), r"height must be a whole number, not \[1\]"),
         ((description, table.replace("person.body.height", "person.body.tall")), "columns"),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from limbeck.errors import InputError
-from limbeck.files import read_json
+from limbeck.synthetic.folders import differences
 from limbeck.synthetic.people.layouts import index_files, shots
-from limbeck.synthetic.people.settings import PeopleSettings, check_layout
-from limbeck.synthetic.people.table import DESCRIPTION, FACTORS
+from limbeck.synthetic.people.settings import check_layout
+from limbeck.synthetic.people.table import DESCRIPTION, FACTORS, read_description
 
 
 def is_procedural(folder: Path) -> bool:
@@ -22,22 +21,9 @@ def check_people(folder: Path) -> list[str]:
     Raises:
         InputError: the folder's description is damaged.
     """
-    try:
-        described = read_json(folder / DESCRIPTION)
-        settings, layout = PeopleSettings(**described["settings"]), check_layout(described["layout"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder / DESCRIPTION}: cannot be read ({error}); make the people anew") from None
+    settings, named = read_description(folder)
+    layout = check_layout(named)
     drawn = shots(settings, layout)
-    taken = {shot.path: shot for shot in drawn}
-    known = {*taken, *index_files(settings, layout, drawn), FACTORS, DESCRIPTION}
-    there = {
-        file.relative_to(folder).as_posix()
-        for file in folder.rglob("*")
-        if file.is_file() and not file.relative_to(folder).parts[0].startswith(".")
-    }
-    wrong = []
-    for path in sorted(known - there):
-        shot = taken.get(path)
-        whose = f"identity {shot.identity}, camera {shot.camera}: " if shot else ""
-        wrong.append(f"{whose}{path} is missing")
-    return wrong + [f"{path} was not drawn" for path in sorted(there - known)]
+    tables = dict.fromkeys((*index_files(settings, layout, drawn), FACTORS, DESCRIPTION), "")
+    pictures = {shot.path: f"identity {shot.identity}, camera {shot.camera}" for shot in drawn}
+    return differences(folder, tables | pictures)

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.files import read_json
 from limbeck.modalities import Modality
-from limbeck.records import from_json
+from limbeck.synthetic import folders
 from limbeck.synthetic.people.factors import Camera, Person, Picture
 from limbeck.synthetic.people.layouts import Shot
 from limbeck.synthetic.people.render import render
+from limbeck.synthetic.people.settings import PeopleSettings
 from limbeck.synthetic.records import Value, field_types, flatten, read_columns, table_header, table_row, unflatten
 
 FORMAT = 1
@@ -100,17 +100,14 @@ def read_factors(directory: str | os.PathLike[str]) -> Factors:
     folder = Path(directory)
     if not (folder / DESCRIPTION).is_file() or not (folder / FACTORS).is_file():
         raise InputError(f"{folder} does not hold {DESCRIPTION} and {FACTORS}; make it with `limbeck data make people`")
-    height, width = _size(folder / DESCRIPTION)
-    return Factors(height, width, read_columns(folder / FACTORS, COLUMNS))
+    settings, _ = read_description(folder)
+    return Factors(settings.height, settings.width, read_columns(folder / FACTORS, COLUMNS))
 
 
-def _size(path: Path) -> tuple[int, int]:
-    try:
-        described = read_json(path)
-        made = described["format"]
-        height, width = (from_json(int, described["settings"][side], side) for side in ("height", "width"))
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} does not describe people made by limbeck: {error}") from error
-    if made != FORMAT:
-        raise InputError(f"{path}: format {made!r} is not this version's {FORMAT}; make the folder again")
-    return height, width
+def read_description(folder: Path) -> tuple[PeopleSettings, str]:
+    """The settings and the layout that a folder was made with.
+
+    Raises:
+        InputError: its description is damaged, or of another format.
+    """
+    return folders.read_description(folder / DESCRIPTION, PeopleSettings, FORMAT)

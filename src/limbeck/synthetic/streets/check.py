@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from limbeck.synthetic.folders import differences
 from limbeck.synthetic.streets.frame import draw_factors
 from limbeck.synthetic.streets.layouts import WRITERS
 from limbeck.synthetic.streets.settings import check_layout
@@ -24,16 +25,10 @@ def check_streets(folder: Path) -> list[str]:
     settings, named = read_description(folder)
     writer = WRITERS[check_layout(named)]
     places = [settings.place(index) for index in range(len(settings))]
-    whose = {path: place for place in places for path in writer.paths(settings, *place)}
-    around = writer.index_files(settings, {place: draw_factors(settings, *place) for place in places})
-    known = {*whose, *around, FACTORS, OBJECTS, DESCRIPTION}
-    there = {
-        file.relative_to(folder).as_posix()
-        for file in folder.rglob("*")
-        if file.is_file() and not file.relative_to(folder).parts[0].startswith(".")
+    frames = {
+        path: f"scene {scene}, frame {frame}"
+        for scene, frame in places
+        for path in writer.paths(settings, scene, frame)
     }
-    wrong = []
-    for path in sorted(known - there):
-        place = f"scene {whose[path][0]}, frame {whose[path][1]}: " if path in whose else ""
-        wrong.append(f"{place}{path} is missing")
-    return wrong + [f"{path} was not drawn" for path in sorted(there - known)]
+    around = writer.index_files(settings, {place: draw_factors(settings, *place) for place in places})
+    return differences(folder, dict.fromkeys((*around, FACTORS, OBJECTS, DESCRIPTION), "") | frames)

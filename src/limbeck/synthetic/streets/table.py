@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.files import read_json
+from limbeck.synthetic import folders
 from limbeck.synthetic.records import Value, field_types, flatten, read_columns, table_header, table_row, unflatten
 from limbeck.synthetic.streets.draw import blocks_within
 from limbeck.synthetic.streets.factors import Scene, Shot, Thing
@@ -123,12 +123,4 @@ def read_description(folder: Path) -> tuple[StreetSettings, str]:
     Raises:
         InputError: its description is damaged, or of another format.
     """
-    path = folder / DESCRIPTION
-    try:
-        described = read_json(path)
-        made, layout, settings = described["format"], described["layout"], StreetSettings(**described["settings"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} does not describe streets made by limbeck: {error}") from error
-    if made != FORMAT:
-        raise InputError(f"{path}: format {made!r} is not this version's {FORMAT}; make the folder again")
-    return settings, str(layout)
+    return folders.read_description(folder / DESCRIPTION, StreetSettings, FORMAT)
