@@ -70,6 +70,18 @@ def test_a_group_of_settings_is_a_mapping(value: str, expected: str, tmp_path: P
     assert expected in str(caught.value)
 
 
+@pytest.mark.parametrize("where", ["a flag", "a file"])
+def test_a_file_that_is_no_text_is_no_group_of_settings(where: str, tmp_path: Path) -> None:
+    group, recipe = tmp_path / "group.yaml", tmp_path / "recipe.yaml"
+    group.write_bytes(b"{epochs: 1}\xb6")
+    recipe.write_text(f"training: {group}\n")
+    words = [f"--training={group}"] if where == "a flag" else ["--config", str(recipe)]
+    with pytest.raises(
+        InputError, match=r"training must be a mapping of settings, or a file of them, not .*group\.yaml"
+    ):
+        parser().read(words)
+
+
 def test_hyphens_and_underscores_are_the_same() -> None:
     assert parser().read(["--training.learning-rate", "0.5"])["training"]["learning_rate"] == 0.5
 

@@ -48,7 +48,8 @@ def _checked(text: str, path: str = "") -> Any:
     return _load(text)
 
 
-set_loader("yaml", _checked, (YAMLError,))
+# A file in place of a group of settings is read by jsonargparse: where it is no text, it is no such file.
+set_loader("yaml", _checked, (YAMLError, UnicodeDecodeError))
 
 
 def _one_of(kinds: str) -> str:
