@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -80,6 +81,22 @@ def test_a_file_that_is_no_text_is_no_group_of_settings(where: str, tmp_path: Pa
         InputError, match=r"training must be a mapping of settings, or a file of them, not .*group\.yaml"
     ):
         parser().read(words)
+
+
+def test_settings_may_be_longer_than_a_name_of_a_file() -> None:
+    milestones = tuple(range(1, 2000))
+    for name, words in (
+        ("training", f"{{milestones: {list(milestones)}}}"),
+        ("config", f"{{training: {{milestones: {list(milestones)}}}}}"),
+    ):
+        assert parser().read([f"--{name}", words])["training"]["milestones"] == milestones
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for words in (["--training", str(tmp_path / "pipe")], [f"--training={tmp_path / 'pipe'}"]):
+        with pytest.raises(InputError, match="is a pipe or a device"):
+            parser().read(words)
 
 
 def test_hyphens_and_underscores_are_the_same() -> None:

@@ -114,8 +114,9 @@ def every(folder: Path, verbs: tuple[str, ...] = (), kinds: tuple[str, ...] = KI
         if "trees" in kinds:
             trees = [name for name in files if Path(name).suffix in (".json", ".yaml")]
             found += [replace(case, changes=(change,)) for name in trees for change in _every_node(folder, name)]
-        if "flags" in kinds and (one.name, Path(one.inputs[0]).suffix if one.inputs else "") not in tried:
-            tried.add((one.name, Path(one.inputs[0]).suffix if one.inputs else ""))
+        of = (one.name, Path(one.inputs[0]).suffix if one.inputs else "")
+        if "flags" in kinds and of not in tried:
+            tried.add(of)
             found += [
                 replace(case, words=_with_flag(case.words, flag.name, value))
                 for flag in flags(one.name)

@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser, Namespace, get_loader, set_loader
 from yaml import YAMLError
 
 from limbeck.errors import InputError
-from limbeck.files import read_text
+from limbeck.files import check_regular, read_text
 from limbeck.settings import Seed, check_value
 from limbeck.yamlfiles import check_yaml
 
@@ -63,6 +63,14 @@ def _one_of(kinds: str) -> str:
         else:
             told.append(_KINDS["tuple"] if listed else _KINDS.get(plain, plain))
     return ", or ".join(told) or kinds
+
+
+def _existing(given: str) -> Path | None:
+    """What lies under a name. Settings that are written out in place of a file may be too long to be one."""
+    try:
+        return Path(given) if Path(given).exists() else None
+    except OSError:
+        return None
 
 
 class Parser(ArgumentParser):
@@ -154,17 +162,20 @@ class Parser(ArgumentParser):
         """The words with the files of shipped recipes in place of their names.
 
         Raises:
-            InputError: there is no such file or recipe.
+            InputError: there is no such file or recipe, or it is a pipe.
         """
-        found = list(words)
-        for place, word in enumerate(words):
-            flag, given = ("--config=", word[9:]) if word.startswith("--config=") else ("", word)
-            if not flag and (place == 0 or words[place - 1] != "--config"):
+        found, groups = list(words), {f"--{name}" for name in self._groups()}
+        for place, (before, word) in enumerate(zip(("", *words), words, strict=False)):
+            name, equals, given = word.partition("=") if word.startswith("--") else (before, "", word)
+            if name in groups and (file := _existing(given)):
+                check_regular(file)
+            if name != "--config" or name == word:
                 continue
+            flag = f"{name}=" if equals else ""
             self._config = given
             # A setting may be written out in place of a file.
-            if Path(given).is_file():
-                read_text(Path(given))  # or it says what is wrong with it
+            if (file := _existing(given)) and file.is_file():
+                read_text(file)  # or it says what is wrong with it
                 continue
             if "{" in given or ": " in given:
                 continue
