@@ -16,6 +16,7 @@ from tests.training.nursery import Nursery
 from limbeck.errors import InputError
 from limbeck.files import atomic_writer
 from limbeck.processes import process_pool
+from limbeck.synthetic import folder
 from limbeck.temporaries import remove_leftovers, whole_folder
 from limbeck.training import interruption
 
@@ -187,5 +188,17 @@ def test_a_killed_process_of_a_pool_is_one_line() -> None:
 
 
 def test_more_processes_than_there_can_be_are_as_many_as_there_is_work() -> None:
-    with process_pool(2**31 - 1) as pool:
+    with process_pool(2**31 - 1, method="spawn") as pool:
         assert list(pool.map(abs, [-1, -2])) == [1, 2]
+
+
+def test_no_more_processes_draw_than_there_are_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+
+    def counted(workers: int, **more: Any) -> Any:
+        begun.append(workers)
+        return process_pool(workers, **more)
+
+    monkeypatch.setattr(folder, "process_pool", counted)
+    assert list(folder.in_processes(abs, [-3, -2, -1], 1000)) == [3, 2, 1]
+    assert begun == [3]

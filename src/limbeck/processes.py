@@ -49,7 +49,7 @@ def process_pool(
     were doing, but a training in one of them writes its checkpoint first.
 
     Args:
-        workers: so many processes, as far as there is work for them, and at most 1024.
+        workers: so many processes, at most 1024. Spawned ones begin as there is work for them, forked ones all at once.
         method: how they begin; None: as the platform has it.
         initializer: called in each of them first.
         arguments: of the initializer.

@@ -60,7 +60,7 @@ def test_what_is_wrong_is_seen(tmp_path: Path) -> None:
     (tmp_path / "inputs" / "labels.csv").write_text("identity\n1\n")
     (tmp_path / "inputs" / ".whole").touch()
     files = sorted(tmp_path.glob("*.json"))
-    done = fuzz("--again", *files, "--inputs", tmp_path / "inputs", "--seconds", 20, "--mebibytes", 800)
+    done = fuzz("--again", *files, "--inputs", tmp_path / "inputs", "--seconds", 10, "--mebibytes", 800)
     for file in files:
         assert f"{file.name}: {WAYS[file.stem][0]} " in done.stdout, done.stdout + done.stderr
     assert done.returncode == 1

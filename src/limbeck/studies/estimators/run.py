@@ -251,7 +251,7 @@ Job = tuple[EstimatorsSettings, Path, str, str]
 
 
 def _all(jobs: list[Job], processes: int) -> Generator[list[Measured], None, None]:
-    if processes == 1:
+    if min(processes, len(jobs)) <= 1:
         yield from map(_measure, jobs)
         return
     # Spawned, because threads of torch do not survive a fork.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from limbeck.synthetic.folders import differences
+from limbeck.synthetic.folder import differences
 from limbeck.synthetic.people.layouts import index_files, shots
 from limbeck.synthetic.people.settings import check_layout
 from limbeck.synthetic.people.table import DESCRIPTION, FACTORS, read_description

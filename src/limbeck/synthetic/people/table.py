@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from limbeck.errors import InputError
 from limbeck.modalities import Modality
-from limbeck.synthetic import folders
+from limbeck.synthetic.folder import described_settings
 from limbeck.synthetic.people.factors import Camera, Person, Picture
 from limbeck.synthetic.people.layouts import Shot
 from limbeck.synthetic.people.render import render
@@ -110,4 +110,4 @@ def read_description(folder: Path) -> tuple[PeopleSettings, str]:
     Raises:
         InputError: its description is damaged, or of another format.
     """
-    return folders.read_description(folder / DESCRIPTION, PeopleSettings, FORMAT)
+    return described_settings(folder / DESCRIPTION, PeopleSettings, FORMAT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from limbeck.synthetic.folders import differences
+from limbeck.synthetic.folder import differences
 from limbeck.synthetic.streets.frame import draw_factors
 from limbeck.synthetic.streets.layouts import WRITERS
 from limbeck.synthetic.streets.settings import check_layout

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.synthetic import folders
+from limbeck.synthetic.folder import described_settings
 from limbeck.synthetic.records import Value, field_types, flatten, read_columns, table_header, table_row, unflatten
 from limbeck.synthetic.streets.draw import blocks_within
 from limbeck.synthetic.streets.factors import Scene, Shot, Thing
@@ -123,4 +123,4 @@ def read_description(folder: Path) -> tuple[StreetSettings, str]:
     Raises:
         InputError: its description is damaged, or of another format.
     """
-    return folders.read_description(folder / DESCRIPTION, StreetSettings, FORMAT)
+    return described_settings(folder / DESCRIPTION, StreetSettings, FORMAT)
