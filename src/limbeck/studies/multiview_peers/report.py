@@ -324,6 +324,6 @@ def _shares(result: MultiviewPeersResult) -> Figure:
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("accuracy, %")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8, frameon=False)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=8, frameon=False)
     figure.suptitle(f"{plain(result.name)}: accuracy with random views missing, 95 % intervals over folds", fontsize=9)
     return figure
