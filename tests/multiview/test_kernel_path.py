@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import scipy.sparse
 
-from limbeck.multiview import kernel_path
-from limbeck.multiview.kernel_path import KernelPath, choose, fit_kernel_path, pattern_of
+from limbeck.multiview import kernel_choice, kernel_path
+from limbeck.multiview.kernel_choice import Choice, choose
+from limbeck.multiview.kernel_path import KernelPath, fit_kernel_path, pattern_of
 from limbeck.multiview.kernels import mean_kernel, squared_distances
 from limbeck.multiview.views import Views, read_views, select
 
@@ -36,13 +39,26 @@ def explicit(
 
     def kernel(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         squared = [squared_distances(matrix[first], matrix[second]) for matrix in scaled]
-        return mean_kernel(squared, path.bandwidths, views.present[:, first], views.present[:, second])
+        present = views.present[:, first], views.present[:, second]
+        return mean_kernel(squared, path.bandwidths, *present, path.choice.weights)
 
     target = np.eye(CLASSES)[labels[rows]] - path.shares
     system = kernel(rows, rows) + path.choice.ridge * np.diag(1 / weight[rows])
     return path.shares + kernel(asked, rows) @ np.linalg.solve(system, target)
 
 
+@pytest.fixture(params=[(1.0, 1.0, 1.0), (2.3, 0.5, 0.2)], ids=["alike", "weighed"])
+def weighed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[float, ...]:
+    """What views weigh in the kernel, whatever leaving one out says."""
+
+    def chosen(*given: Any) -> Choice:
+        return dataclasses.replace(choose(*given), weights=request.param)
+
+    monkeypatch.setattr(kernel_path, "choose", chosen)
+    return tuple(request.param)
+
+
+@pytest.mark.usefixtures("weighed")
 @pytest.mark.parametrize("lacking", [0.0, 0.4])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_scores_and_held_out_scores_are_those_of_plain_regressions(lacking: float, weighted: bool) -> None:
@@ -61,6 +77,7 @@ def test_scores_and_held_out_scores_are_those_of_plain_regressions(lacking: floa
         np.testing.assert_allclose(found, expected, atol=2e-4)
 
 
+@pytest.mark.usefixtures("weighed")
 def test_without_a_view_it_is_the_regression_of_samples_that_never_had_it() -> None:
     views, labels = world(80, 3)
     rows, asked = np.arange(60), np.arange(60, 80)
@@ -75,16 +92,28 @@ def test_without_a_view_it_is_the_regression_of_samples_that_never_had_it() -> N
     np.testing.assert_allclose(held.by_solution[2][: len(parts[0])], expected, atol=2e-4)
 
 
-def test_terms_of_views_add_up_to_the_scores() -> None:
+def test_terms_of_views_add_up_to_the_scores(weighed: tuple[float, ...]) -> None:
     views, labels = world(60, 5, lacking=0.3)
     rows = np.arange(60)
     parts = [rows[::2], rows[1::2]]
     path, held = fit_kernel_path(views, labels, rows, parts, classes=CLASSES)
     present = views.present[:, np.concatenate(parts)]
-    added = (held.terms * present[:, :, np.newaxis]).sum(axis=0) / np.sqrt(present.sum(axis=0))[:, np.newaxis]
+    added = (held.terms * present[:, :, np.newaxis]).sum(axis=0) / np.sqrt(np.array(weighed) @ present)[:, np.newaxis]
     np.testing.assert_allclose(path.shares + added, held.by_solution[0], atol=1e-5)
 
 
+def test_of_several_missing_views_the_held_out_scores_are_those_of_the_path(weighed: tuple[float, ...]) -> None:
+    views, labels = world(60, 6)
+    rows, asked = np.arange(40), np.arange(40, 60)
+    path, held = fit_kernel_path(views, labels, rows, [asked], classes=CLASSES)
+    one = np.array([False, False, True])
+    hidden = Views(views.names, views.matrices, np.tile(one[:, np.newaxis], 60))
+    found = held.scores(one, np.ones(20, bool))
+    np.testing.assert_allclose(found, path.scores(select(hidden, asked)), atol=1e-5)
+    assert held.weights == pytest.approx(weighed)
+
+
+@pytest.mark.usefixtures("weighed")
 def test_all_rows_as_landmarks_of_the_approximation_give_the_exact_solution(monkeypatch: pytest.MonkeyPatch) -> None:
     views, labels = world(70, 7)
     rows = np.arange(50)
@@ -128,7 +157,7 @@ def test_the_approximation_is_what_its_formula_says_with_parts_inside_and_outsid
 
     def expected(present: np.ndarray, part: np.ndarray) -> np.ndarray:
         squared = [squared_distances(matrix, matrix[places]) for matrix in scaled]
-        kernel = mean_kernel(squared, path.bandwidths, present, present[:, places])
+        kernel = mean_kernel(squared, path.bandwidths, present, present[:, places], path.choice.weights)
         others = np.setdiff1d(rows, part)
         weighted = kernel[others].T * weight[others]
         system = weighted @ kernel[others] + path.choice.ridge * kernel[places]
@@ -161,14 +190,76 @@ def test_leaving_one_out_in_closed_form() -> None:
     kernel = mean_kernel(squared, [2.0] * 3, views.present, views.present)
     onehot = np.eye(CLASSES)[labels]
     shares = np.average(onehot, axis=0, weights=weight)
-    ridge = kernel_path.RIDGES[6]
+    ridge = kernel_choice.RIDGES[6]
     scores = np.empty((30, CLASSES))
     for row in range(30):
         others = np.delete(np.arange(30), row)
         system = kernel[np.ix_(others, others)] + ridge * np.diag(1 / weight[others])
         scores[row] = shares + kernel[row, others] @ np.linalg.solve(system, onehot[others] - shares)
-    found = kernel_path._leave_one_out(kernel, onehot, labels, np.sqrt(weight))[6]
-    assert found == pytest.approx(kernel_path._nats(scores, labels), rel=1e-4)
+    expected = kernel_choice.mean_nats(scores, labels)
+    assert kernel_choice._leave_one_out(kernel, onehot, labels, np.sqrt(weight))[6] == pytest.approx(expected, rel=1e-4)
+    each = kernel_choice._left_out_nats(kernel, onehot, labels, np.sqrt(weight), ridge)
+    assert each.mean() == pytest.approx(expected, rel=1e-4)
+
+
+def test_of_ridges_that_leaving_one_out_cannot_tell_apart_the_largest_is_chosen() -> None:
+    views, labels = world(60, 17)
+    found = choose(views, labels, np.arange(60), np.ones(60), CLASSES)
+    squared = [
+        kernel_choice._own_distances(name, matrix, here)  # type: ignore[arg-type]
+        for name, matrix, here in zip(found.scalings, views.matrices, views.present, strict=True)
+    ]
+    kernel = mean_kernel(squared, [found.bandwidth] * 3, views.present, views.present, found.weights)
+    nats = np.array(kernel_choice._leave_one_out(kernel, np.eye(CLASSES)[labels], labels, np.ones(60)))
+    number = kernel_choice.RIDGES.index(found.ridge)
+    assert nats[number] <= nats.min() * 1.001
+    assert (nats[number + 1 :] > nats.min() * 1.001).all()
+
+
+def test_views_that_tell_nothing_weigh_little_and_that_is_better_of_samples_to_come() -> None:
+    generator = np.random.default_rng(0)
+    labels = np.arange(2200) % CLASSES
+    told = generator.normal(size=(CLASSES, 4))[labels] + generator.normal(size=(2200, 4))
+    views = read_views([told, *generator.normal(size=(2, 2200, 4))])
+    rows, asked = np.arange(200), np.arange(200, 2200)
+    path, _ = fit_kernel_path(views, labels, rows, [], classes=CLASSES)
+    weights = path.choice.weights
+    assert weights[0] > 1.5 * max(weights[1:])
+    assert np.mean(weights) == pytest.approx(1)
+    nats = {}
+    for given in (weights, (1.0, 1.0, 1.0)):
+        known = dataclasses.replace(path, choice=dataclasses.replace(path.choice, weights=given))
+        scores = explicit(known, views, labels, rows, asked, np.ones(2200))
+        nats[given] = kernel_choice.mean_nats(scores, labels[asked])
+    assert nats[weights] < nats[1.0, 1.0, 1.0] - 0.005
+
+
+def test_views_weigh_alike_where_nothing_says_otherwise() -> None:
+    views, labels = world(60, 19)
+    same = Views(views.names, (views.matrices[0],) * 3, views.present)
+    assert choose(same, labels, np.arange(60), np.ones(60), CLASSES).weights == (1.0, 1.0, 1.0)
+    # A step that is better in few rows, by chance: 1.5 standard errors, as 2 or 3 steps of many would be.
+    generator = np.random.default_rng(0)
+    noise = generator.normal(size=100)
+    noise = (noise - noise.mean()) / noise.std(ddof=1)
+
+    def left_out(weights: np.ndarray) -> np.ndarray:
+        return 1.0 + (weights[0] != weights[1]) * (noise - 0.15)
+
+    assert kernel_choice._weigh(left_out, [4, 4]) == (1.0, 1.0)
+
+
+def test_a_weight_is_kept_only_where_all_steps_together_are_clear() -> None:
+    spread = np.linspace(-1, 1, 100)
+    spread /= spread.std(ddof=1)
+
+    def told(errors: float) -> Callable[[np.ndarray], np.ndarray]:
+        """Better by so many standard errors where the first view weighs more."""
+        return lambda weights: 1.0 - (weights[0] > weights[1]) * (spread + errors / 10)
+
+    assert kernel_choice._weigh(told(2.3), [4, 4]) == (1.0, 1.0)
+    assert kernel_choice._weigh(told(2.7), [4, 4]) == pytest.approx((4 / 3, 2 / 3))
+    assert kernel_choice._weigh(told(2.7), [16, 4]) == pytest.approx((4 / 3, 2 / 3))  # roots of 16 and 4
 
 
 def test_it_chooses_the_scaling_that_suits_each_view() -> None:

@@ -342,6 +342,10 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lambda d, _: d.update(best_epoch=[]),
         lambda d, _: d["kernel_path"].update(bandwidths=[1.0]),
         lambda d, _: d["kernel_path"]["choice"].update(scalings=["standard", "standard"]),
+        lambda d, _: d["kernel_path"]["choice"].update(weights=[1.0]),
+        lambda d, _: d["kernel_path"]["choice"].update(weights=[1.0, 0.0]),
+        lambda _, t: t.update({"held_out_scores.weights": t["held_out_scores.weights"] * 0}),
+        lambda _, t: t.update({"held_out_scores.weights": t["held_out_scores.weights"][:1].clone()}),
         lambda _, t: t.update({"kernel_path.0.landmarks.indices": t["kernel_path.0.landmarks.indices"] + 10**6}),
         lambda _, t: t.update({"kernel_path.0.landmarks.indptr": t["kernel_path.0.landmarks.indptr"] * 1000}),
         lambda _, t: t.update({"kernel_path.solutions": t["kernel_path.solutions"][:, :5].clone()}),
@@ -363,6 +367,19 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_a_signed_model_that_does_not_fit_itself_is_refused(model_file: Path, tmp_path: Path, change: Any) -> None:
     _refused(rewritten(model_file, tmp_path, change))
+
+
+def test_a_model_of_before_views_were_weighed_answers_as_it_did(model_file: Path, tmp_path: Path) -> None:
+    now = MultiViewClassifier.load(model_file)
+    assert now.kernel_path_ is not None
+    assert now.kernel_path_.choice.weights == (1.0, 1.0), "the test needs a model whose views weigh alike"
+
+    def before(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+        del description["kernel_path"]["choice"]["weights"], tensors["held_out_scores.weights"]
+
+    old = MultiViewClassifier.load(rewritten(model_file, tmp_path, before))
+    for views in ([SPARSE, RIGHT], [None, RIGHT]):
+        np.testing.assert_array_equal(old.predict_proba(views), now.predict_proba(views))
 
 
 def _leaves(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -71,7 +71,8 @@ def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
 # -- figures ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_mean_kernel_is_what_a_naive_loop_gives() -> None:
+@pytest.mark.parametrize("weights", [None, (0.3, 2.0, 1.7)])
+def test_the_mean_kernel_is_what_a_naive_loop_gives(weights: tuple[float, ...] | None) -> None:
     rng = np.random.default_rng(1)
     rows, columns = rng.random((3, 7)) < 0.6, rng.random((3, 5)) < 0.6
     left, right = [rng.normal(size=(7, 4)) for _ in range(3)], [rng.normal(size=(5, 4)) for _ in range(3)]
@@ -82,12 +83,12 @@ def test_the_mean_kernel_is_what_a_naive_loop_gives() -> None:
             both = [v for v in range(3) if rows[v, i] and columns[v, j]]
             for v in both:
                 distance = sum((a - b) ** 2 for a, b in zip(left[v][i], right[v][j], strict=True))
-                expected[i, j] += np.exp(-distance / (2 * bandwidths[v] ** 2)) / np.sqrt(
-                    rows[:, i].sum() * columns[:, j].sum()
-                )
+                weight = weights or (1, 1, 1)
+                total = [sum(weight[u] for u in range(3) if there[u]) for there in (rows[:, i], columns[:, j])]
+                expected[i, j] += weight[v] * np.exp(-distance / (2 * bandwidths[v] ** 2)) / np.sqrt(np.prod(total))
     assert (expected == 0).any(), "some pair should have no common view"
     squared = [squared_distances(a, b) for a, b in zip(left, right, strict=True)]
-    np.testing.assert_allclose(mean_kernel(squared, bandwidths, rows, columns), expected, atol=1e-12)
+    np.testing.assert_allclose(mean_kernel(squared, bandwidths, rows, columns, weights), expected, atol=1e-12)
 
 
 def test_the_mean_kernel_is_positive_semidefinite_whatever_is_missing_and_the_plain_mean_where_nothing_is() -> None:

@@ -147,9 +147,9 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         validation_fraction: a number in [0, 1): one network alone learns from the other samples, and this share of each
             class stops it and calibrates. 0: train for all epochs, no calibration. None: inner folds. Ignored where
             `fit` is given a validation set, which then does the same.
-        kernel_path: add the scores of `limbeck.multiview.kernel_path.KernelPath`, ridge regression on the mean of one
-            Gaussian kernel a view, to the networks' logits, with a weight that held-out samples settle. Without any
-            there is none.
+        kernel_path: add the scores of `limbeck.multiview.kernel_path.KernelPath`, ridge regression on the weighted mean
+            of one Gaussian kernel a view, to the networks' logits, with a weight that held-out samples settle. Without
+            any there is none.
         linear_path: likewise the logits of `limbeck.multiview.linear_path.LinearPath`, logistic regression on all views
             side by side, once for each way to scale them. None: where a view is sparse.
         calibrate: scale the logits by one temperature, fitted on held-out samples. The paths need it.

@@ -27,13 +27,15 @@ class HeldOutKernel:
         by_solution: `(1 + views, samples, classes)` scores from all views of a sample, and without each; with one view
             `(1, ...)`.
         terms: `(views, samples, classes)` one view's part of the first, less the shares of the classes, times the root
-            of the number of views that it is a part of.
+            of the weight of the views that it is a part of.
         shares: `(classes,)` of the labels that were learned from.
+        weights: `(views,)` of the views in the mean of their kernels.
     """
 
     by_solution: NDArray[np.float32]
     terms: NDArray[np.float32]
     shares: NDArray[np.float32]
+    weights: NDArray[np.float32]
 
     def by_pattern(self, present: NDArray[np.bool_]) -> NDArray[np.floating]:
         """Scores `(1 + views, samples, classes)` from all views of a sample, and without each.
@@ -57,17 +59,19 @@ class HeldOutKernel:
         if len(missing) == 1:
             return np.asarray(self.by_solution[1 + missing[0]][chosen], np.float64)
         added = self.terms[pattern][:, chosen].sum(axis=0, dtype=np.float64)
-        return np.asarray(self.shares + added / np.sqrt(pattern.sum()))
+        return np.asarray(self.shares + added / np.sqrt(self.weights[pattern].sum(dtype=np.float64)))
 
     def parts(self) -> dict[str, NDArray[np.float32]]:
         """All arrays, by name."""
-        return {"scores": self.by_solution, "terms": self.terms, "shares": self.shares}
+        return {"scores": self.by_solution, "terms": self.terms, "shares": self.shares, "weights": self.weights}
 
     def check(self, views: int, samples: int, classes: int) -> None:
         """Refuse arrays of another shape or kind of number with a ValueError."""
         patterns = 1 + views if views > 1 else len(self.by_solution)
-        shapes = (patterns, samples, classes), (views, samples, classes), (classes,)
+        shapes = (patterns, samples, classes), (views, samples, classes), (classes,), (views,)
         _check(_KERNEL, self.parts(), shapes)
+        if not (np.isfinite(self.weights) & (self.weights > 0)).all():
+            raise ValueError(f"{_KERNEL}weights must be above 0")
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +233,8 @@ def take_held_out(tensors: Mapping[str, Tensor], *, linear: int) -> tuple[HeldOu
         return None, others
     paths: list[HeldOutPath] = []
     if kernel:
-        paths.append(HeldOutKernel(kernel["scores"], kernel["terms"], kernel["shares"]))
+        equal = np.ones(len(kernel["terms"]), np.float32)  # earlier versions did not weigh views
+        paths.append(HeldOutKernel(kernel["scores"], kernel["terms"], kernel["shares"], kernel.get("weights", equal)))
     paths += [HeldOutTerms(**_named(tensors, f"{_LINEAR}{number}.")) for number in range(linear)]
     own = HeldOutTerms(parts["bias"], parts["terms"])
     # Earlier versions did not keep the folds: all are then answered by the mean of the networks, and by all rows.

@@ -1,10 +1,10 @@
-"""The kernel path: ridge regression on the mean of one Gaussian kernel a view, beside the networks."""
+"""The kernel path: ridge regression on the weighted mean of one Gaussian kernel a view, beside the networks."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -13,26 +13,19 @@ import scipy.sparse
 import torch
 from numpy.typing import NDArray
 
-from limbeck.multiview.evaluation import cross_entropy_nats, probabilities
 from limbeck.multiview.held_out import HeldOutKernel
-from limbeck.multiview.kernels import Floats, mean_kernel, median_distance, squared_distances
-from limbeck.multiview.scaling import Scaled, ScalingName, ViewScaling, candidates, fit_scaling
-from limbeck.multiview.training import fit_temperature
-from limbeck.multiview.views import Matrix, Views, select
+from limbeck.multiview.kernel_choice import Choice, Labels, Mask, choose, mean_nats
+from limbeck.multiview.kernels import Floats, inverse_root, mean_kernel, median_distance, squared_distances
+from limbeck.multiview.scaling import Scaled, ViewScaling, fit_scaling
+from limbeck.multiview.views import Matrix, Views, present_matrix
 from limbeck.tensorfiles import under
-
-Labels = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 # Rows that stand for all in the kernel: with more rows than these the path is a Nyström approximation.
 LANDMARKS = 3000
 # Rows by which scaling, bandwidth and ridge are chosen, by leaving one out.
 CHOICE_ROWS = 600
-BANDWIDTHS = (2.0, 1.0, 0.5)
-RIDGES = tuple(10.0 ** (-5 + 0.5 * step) for step in range(13))  # 1e-5 to 10
+# Times the ridge that leaving one out chose: what is tried on the parts.
 REFINED = (0.01, 0.1, 10**-0.5, 1.0, 10**0.5)
-# A score is a share of a class, between 0 and 1: logits of such scores differ by about this much.
-SCORE_SCALE = 10.0
 # Rows that are answered at once.
 BLOCK = 1024
 # Bytes that the kernels of all views may take together; where they would take more each is computed twice.
@@ -40,26 +33,9 @@ KEPT = 2**28
 _PREFIX = "kernel_path."
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What leaving one out settled.
-
-    Attributes:
-        scalings: one a view.
-        bandwidth: of every view's kernel, times the median distance in that view.
-        ridge: weight of the squared norm, for one row of weight 1.
-        cross_entropy: of the scores that leave each row out, at their best temperature, in nats.
-    """
-
-    scalings: tuple[ScalingName, ...]
-    bandwidth: float
-    ridge: float
-    cross_entropy: float
-
-
 @dataclass(frozen=True, eq=False)
 class KernelPath:
-    r"""Scores of classes from the mean of one Gaussian kernel a view.
+    r"""Scores of classes from the weighted mean of one Gaussian kernel a view.
 
     .. math:: s(x) = \mu + \sum_{l=1}^{m} k(x, x_l) \alpha_l
 
@@ -71,7 +47,7 @@ class KernelPath:
     that lacks several, the terms of its views in the solution for all are summed, as `mean_kernel` has it.
 
     Attributes:
-        choice: scaling, bandwidth and ridge.
+        choice: scaling, bandwidth, weights of the views and ridge.
         scalings: one a view.
         bandwidths: one a view, above 0.
         landmarks: one a view: `(m, features)`, scaled.
@@ -122,6 +98,7 @@ class KernelPath:
         own = {name: part.cpu().numpy() for name, part in under(_PREFIX, tensors).items()}
         choice = dict(described["choice"])
         names = tuple(choice.pop("scalings"))
+        weights = tuple(float(one) for one in choice.pop("weights", [1.0] * len(names)))  # earlier versions had none
         scalings, landmarks = [], []
         for view, (name, width) in enumerate(zip(names, described["widths"], strict=True)):
             scalings.append(ViewScaling(name, under(f"{view}.scaling.", own)))
@@ -134,7 +111,7 @@ class KernelPath:
                 marks.check_format(full_check=True)  # scipy takes places on trust, and would read beyond the array
                 landmarks.append(marks)
         return cls(
-            Choice(names, **choice),
+            Choice(names, weights=weights, **choice),
             tuple(scalings),
             tuple(float(one) for one in described["bandwidths"]),
             tuple(landmarks),
@@ -168,6 +145,8 @@ class KernelPath:
             raise ValueError(f"{_PREFIX} is not of {len(views)} views")
         if not all(0 < bandwidth < np.inf for bandwidth in self.bandwidths):
             raise ValueError(f"{_PREFIX}bandwidths must be above 0")
+        if len(self.choice.weights) != len(views) or not all(0 < weight < np.inf for weight in self.choice.weights):
+            raise ValueError(f"{_PREFIX}weights must be above 0, one a view")
         for (features, sparse), scaling, marks in zip(views, self.scalings, self.landmarks, strict=True):
             width = scaling.check(features, sparse=sparse)
             if marks.shape != (count, width) or marks.dtype.kind != "f" or scipy.sparse.issparse(marks) != sparse:
@@ -189,7 +168,8 @@ class KernelPath:
             for number in np.unique(pattern):
                 of = pattern == number
                 landmarks = without(self.present, number)
-                kernel = mean_kernel([block[of] for block in distances], self.bandwidths, present[:, of], landmarks)
+                some = [block[of] for block in distances]
+                kernel = mean_kernel(some, self.bandwidths, present[:, of], landmarks, self.choice.weights)
                 result[:, np.flatnonzero(of) + rows] = self.shares + kernel @ solutions[:, number]
         return result
 
@@ -241,9 +221,9 @@ def fit_kernel_path(
 ) -> tuple[KernelPath, HeldOutKernel]:
     """Choose, solve, and score the rows of each part by what the other rows say.
 
-    Scaling, bandwidth and ridge are those of the least cross-entropy when each of at most 600 rows is left out. With
-    more rows the ridge is refined by the cross-entropy of the parts. Scalings measure all rows learned from, without
-    their labels.
+    Scaling, bandwidth, weights of the views and ridge are those that `choose` finds by leaving out each of at most 600
+    rows. With more rows the ridge is refined by the cross-entropy of the parts. Scalings measure all rows learned from,
+    without their labels.
 
     Args:
         views: of all samples; each view is there, dense or sparse.
@@ -270,76 +250,6 @@ def fit_kernel_path(
     return task.solve()
 
 
-def choose(views: Views, labels: Labels, rows: NDArray[np.int64], weight: Floats, classes: int) -> Choice:
-    """Scaling, bandwidth and ridge of the least cross-entropy when each of the rows is left out.
-
-    All views are first scaled alike, plainly or not; then each view is tried the other way, and kept so where that is
-    better.
-    """
-    some = select(views, rows)
-    onehot = np.eye(classes)[labels[rows]]
-    root = np.sqrt(weight[rows])
-    options = [candidates(_of(matrix)) for matrix in some.matrices]
-    distances = [
-        {name: _own_distances(name, _of(matrix), here) for name in names}
-        for names, matrix, here in zip(options, some.matrices, some.present, strict=True)
-    ]
-
-    def best_of(names: tuple[ScalingName, ...], bandwidths: Sequence[float]) -> Choice:
-        squared = [of_view[name] for of_view, name in zip(distances, names, strict=True)]
-        trials = []
-        for bandwidth in bandwidths:
-            kernel = mean_kernel(squared, [bandwidth] * len(squared), some.present, some.present)
-            trials += [
-                Choice(names, bandwidth, ridge, nats)
-                for ridge, nats in zip(RIDGES, _leave_one_out(kernel, onehot, labels[rows], root), strict=True)
-            ]
-        return min(trials, key=lambda trial: trial.cross_entropy)
-
-    alike = {tuple(names[min(number, len(names) - 1)] for names in options) for number in range(2)}
-    best = min((best_of(names, BANDWIDTHS) for names in sorted(alike)), key=lambda trial: trial.cross_entropy)
-    for view, names in enumerate(options):
-        if len(options) == 1:
-            break
-        for name in names:
-            if name != best.scalings[view]:
-                other = (*best.scalings[:view], name, *best.scalings[view + 1 :])
-                best = min(best, best_of(other, (best.bandwidth,)), key=lambda trial: trial.cross_entropy)
-    return best
-
-
-def _own_distances(name: ScalingName, matrix: Matrix, present: Mask) -> Floats:
-    """Squared distances between rows, in units of the median distance."""
-    if not present.any():
-        return np.zeros((len(present), len(present)))
-    scaled = fit_scaling(name, matrix[np.flatnonzero(present)])(matrix)
-    squared = squared_distances(scaled, scaled)
-    return squared / median_distance(squared, present) ** 2
-
-
-def _leave_one_out(kernel: Floats, onehot: Floats, labels: Labels, root: Floats) -> list[float]:
-    r"""Cross-entropy, nats, of kernel ridge regression that leaves each row out, one number a ridge.
-
-    With :math:`G = (K + \rho W^{-1})^{-1}` the score of row i without itself is
-    :math:`y_i - (G y)_i / G_{ii}`: no regression is solved twice.
-    """
-    shares = np.average(onehot, axis=0, weights=root**2)
-    values, vectors = scipy.linalg.eigh(root[:, np.newaxis] * kernel * root)
-    projected = vectors.T @ (root[:, np.newaxis] * (onehot - shares))
-    squares = vectors**2
-    found = []
-    for ridge in RIDGES:
-        inverse = 1 / (np.maximum(values, 0) + ridge)
-        residual = (vectors @ (inverse[:, np.newaxis] * projected)) / (squares @ inverse)[:, np.newaxis]
-        found.append(_nats(onehot - residual / root[:, np.newaxis], labels))
-    return found
-
-
-def _nats(scores: Floats, labels: Labels) -> float:
-    scaled = SCORE_SCALE * scores
-    return cross_entropy_nats(probabilities(scaled, fit_temperature(scaled.astype(np.float32), labels)), labels)
-
-
 @dataclass(frozen=True, eq=False)
 class _Task:
     """A kernel path to be solved for every pattern; row numbers are those of the samples."""
@@ -363,7 +273,7 @@ class _Task:
         total = np.zeros((len(self.everything), len(self.landmarks)), self._precision)
         kernels: list[NDArray[np.floating]] = []
         for view in range(count):
-            matrix = _of(views.matrices[view])
+            matrix = present_matrix(views.matrices[view])
             known = self.rows[views.present[view, self.rows]]
             scaling = fit_scaling(self.choice.scalings[view], matrix[known])
             marks = scaling(matrix[self.landmarks])
@@ -393,7 +303,7 @@ class _Task:
             np.subtract(total, own, out=own)
             solved.append(self._system(own, here, marked).solved(ridge))
         path = KernelPath(
-            Choice(self.choice.scalings, self.choice.bandwidth, ridge, self.choice.cross_entropy),
+            replace(self.choice, ridge=ridge),
             tuple(scalings),
             tuple(bandwidths),
             tuple(landmarks),
@@ -403,7 +313,8 @@ class _Task:
             self._of_parts(solved),
         )
         scores = np.stack([one.scores for one in solved])
-        return path, HeldOutKernel(scores, terms, self.shares.astype(np.float32))
+        weights = np.asarray(self.choice.weights, np.float32)
+        return path, HeldOutKernel(scores, terms, self.shares.astype(np.float32), weights)
 
     def _of_parts(self, solved: Sequence[_Solved]) -> Floats:
         """Solutions without each part; none where parts lie outside of the rows, so that all of them are the whole."""
@@ -426,23 +337,23 @@ class _Task:
         return kind(self, numerator, present, of_landmarks)
 
     def _of_view(self, view: int, scaling: ViewScaling, bandwidth: float, landmarks: Scaled) -> NDArray[np.floating]:
-        """exp(-d² / 2h²) between all rows and the landmarks, 0 where either lacks the view."""
-        matrix = _of(self.views.matrices[view])
+        """w exp(-d² / 2h²) between all rows and the landmarks, 0 where either lacks the view; w is its weight."""
+        matrix = present_matrix(self.views.matrices[view])
         there = self.views.present[view]
         kernel = np.empty((len(self.everything), len(self.landmarks)), self._precision)
         for start in range(0, len(self.everything), BLOCK):
             rows = self.everything[start : start + BLOCK]
             squared = squared_distances(scaling(matrix[rows]), landmarks)
             kernel[start : start + BLOCK] = np.exp(squared / (-2 * bandwidth**2)) * there[rows][:, np.newaxis]
-        kernel *= there[self.landmarks]
+        kernel *= (self.choice.weights[view] * there[self.landmarks]).astype(self._precision)
         return kernel
 
     def _terms(self, own: NDArray[np.floating], of_landmarks: Mask, by_part: Sequence[Floats]) -> NDArray[np.float32]:
         """One view's part of the scores of held-out rows, by the solutions without them."""
-        size = np.sqrt(np.maximum(of_landmarks.sum(axis=0), 1))
+        size = inverse_root(of_landmarks, self.choice.weights)
         places = [np.searchsorted(self.everything, part) for part in self.parts]
         blocks = [
-            own[place[start : start + BLOCK]] @ (solution / size[:, np.newaxis])
+            own[place[start : start + BLOCK]] @ (solution * size[:, np.newaxis])
             for place, solution in zip(places, by_part, strict=True)
             for start in range(0, len(place), BLOCK)
         ]
@@ -463,15 +374,15 @@ class _System(ABC):
 
     Args:
         task: what is solved.
-        numerator: `(rows, landmarks)` the sum of the views' kernels; it becomes their mean in place.
+        numerator: `(rows, landmarks)` the weighted sum of the views' kernels; it becomes their mean in place.
         present: `(views, rows)` which views they have.
         of_landmarks: `(views, landmarks)` likewise.
     """
 
     def __init__(self, task: _Task, numerator: NDArray[np.floating], present: Mask, of_landmarks: Mask) -> None:
         self.task = task
-        numerator *= _inverse_root(present, numerator.dtype)[:, np.newaxis]
-        numerator *= _inverse_root(of_landmarks, numerator.dtype)
+        numerator *= inverse_root(present, task.choice.weights)[:, np.newaxis].astype(numerator.dtype)
+        numerator *= inverse_root(of_landmarks, task.choice.weights).astype(numerator.dtype)
         self.kernel = numerator
         self.precision = float(np.finfo(numerator.dtype).eps)
         self.marks = np.searchsorted(task.everything, task.landmarks)
@@ -510,7 +421,11 @@ class _System(ABC):
         if len(task.rows) <= CHOICE_ROWS or not task.parts:
             return ridge
         labels = task.labels[np.concatenate(task.parts)]
-        return ridge * min(REFINED, key=lambda factor: _nats(self._scores(self.without_parts(factor * ridge)), labels))
+
+        def nats(factor: float) -> float:
+            return mean_nats(self._scores(self.without_parts(factor * ridge)), labels)
+
+        return ridge * min(REFINED, key=nats)
 
 
 class _Dual(_System):
@@ -586,11 +501,6 @@ class _Primal(_System):
         return np.asarray(scipy.linalg.solve_triangular(self.root, coefficients))
 
 
-def _inverse_root(present: Mask, dtype: np.dtype[Any]) -> NDArray[np.floating]:
-    """One over the root of the number of views that each has, of at least one."""
-    return np.asarray(1 / np.sqrt(np.maximum(present.sum(axis=0), 1)), dtype)
-
-
 def _cholesky(system: Floats, precision: float) -> Floats:
     """The upper factor of a matrix that is positive definite but for rounding, which is made up for on its diagonal.
 
@@ -628,10 +538,5 @@ def _some(rows: NDArray[np.int64], labels: Labels, count: int, generator: np.ran
     return shuffled[np.argsort(rank, kind="stable")[:count]]
 
 
-def _of(matrix: Matrix | None) -> Matrix:
-    assert matrix is not None
-    return matrix
-
-
 def _rows(matrix: Matrix | None, rows: slice) -> Matrix:
-    return _of(matrix)[rows]
+    return present_matrix(matrix)[rows]

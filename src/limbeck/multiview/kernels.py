@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,28 +18,49 @@ def mean_kernel(
     bandwidths: Sequence[float],
     rows: NDArray[np.bool_],
     columns: NDArray[np.bool_],
+    weights: Sequence[float] | None = None,
 ) -> Floats:
-    r"""The mean over views of Gaussian kernels, where some samples lack some views.
+    r"""The weighted mean over views of Gaussian kernels, where some samples lack some views.
 
-    .. math:: K_{ij} = \frac{1}{\sqrt{|V_i| |V_j|}} \sum_{v \in V_i \cap V_j}
-        \exp\left(-\frac{d_v(i, j)^2}{2 h_v^2}\right)
+    .. math:: K_{ij} = \frac{1}{\sqrt{W_i W_j}} \sum_{v \in V_i \cap V_j}
+        w_v \exp\left(-\frac{d_v(i, j)^2}{2 h_v^2}\right), \quad W_i = \sum_{v \in V_i} w_v
 
-    where :math:`V_i` are the views that sample i has, :math:`d_v` is the Euclidean distance in view v and :math:`h_v`
-    the view's bandwidth. It is the cosine of the sums of the views' features that are there: positive semidefinite, 1
-    for a sample and itself, and the plain mean where nothing is missing. (The mean over the views that each pair has in
-    common is not positive semidefinite, and a support vector machine trained on it loses up to half of its accuracy.)
+    where :math:`V_i` are the views that sample i has, :math:`d_v` is the Euclidean distance in view v, :math:`h_v`
+    the view's bandwidth and :math:`w_v` its weight. It is the cosine of the sums of the views' features that are there:
+    positive semidefinite, 1 for a sample and itself, and the plain weighted mean where nothing is missing. (The mean
+    over the views that each pair has in common is not positive semidefinite, and a support vector machine trained on it
+    loses up to half of its accuracy.)
 
     Args:
         squared: one a view: `(rows, columns)` squared distances; those of samples that lack the view are not looked at.
         bandwidths: one a view, above 0.
         rows: `(views, rows)` which samples have which view.
         columns: `(views, columns)` likewise.
+        weights: one a view, above 0; default 1.
     """
-    total = np.zeros(squared[0].shape)
-    for distance, bandwidth, left, right in zip(squared, bandwidths, rows, columns, strict=True):
-        total += np.where(left[:, np.newaxis] & right, np.exp(distance / (-2 * bandwidth**2)), 0.0)
-    size = np.sqrt(np.maximum(np.outer(rows.sum(axis=0), columns.sum(axis=0)), 1))
-    return np.asarray(total / size)
+    kernels = (  # one at a time: they may be large
+        np.where(left[:, np.newaxis] & right, np.exp(distance / (-2 * bandwidth**2)), 0.0)
+        for distance, bandwidth, left, right in zip(squared, bandwidths, rows, columns, strict=True)
+    )
+    return weighted_mean(kernels, np.ones(len(rows)) if weights is None else weights, rows, columns)
+
+
+def weighted_mean(
+    kernels: Iterable[Floats], weights: Sequence[float] | Floats, rows: NDArray[np.bool_], columns: NDArray[np.bool_]
+) -> Floats:
+    """`mean_kernel` of kernels `(rows, columns)` that are at hand, one a view: 0 where a sample lacks the view."""
+    total = np.zeros((rows.shape[1], columns.shape[1]))
+    for kernel, weight in zip(kernels, weights, strict=True):
+        total += weight * kernel
+    total *= inverse_root(rows, weights)[:, np.newaxis]
+    total *= inverse_root(columns, weights)
+    return total
+
+
+def inverse_root(present: NDArray[np.bool_], weights: Sequence[float] | Floats) -> Floats:
+    """One over the root of the weight of all views that each sample of `(views, samples)` has; 1 where it has none."""
+    total = np.asarray(weights, np.float64) @ present
+    return np.asarray(1 / np.sqrt(np.where(total > 0, total, 1.0)))
 
 
 def squared_distances(first: Scaled | Floats, second: Scaled | Floats) -> Floats:

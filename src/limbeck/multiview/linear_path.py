@@ -17,7 +17,7 @@ from limbeck.multiview.evaluation import cross_entropy_nats, probabilities
 from limbeck.multiview.held_out import HeldOutTerms
 from limbeck.multiview.scaling import ScalingName, ViewScaling, candidates, fit_scaling
 from limbeck.multiview.training import fit_temperature
-from limbeck.multiview.views import Matrix, Views, select
+from limbeck.multiview.views import Matrix, Views, present_matrix, select
 from limbeck.tensorfiles import under
 
 Floats = NDArray[np.float64]
@@ -183,7 +183,7 @@ def fit_linear_paths(
         weights: `(samples,)` of the cross-entropies; default 1.
     """
     weight = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
-    options = [candidates(_of(matrix)) for matrix in views.matrices]
+    options = [candidates(present_matrix(matrix)) for matrix in views.matrices]
     plain = tuple(names[0] for names in options)
     other = tuple(names[-1] for names in options)
     everything = np.unique(np.concatenate([rows, *parts]))
@@ -223,7 +223,7 @@ class _Task:
         length = 0.0
         for name, matrix, present in zip(names, views.matrices, views.present, strict=True):
             known = np.flatnonzero(present & (weight > 0))
-            scaling = fit_scaling(name, _of(matrix)[known])
+            scaling = fit_scaling(name, present_matrix(matrix)[known])
             scaled = _design(scaling, matrix, present)
             rows = scaled[known]
             mean = np.asarray(rows.mean(axis=0), np.float64)
@@ -318,7 +318,7 @@ class _Task:
 
 def _design(scaling: ViewScaling, matrix: Matrix | None, present: NDArray[np.bool_]) -> Design:
     """The scaled view in float64; rows of samples that lack it are 0."""
-    scaled = scaling(_of(matrix))
+    scaled = scaling(present_matrix(matrix))
     if isinstance(scaled, np.ndarray):
         return np.where(present[:, np.newaxis], scaled, 0.0).astype(np.float64)
     return scipy.sparse.csr_array(scipy.sparse.diags_array(present.astype(np.float64)) @ scaled.astype(np.float64))
@@ -339,8 +339,3 @@ def _nats(logits: Floats, labels: Labels) -> float:
     spread = float((logits - logits.mean(axis=1, keepdims=True)).std())
     scaled = logits / (spread if spread > 0 else 1.0)
     return cross_entropy_nats(probabilities(scaled, fit_temperature(scaled.astype(np.float32), labels)), labels)
-
-
-def _of(matrix: Matrix | None) -> Matrix:
-    assert matrix is not None
-    return matrix

@@ -153,6 +153,12 @@ def select(views: Views, samples: NDArray[np.int64]) -> Views:
     )
 
 
+def present_matrix(matrix: Matrix | None) -> Matrix:
+    """The matrix of a view that some sample is known to have."""
+    assert matrix is not None
+    return matrix
+
+
 def concatenate(first: Views, second: Views) -> Views:
     """The samples of `first`, then those of `second`; names must agree, and a view needs the same width in both."""
     matrices: list[Matrix | None] = []
