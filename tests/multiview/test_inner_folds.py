@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from limbeck import MultiViewClassifier
 from limbeck.errors import InputError
 from limbeck.multiview import samples as samples_module
+from limbeck.multiview.held_out import of_known_classes
 from limbeck.multiview.recipe import QUICK, Recipe
 from limbeck.multiview.samples import default_folds, inner_folds
 from limbeck.multiview.views import Views
@@ -117,6 +118,7 @@ def test_networks_answer_by_their_mean_and_the_kernel_path_is_added(fitted: Mult
     assert fitted.kernel_path_ is not None
     assert fitted.kernel_weight_ > 0
     logits = np.mean(alone, axis=0) / fitted.temperature_ + fitted.kernel_weight_ * fitted.kernel_path_.scores(views)
+    logits += fitted.class_offsets_
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(fitted.predict_proba(NEW), expected, atol=1e-6)
 
@@ -251,3 +253,40 @@ def test_fewer_samples_than_folds_and_a_class_of_one() -> None:
 def test_information_is_measured_on_held_out_samples_of_the_first_network() -> None:
     model = MultiViewClassifier(**TINY).fit(X, Y, information_epochs=6)
     assert model.information_
+
+
+def test_of_a_class_of_one_sample_its_held_out_answer_does_not_calibrate() -> None:
+    """The network that did not learn from it has never seen the class: it is wrong whatever temperature it gets."""
+    rng = np.random.default_rng(3)
+    labels = np.r_[np.repeat(np.arange(4), 12), np.arange(4, 10)]
+    centres = 3 * rng.normal(size=(2, 10, 6))
+    views = [of_view[labels] + 0.3 * rng.normal(size=(len(labels), 6)) for of_view in centres]
+    model = MultiViewClassifier(**TINY).fit(views, labels)
+    assert model.predict_proba(views)[np.arange(48), labels[:48]].mean() > 0.9
+    held_out = model._answers.held_out
+    assert held_out is not None
+    known = held_out.calibrating(np.ones(2, bool))
+    np.testing.assert_array_equal(known, held_out.labels < 4)
+
+
+def test_which_held_out_samples_are_of_known_classes() -> None:
+    labels, folds = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 0, 0, 1])
+    np.testing.assert_array_equal(of_known_classes(labels, folds), [True, True, False, False, False])
+    assert of_known_classes(labels, np.zeros(5, int)).all()
+    assert of_known_classes(labels[2:], folds[2:]).all(), "none is: all calibrate, as there is nothing better"
+    assert not len(of_known_classes(labels[:0], folds[:0]))
+
+
+def test_offsets_of_classes_of_different_size_are_better_of_samples_to_come() -> None:
+    rng = np.random.default_rng(0)
+    shares = 1 / np.arange(1, 11)
+    labels = np.r_[np.arange(10), np.arange(10), rng.choice(10, 1180, p=shares / shares.sum())]
+    centres = rng.normal(size=(2, 10, 40))
+    views = [of_view[labels] + 2.5 * rng.normal(size=(1200, 40)) for of_view in centres]
+    model = MultiViewClassifier(**TINY).fit([view[:200] for view in views], labels[:200])
+    assert np.ptp(model.class_offsets_) > 0.1
+    probability = model.predict_proba([view[200:] for view in views])
+    without = probability / np.exp(model.class_offsets_)
+    without /= without.sum(axis=1, keepdims=True)
+    chosen = np.arange(1000), labels[200:]
+    assert -np.log(probability[chosen]).mean() < -np.log(without[chosen]).mean() - 0.003

@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse
 
 from limbeck.multiview import kernel_choice, kernel_path
-from limbeck.multiview.kernel_choice import Choice, choose
+from limbeck.multiview.kernel_choice import Choice, balance, choose
 from limbeck.multiview.kernel_path import KernelPath, fit_kernel_path, pattern_of
 from limbeck.multiview.kernels import mean_kernel, squared_distances
 from limbeck.multiview.views import Views, read_views, select
@@ -43,16 +43,18 @@ def explicit(
         return mean_kernel(squared, path.bandwidths, *present, path.choice.weights)
 
     target = np.eye(CLASSES)[labels[rows]] - path.shares
-    system = kernel(rows, rows) + path.choice.ridge * np.diag(1 / weight[rows])
+    weights = balance(labels[rows], weight[rows]) if path.choice.balanced else weight[rows]
+    system = kernel(rows, rows) + path.choice.ridge * np.diag(1 / weights)
     return path.shares + kernel(asked, rows) @ np.linalg.solve(system, target)
 
 
 @pytest.fixture(params=[(1.0, 1.0, 1.0), (2.3, 0.5, 0.2)], ids=["alike", "weighed"])
 def weighed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[float, ...]:
-    """What views weigh in the kernel, whatever leaving one out says."""
+    """What views weigh in the kernel, and whether classes weigh alike, whatever leaving one out says."""
 
     def chosen(*given: Any) -> Choice:
-        return dataclasses.replace(choose(*given), weights=request.param)
+        weights = request.param
+        return dataclasses.replace(choose(*given), weights=weights, balanced=weights != (1.0, 1.0, 1.0))
 
     monkeypatch.setattr(kernel_path, "choose", chosen)
     return tuple(request.param)
@@ -63,6 +65,7 @@ def weighed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_scores_and_held_out_scores_are_those_of_plain_regressions(lacking: float, weighted: bool) -> None:
     views, labels = world(90, 0, lacking=lacking)
+    labels[labels == 1] *= np.arange(30) % 3 > 0  # classes of 40, 20 and 30
     rows, asked = np.arange(60), np.arange(60, 90)
     weight = np.random.default_rng(1).uniform(0.2, 2, 90) if weighted else np.ones(90)
     parts = [rows[number::4] for number in range(4)]
@@ -113,8 +116,13 @@ def test_of_several_missing_views_the_held_out_scores_are_those_of_the_path(weig
     assert held.weights == pytest.approx(weighed)
 
 
-@pytest.mark.usefixtures("weighed")
-def test_all_rows_as_landmarks_of_the_approximation_give_the_exact_solution(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("weights", [(1.0, 1.0, 1.0), (2.3, 0.5, 0.2)])
+def test_all_rows_as_landmarks_of_the_approximation_give_the_exact_solution(
+    monkeypatch: pytest.MonkeyPatch, weights: tuple[float, ...]
+) -> None:
+    monkeypatch.setattr(
+        kernel_path, "choose", lambda *given: dataclasses.replace(choose(*given), weights=weights, balanced=False)
+    )
     views, labels = world(70, 7)
     rows = np.arange(50)
     parts = [rows[::2], rows[1::2], np.arange(50, 60)]
@@ -124,6 +132,22 @@ def test_all_rows_as_landmarks_of_the_approximation_give_the_exact_solution(monk
     asked = select(views, np.arange(60, 70))
     np.testing.assert_allclose(other.scores(asked), path.scores(asked), atol=1e-3)
     np.testing.assert_allclose(approximate.by_solution, held.by_solution, atol=1e-3)
+
+
+def test_of_few_landmarks_balanced_weights_are_those_of_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    views, labels = world(80, 21)
+    labels[labels == 1] *= np.arange((labels == 1).sum()) % 3 > 0
+    rows, asked = np.arange(60), np.arange(60, 80)
+    monkeypatch.setattr(
+        kernel_path, "choose", lambda *given: dataclasses.replace(choose(*given), balanced=True, ridge=0.1)
+    )
+    path, _ = fit_kernel_path(views, labels, rows, [], classes=CLASSES)
+    monkeypatch.setattr(kernel_path, "_Dual", kernel_path._Primal)
+    other, _ = fit_kernel_path(views, labels, rows, [rows[::2]], classes=CLASSES)
+    expected = explicit(path, views, labels, rows, asked, np.ones(80))
+    for one in (path, other):
+        assert one.shares == pytest.approx(np.full(CLASSES, 1 / CLASSES))
+        np.testing.assert_allclose(one.scores(select(views, asked)), expected, atol=1e-3)
 
 
 def test_few_landmarks_approximate_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,6 +174,8 @@ def test_the_approximation_is_what_its_formula_says_with_parts_inside_and_outsid
     for name, number in (("LANDMARKS", 50), ("BLOCK", 16), ("CHOICE_ROWS", 80)):
         monkeypatch.setattr(kernel_path, name, number)
     path, held = fit_kernel_path(views, labels, rows, parts, classes=CLASSES, weights=weight)
+    if path.choice.balanced:
+        weight[rows] = balance(labels[rows], weight[rows])
     scaled = [scaling(matrix) for scaling, matrix in zip(path.scalings, views.matrices, strict=True)]  # type: ignore[arg-type]
     places = np.array(
         [np.flatnonzero((np.asarray(_dense(scaled[0])) == row).all(axis=1))[0] for row in _dense(path.landmarks[0])]
@@ -183,23 +209,54 @@ def test_a_sample_in_two_parts_is_refused() -> None:
         fit_kernel_path(views, labels, np.arange(30), [np.arange(5), np.arange(4, 9)], classes=CLASSES)
 
 
-def test_leaving_one_out_in_closed_form() -> None:
-    views, labels = world(30, 9)
-    weight = np.random.default_rng(0).uniform(0.5, 2, 30)
+@pytest.mark.parametrize("balanced", [False, True])
+def test_leaving_one_out_in_closed_form(balanced: bool) -> None:
+    views, _ = world(40, 9)
+    labels = np.repeat(np.arange(6), [20, 12, 3, 2, 2, 1])  # the last is alone in its class
+    weight = np.random.default_rng(0).uniform(0.5, 2, 40)
     squared = [squared_distances(matrix, matrix) for matrix in views.matrices]  # type: ignore[arg-type]
     kernel = mean_kernel(squared, [2.0] * 3, views.present, views.present)
-    onehot = np.eye(CLASSES)[labels]
-    shares = np.average(onehot, axis=0, weights=weight)
+    onehot = np.eye(6)[labels]
+    of_row = balance(labels, weight) if balanced else weight
+    shares = np.average(onehot, axis=0, weights=of_row)
     ridge = kernel_choice.RIDGES[6]
-    scores = np.empty((30, CLASSES))
-    for row in range(30):
-        others = np.delete(np.arange(30), row)
-        system = kernel[np.ix_(others, others)] + ridge * np.diag(1 / weight[others])
+    scores = np.empty((40, 6))
+    for row in range(40):
+        others = np.delete(np.arange(40), row)
+        left = of_row.copy()
+        size = (labels == labels[row]).sum()
+        if balanced and 1 < size <= kernel_choice.FEW:
+            left[labels == labels[row]] *= size / (size - 1)
+        system = kernel[np.ix_(others, others)] + ridge * np.diag(1 / left[others])
         scores[row] = shares + kernel[row, others] @ np.linalg.solve(system, onehot[others] - shares)
-    expected = kernel_choice.mean_nats(scores, labels)
-    assert kernel_choice._leave_one_out(kernel, onehot, labels, np.sqrt(weight))[6] == pytest.approx(expected, rel=1e-4)
-    each = kernel_choice._left_out_nats(kernel, onehot, labels, np.sqrt(weight), ridge)
-    assert each.mean() == pytest.approx(expected, rel=1e-4)
+    expected = kernel_choice._each_nats(scores[:39], labels[:39])
+    found = kernel_choice._LeftOut(labels, weight, 6, balanced=balanced)
+    np.testing.assert_allclose(found.each_nats(kernel, ridge), expected, rtol=1e-3)
+    assert found.nats_by_ridge(kernel)[6] == pytest.approx(expected.mean(), rel=1e-4)
+
+
+def test_balanced_weights_are_those_of_the_samples_where_classes_are_as_large() -> None:
+    weight = np.random.default_rng(0).uniform(0.5, 2, 12)
+    np.testing.assert_allclose(balance(np.arange(12) % 4, weight), weight)
+    found = balance(np.array([5, 5, 5, 2]), np.ones(4))
+    np.testing.assert_allclose(found, [2 / 3, 2 / 3, 2 / 3, 2])
+
+
+def test_few_samples_of_many_classes_of_which_some_have_fewer() -> None:
+    """One to three of each class: a class of one must not be lost beside those of three."""
+    generator = np.random.default_rng(20)
+    centres = generator.normal(size=(3, 40, 12))
+    counts = np.r_[1 + np.arange(40) % 3, np.full(40, 10)]
+    labels = np.repeat(np.tile(np.arange(40), 2), counts)
+    views = read_views([of_view[labels] + 0.9 * generator.normal(size=(len(labels), 12)) for of_view in centres])
+    learned = int(counts[:40].sum())
+    rows, asked = np.arange(learned), np.arange(learned, len(labels))
+    path, _ = fit_kernel_path(views, labels, rows, [], classes=40)
+    assert path.choice.balanced
+    right = path.scores(select(views, asked)).argmax(axis=1) == labels[asked]
+    single = counts[labels[asked]] == 1
+    assert right[single].mean() > 0.75
+    assert right.mean() > 0.85
 
 
 def test_of_ridges_that_leaving_one_out_cannot_tell_apart_the_largest_is_chosen() -> None:
@@ -210,7 +267,7 @@ def test_of_ridges_that_leaving_one_out_cannot_tell_apart_the_largest_is_chosen(
         for name, matrix, here in zip(found.scalings, views.matrices, views.present, strict=True)
     ]
     kernel = mean_kernel(squared, [found.bandwidth] * 3, views.present, views.present, found.weights)
-    nats = np.array(kernel_choice._leave_one_out(kernel, np.eye(CLASSES)[labels], labels, np.ones(60)))
+    nats = np.array(kernel_choice._LeftOut(labels, np.ones(60), CLASSES, balanced=False).nats_by_ridge(kernel))
     number = kernel_choice.RIDGES.index(found.ridge)
     assert nats[number] <= nats.min() * 1.001
     assert (nats[number + 1 :] > nats.min() * 1.001).all()

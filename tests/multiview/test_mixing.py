@@ -60,3 +60,39 @@ def test_all_right_and_few_is_not_certain() -> None:
     mix = fit_mix(np.eye(3)[labels], np.eye(3)[labels][np.newaxis], labels)
     logit = 1 / mix.temperature + mix.weights[0]
     assert 0.5 < np.exp(logit) / (np.exp(logit) + 2) < 0.95
+
+
+@pytest.mark.parametrize("power", [-0.8, 0.0, 1.0])
+def test_offsets_are_those_of_the_law(power: float) -> None:
+    generator = np.random.default_rng(6)
+    shares = np.array([0.6, 0.2, 0.15, 0.05])
+    first = 2 * generator.normal(size=(40_000, 4))
+    chance = np.exp(log_softmax(first + power * np.log(shares), axis=1))
+    labels = (chance.cumsum(axis=1) < generator.random((len(first), 1))).sum(axis=1)
+    mix = fit_mix(first, np.zeros((0, *first.shape)), labels, shares=shares)
+    np.testing.assert_allclose(mix.offsets, power * np.log(shares), atol=0.1)
+    assert mix.temperature == pytest.approx(1, rel=0.03)
+    expected = first / mix.temperature + np.array(mix.offsets)
+    np.testing.assert_allclose(mix.logits(first, np.zeros((0, *first.shape))), expected)
+
+
+def test_classes_of_one_size_have_offsets_that_change_nothing() -> None:
+    first, second, labels = drawn(7)
+    plain = fit_mix(first, second[np.newaxis], labels)
+    mix = fit_mix(first, second[np.newaxis], labels, shares=np.full(4, 0.25))
+    assert plain.offsets == ()
+    assert np.ptp(mix.offsets) == 0
+    assert mix.weights == pytest.approx(plain.weights, rel=1e-4)
+
+
+def test_classes_that_no_sample_has_do_not_count() -> None:
+    first, second, labels = drawn(8)
+    more = np.concatenate([first, np.full((len(first), 1), 5.0)], axis=1)  # each time the surest, and never right
+    scores = np.concatenate([second, np.full((len(first), 1), 5.0)], axis=1)[np.newaxis]
+    shares = np.array([0.3, 0.3, 0.2, 0.1, 0.1])
+    mix = fit_mix(more, scores, labels, shares=shares)
+    plain = fit_mix(first, second[np.newaxis], labels, shares=shares[:4])
+    assert mix.temperature == pytest.approx(plain.temperature, rel=1e-6)
+    assert mix.weights == pytest.approx(plain.weights, rel=1e-6)
+    assert mix.offsets[:4] == pytest.approx(plain.offsets, rel=1e-6)
+    assert mix.offsets[4] == pytest.approx(plain.offsets[3])

@@ -355,6 +355,9 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lambda d, _: d["linear_paths"][0].update(scalings=["standard", "standard"]),
         lambda d, _: d.update(path_weights=[[1.0]]),
         lambda d, _: d["path_weights"][1].append(1.0),
+        lambda d, _: d["class_offsets"][1].append(1.0),
+        lambda d, _: d["class_offsets"][0].__setitem__(0, "1"),
+        lambda d, _: d.update(class_offsets=[[]]),
         lambda _, t: t.update({"linear_path.1.0.weight": t["linear_path.1.0.weight"][:1].clone()}),
         lambda _, t: t.update({"linear_path.0.intercept": t["linear_path.0.intercept"].float()}),
         lambda _, t: t.update({"held_out_linear.0.terms": t["held_out_linear.0.terms"][:1].clone()}),
@@ -369,17 +372,20 @@ def test_a_signed_model_that_does_not_fit_itself_is_refused(model_file: Path, tm
     _refused(rewritten(model_file, tmp_path, change))
 
 
-def test_a_model_of_before_views_were_weighed_answers_as_it_did(model_file: Path, tmp_path: Path) -> None:
-    now = MultiViewClassifier.load(model_file)
-    assert now.kernel_path_ is not None
-    assert now.kernel_path_.choice.weights == (1.0, 1.0), "the test needs a model whose views weigh alike"
-
+def test_a_model_of_before_views_and_classes_were_weighed_answers_as_it_did(model_file: Path, tmp_path: Path) -> None:
     def before(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+        del description["class_offsets"], description["kernel_path"]["choice"]["balanced"]
         del description["kernel_path"]["choice"]["weights"], tensors["held_out_scores.weights"]
 
     old = MultiViewClassifier.load(rewritten(model_file, tmp_path, before))
-    for views in ([SPARSE, RIGHT], [None, RIGHT]):
-        np.testing.assert_array_equal(old.predict_proba(views), now.predict_proba(views))
+    now = MultiViewClassifier.load(model_file)
+    assert now.kernel_path_ is not None
+    assert now.kernel_path_.choice.weights == (1.0, 1.0), "the test needs views that weigh alike"
+    offsets = [now.class_offsets_, now.leave_one_out_class_offsets_[0]]
+    for views, own in zip(([SPARSE, RIGHT], [None, RIGHT]), offsets, strict=True):
+        logits = np.log(old.predict_proba(views)) + own
+        expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(now.predict_proba(views), expected, atol=1e-6)
 
 
 def _leaves(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

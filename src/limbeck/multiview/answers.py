@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from limbeck.errors import InputError
 from limbeck.multiview.evaluation import ViewContribution, cross_entropy_nats, probabilities
-from limbeck.multiview.held_out import HeldOut, HeldOutPath, assemble_held_out, measure_terms
+from limbeck.multiview.held_out import HeldOut, HeldOutPath, assemble_held_out, measure_terms, of_known_classes
 from limbeck.multiview.kernel_path import KernelPath, fit_kernel_path
 from limbeck.multiview.linear_path import LinearPath, fit_linear_paths
 from limbeck.multiview.mixing import Mix, fit_mix
@@ -80,8 +80,11 @@ class Answers:
             self._mix_of_several[key] = largest
             if self.calibrate and self.held_out is not None:
                 logits, labels = self.held_out.logits(pattern)
-                if len(labels):
-                    self._mix_of_several[key] = mix_of(logits, self.held_out.scores(pattern), labels)
+                chosen = self.held_out.calibrating(pattern)
+                if chosen.any():
+                    scores = self.held_out.scores(pattern)[:, chosen]
+                    shares = shares_of(self.held_out.labels, logits.shape[1])
+                    self._mix_of_several[key] = mix_of(logits[chosen], scores, labels[chosen], shares)
         return self._mix_of_several[key]
 
     def network_temperature(self, pattern: Mask) -> float:
@@ -89,7 +92,10 @@ class Answers:
         if not self.paths or self.held_out is None:
             return self.mix(pattern).temperature
         logits, labels = self.held_out.logits(pattern)
-        return fit_temperature(logits.astype(np.float32), labels) if len(labels) else self.mix(pattern).temperature
+        chosen = self.held_out.calibrating(pattern)
+        if not chosen.any():
+            return self.mix(pattern).temperature
+        return fit_temperature(logits[chosen].astype(np.float32), labels[chosen])
 
     def need_held_out(self, what: str) -> HeldOut:
         """What is said of held-out samples.
@@ -212,13 +218,18 @@ def learn_answers(
     logits = [joint, joint] if single else [joint, *rest]
     scores = _by_pattern([held for _, held in fitted], present, logits, single=single)
     mixes = plain
+    folds = np.repeat(np.arange(len(samples.folds)), [len(fold.validation) for fold in samples.folds])
     if calibrate:
-        weights = None if samples.weights is None else samples.weights[rows]
-        mixes = [mix_of(own, score, labels, weights) for own, score in zip(logits, scores, strict=True)]
+        chosen = of_known_classes(labels, folds)
+        weights = None if samples.weights is None else samples.weights[rows][chosen]
+        shares = shares_of(labels, len(samples.classes))
+        mixes = [
+            mix_of(own[chosen], score[:, chosen], labels[chosen], shares, weights)
+            for own, score in zip(logits, scores, strict=True)
+        ]
     held_out: HeldOut | None = None
     if network.joint_head.additive:
         terms = [measure_terms(network, batches, model) for model, batches in enumerate(said) if batches]
-        folds = np.repeat(np.arange(len(samples.folds)), [len(fold.validation) for fold in samples.folds])
         held_out = assemble_held_out(terms, present, labels, folds, [held for _, held in fitted])
     mixed = [mix.logits(own, score) for mix, own, score in zip(mixes, logits, scores, strict=True)]
     if single:
@@ -256,11 +267,18 @@ def _by_pattern(
     ]
 
 
-def mix_of(logits: Floats, scores: Floats, labels: NDArray[np.int64], weights: Floats | None = None) -> Mix:
+def mix_of(
+    logits: Floats, scores: Floats, labels: NDArray[np.int64], shares: Floats, weights: Floats | None = None
+) -> Mix:
     """The mix that suits held-out samples; a temperature alone without any path."""
     if not len(scores):
         return Mix(fit_temperature(logits.astype(np.float32), labels))
-    return fit_mix(logits, scores, labels, weights if weights is None or weights.any() else None)
+    return fit_mix(logits, scores, labels, weights if weights is None or weights.any() else None, shares)
+
+
+def shares_of(labels: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
+    """The shares of the classes among held-out samples, with half a sample more of each: none is 0."""
+    return np.asarray((np.bincount(labels, minlength=classes) + 0.5) / (len(labels) + classes / 2), np.float64)
 
 
 def patterns(present: Mask) -> Iterator[tuple[Mask, Mask]]:

@@ -176,6 +176,9 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         kernel_path_: the kernel path; None without one.
         kernel_weight_: times its scores are added to the divided logits.
         leave_one_out_kernel_weight_: likewise, as the temperatures.
+        class_offsets_: one a class, added to the sum of both; empty without any path. They are one number times the
+            logarithm of the classes' shares, which held-out samples settle: 0 where all classes are as large.
+        leave_one_out_class_offsets_: likewise, as the temperatures.
         linear_paths_: the linear paths; empty without any.
         linear_weights_: times their logits are added, one a path.
         leave_one_out_linear_weights_: likewise, as the temperatures.
@@ -727,6 +730,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         self.temperature_, self.leave_one_out_temperature_ = first.temperature, [mix.temperature for mix in rest]
         self.kernel_weight_ = sum(first.weights[:kernels])
         self.leave_one_out_kernel_weight_ = [sum(mix.weights[:kernels]) for mix in rest]
+        self.class_offsets_, self.leave_one_out_class_offsets_ = first.offsets, [mix.offsets for mix in rest]
         self.linear_weights_ = list(first.weights[kernels:])
         self.leave_one_out_linear_weights_ = [list(mix.weights[kernels:]) for mix in rest]
 

@@ -153,6 +153,10 @@ class HeldOut:
         if samples and not 0 <= self.folds.min() <= self.folds.max() < networks:
             raise ValueError(f"{_PREFIX}folds are of no network")
 
+    def calibrating(self, pattern: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which of the samples with all views of `pattern` (views,) can calibrate, see `of_known_classes`."""
+        return of_known_classes(self.labels, self.folds)[self.known(pattern)]
+
     def known(self, pattern: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which samples have all views of `pattern` (views,)."""
         return np.asarray(self.present[pattern].all(axis=0))
@@ -181,6 +185,23 @@ class HeldOut:
             linear += isinstance(path, HeldOutTerms)
             named |= {start + name: part for name, part in path.parts().items()}
         return {name: torch.from_numpy(np.ascontiguousarray(part)) for name, part in named.items()}
+
+
+def of_known_classes(labels: NDArray[np.int64], folds: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which held-out samples are of a class that another part holds too; all, where that is none or there is one part.
+
+    Of the others nobody who answers has seen the class: their answers are wrong whatever temperature and weights are.
+
+    Args:
+        labels: `(samples,)`.
+        folds: `(samples,)` the part of each.
+    """
+    if not len(folds) or (folds == folds[0]).all():
+        return np.ones(len(labels), bool)
+    parts = np.zeros((int(labels.max()) + 1, int(folds.max()) + 1), bool)
+    parts[labels, folds] = True
+    known = parts.sum(axis=1)[labels] > 1
+    return np.asarray(known if known.any() else ~known)
 
 
 @torch.no_grad()

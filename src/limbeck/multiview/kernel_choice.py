@@ -1,4 +1,4 @@
-"""How the kernel path scales and weighs views, how wide its kernels are and its ridge: by leaving one out."""
+"""How the kernel path scales and weighs views, weighs classes, and how wide and smooth it is: by leaving one out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Labels = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 BANDWIDTHS = (2.0, 1.0, 0.5)
-RIDGES = tuple(10.0 ** (-5 + 0.5 * step) for step in range(13))  # 1e-5 to 10
+RIDGES = tuple(10.0 ** (-5 + 0.5 * step) for step in range(15))  # 1e-5 to 100
 # Of ridges whose cross-entropies differ by less than this share the largest is taken: where leaving one out cannot tell
 # them apart, a small one may still blow up two rows that are nearly alike and have different labels.
 ALIKE = 1e-3
@@ -28,6 +28,9 @@ ALIKE = 1e-3
 STEP_ERRORS, KEPT_ERRORS = 2.0, 2.5
 ROUNDS = 3
 LEAST_SHARE = 0.02  # of all weight: no view is dropped
+# Where the rows of a class share its weight, leaving one out leaves more to each of the others. In classes of at most
+# so many rows that is taken into account: of three, two have half as much again each.
+FEW = 3
 # A score is a share of a class, between 0 and 1: logits of such scores differ by about this much.
 SCORE_SCALE = 10.0
 
@@ -40,6 +43,7 @@ class Choice:
         scalings: one a view.
         bandwidth: of every view's kernel, times the median distance in that view.
         weights: one a view, of its kernel in the mean; 1 in the mean over views.
+        balanced: whether all classes weigh the same, see `balance`.
         ridge: weight of the squared norm, for one row of weight 1.
         cross_entropy: of the scores that leave each row out, at their best temperature, in nats.
     """
@@ -47,58 +51,77 @@ class Choice:
     scalings: tuple[ScalingName, ...]
     bandwidth: float
     weights: tuple[float, ...]
+    balanced: bool
     ridge: float
     cross_entropy: float
 
 
+def balance(labels: Labels, weight: Floats) -> Floats:
+    r"""Weights of rows whose classes all weigh the same.
+
+    .. math:: w_i \frac{n}{C\, n_{y_i}}
+
+    with n rows, C classes that there are, and :math:`n_y` rows of class y: where all have as many, nothing changes.
+
+    Args:
+        labels: `(rows,)`.
+        weight: `(rows,)` :math:`w_i`.
+    """
+    _, of_row, count = np.unique(labels, return_inverse=True, return_counts=True)
+    return np.asarray(weight * len(labels) / (len(count) * count[of_row]))
+
+
 def choose(views: Views, labels: Labels, rows: NDArray[np.int64], weight: Floats, classes: int) -> Choice:
-    """Scaling, bandwidth, weights of the views and ridge by the cross-entropy when each of the rows is left out.
+    """Scaling, bandwidth, weights of views and classes and ridge, by the cross-entropy when each row is left out.
 
     All views are first scaled alike, plainly or not, and weigh the same; then each view is tried the other way, and
-    kept so where that is better; then views are weighed, see `_weigh`.
+    kept so where that is better; then views are weighed, see `_weigh`. Classes weigh as many rows as they have, or all
+    the same, whatever is better. Rows that are alone in their class are learned from and not counted.
     """
     some = select(views, rows)
-    onehot = np.eye(classes)[labels[rows]]
-    root = np.sqrt(weight[rows])
     options = [candidates(present_matrix(matrix)) for matrix in some.matrices]
     distances = [
         {name: _own_distances(name, present_matrix(matrix), here) for name in names}
         for names, matrix, here in zip(options, some.matrices, some.present, strict=True)
     ]
     equal = (1.0,) * len(options)
+    uneven = len(np.unique(np.unique(labels[rows], return_counts=True)[1])) > 1
+    left_out = {
+        balanced: _LeftOut(labels[rows], weight[rows], classes, balanced=balanced)
+        for balanced in ((False, True) if uneven else (False,))
+    }
 
-    def best_of(
-        names: tuple[ScalingName, ...], bandwidths: Sequence[float], weights: tuple[float, ...] = equal
-    ) -> Choice:
+    def best_of(names: tuple[ScalingName, ...], bandwidth: float, weights: tuple[float, ...] = equal) -> Choice:
         squared = [of_view[name] for of_view, name in zip(distances, names, strict=True)]
+        kernel = mean_kernel(squared, [bandwidth] * len(squared), some.present, some.present, weights)
         trials = []
-        for bandwidth in bandwidths:
-            kernel = mean_kernel(squared, [bandwidth] * len(squared), some.present, some.present, weights)
-            nats = _leave_one_out(kernel, onehot, labels[rows], root)
+        for balanced, regression in left_out.items():
+            nats = regression.nats_by_ridge(kernel)
             number = max(number for number, own in enumerate(nats) if own <= min(nats) * (1 + ALIKE))
-            trials.append(Choice(names, bandwidth, weights, RIDGES[number], nats[number]))
+            trials.append(Choice(names, bandwidth, weights, balanced, RIDGES[number], nats[number]))
         return min(trials, key=lambda trial: trial.cross_entropy)
 
     alike = {tuple(names[min(number, len(names) - 1)] for names in options) for number in range(2)}
-    best = min((best_of(names, BANDWIDTHS) for names in sorted(alike)), key=lambda trial: trial.cross_entropy)
+    first = [best_of(names, bandwidth) for names in sorted(alike) for bandwidth in BANDWIDTHS]
+    best = min(first, key=lambda trial: trial.cross_entropy)
     if len(options) == 1:
         return best
     for view, names in enumerate(options):
         for name in names:
             if name != best.scalings[view]:
                 other = (*best.scalings[:view], name, *best.scalings[view + 1 :])
-                best = min(best, best_of(other, (best.bandwidth,)), key=lambda trial: trial.cross_entropy)
+                best = min(best, best_of(other, best.bandwidth), key=lambda trial: trial.cross_entropy)
     kernels = [
         np.where(there[:, np.newaxis] & there, np.exp(of_view[name] / (-2 * best.bandwidth**2)), 0.0)
         for of_view, name, there in zip(distances, best.scalings, some.present, strict=True)
     ]
 
-    def left_out(weights: Floats) -> Floats:
+    def each_nats(weights: Floats) -> Floats:
         kernel = weighted_mean(kernels, weights, some.present, some.present)
-        return _left_out_nats(kernel, onehot, labels[rows], root, best.ridge)
+        return left_out[best.balanced].each_nats(kernel, best.ridge)
 
-    weights = _weigh(left_out, [present_matrix(matrix).shape[1] for matrix in some.matrices])
-    return best if weights == equal else best_of(best.scalings, (best.bandwidth,), weights)
+    weights = _weigh(each_nats, [present_matrix(matrix).shape[1] for matrix in some.matrices])
+    return best if weights == equal else best_of(best.scalings, best.bandwidth, weights)
 
 
 def _weigh(left_out: Callable[[Floats], Floats], features: Sequence[int]) -> tuple[float, ...]:
@@ -155,32 +178,74 @@ def _own_distances(name: ScalingName, matrix: Matrix, present: Mask) -> Floats:
     return squared / median_distance(squared, present) ** 2
 
 
-def _leave_one_out(kernel: Floats, onehot: Floats, labels: Labels, root: Floats) -> list[float]:
-    r"""Cross-entropy, nats, of kernel ridge regression that leaves each row out, one number a ridge.
+class _LeftOut:
+    r"""Kernel ridge regression that leaves each row out, in closed form.
 
-    With :math:`G = (K + \rho W^{-1})^{-1}` the score of row i without itself is
-    :math:`y_i - (G y)_i / G_{ii}`: no regression is solved twice.
+    With :math:`G = (K + \rho W^{-1})^{-1}` the score of row i without itself is :math:`y_i - Z_i`,
+    :math:`Z_i = (G y)_i / G_{ii}`: no regression is solved twice. Where classes weigh the same, the other rows j of its
+    class S, each of weight :math:`w_j`, then weigh :math:`w_j n / (n - 1)`, n = |S|: :math:`Z_i` is entry i of
+    :math:`(D + G_{SS})^{-1} (G y)_S` with the diagonal :math:`D_{jj} = -n w_j / \rho`, :math:`D_{ii} = 0`.
+
+    Args:
+        labels: `(rows,)`.
+        weight: `(rows,)` above 0.
+        classes: how many.
+        balanced: whether all classes weigh the same.
     """
-    shares = np.average(onehot, axis=0, weights=root**2)
-    values, vectors = scipy.linalg.eigh(root[:, np.newaxis] * kernel * root)
-    projected = vectors.T @ (root[:, np.newaxis] * (onehot - shares))
-    squares = vectors**2
-    found = []
-    for ridge in RIDGES:
-        inverse = 1 / (np.maximum(values, 0) + ridge)
-        residual = (vectors @ (inverse[:, np.newaxis] * projected)) / (squares @ inverse)[:, np.newaxis]
-        found.append(mean_nats(onehot - residual / root[:, np.newaxis], labels))
-    return found
 
+    def __init__(self, labels: Labels, weight: Floats, classes: int, *, balanced: bool) -> None:
+        weight = balance(labels, weight) if balanced else weight
+        self.labels, self.root = labels, np.sqrt(weight)
+        onehot = np.eye(classes)[labels]
+        self.shares = np.average(onehot, axis=0, weights=weight)
+        self.target = onehot - self.shares
+        members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+        self.few = [
+            np.stack(of_size)
+            for size in range(2, FEW + 1 if balanced else 0)
+            if (of_size := [rows for rows in members if len(rows) == size])
+        ]
+        alone = np.concatenate([rows for rows in members if len(rows) == 1] or [np.empty(0, np.int64)])
+        self.counted = np.setdiff1d(np.arange(len(labels)), alone) if len(alone) < len(labels) else alone
 
-def _left_out_nats(kernel: Floats, onehot: Floats, labels: Labels, root: Floats, ridge: float) -> Floats:
-    """The same for one ridge, of every row: one inverse instead of all eigenvectors."""
-    shares = np.average(onehot, axis=0, weights=root**2)
-    system = root[:, np.newaxis] * kernel * root
-    system.flat[:: len(system) + 1] += ridge
-    inverse = scipy.linalg.inv(system, overwrite_a=True, check_finite=False)
-    residual = (inverse @ (root[:, np.newaxis] * (onehot - shares))) / np.diag(inverse)[:, np.newaxis]
-    return _each_nats(onehot - residual / root[:, np.newaxis], labels)
+    def nats_by_ridge(self, kernel: Floats) -> list[float]:
+        """Mean cross-entropy, nats, of each of `RIDGES`: by eigenvectors."""
+        values, vectors = scipy.linalg.eigh(self.root[:, np.newaxis] * kernel * self.root)
+        projected = vectors.T @ (self.root[:, np.newaxis] * self.target)
+        squares = vectors**2
+        found = []
+        for ridge in RIDGES:
+            inverse = 1 / (np.maximum(values, 0) + ridge)
+            blocks = [
+                np.einsum("cri,i,csi->crs", vectors[rows], inverse, vectors[rows], optimize=True) for rows in self.few
+            ]
+            solved = vectors @ (inverse[:, np.newaxis] * projected)
+            found.append(float(self._nats(solved, squares @ inverse, blocks, ridge).mean()))
+        return found
+
+    def each_nats(self, kernel: Floats, ridge: float) -> Floats:
+        """Cross-entropy, nats, of every row that is counted: one inverse instead of all eigenvectors."""
+        system = self.root[:, np.newaxis] * kernel * self.root
+        system.flat[:: len(system) + 1] += ridge
+        inverse = scipy.linalg.inv(system, overwrite_a=True, check_finite=False)
+        blocks = [inverse[rows[:, :, np.newaxis], rows[:, np.newaxis, :]] for rows in self.few]
+        return self._nats(inverse @ (self.root[:, np.newaxis] * self.target), np.diag(inverse), blocks, ridge)
+
+    def _nats(self, solved: Floats, diagonal: Floats, blocks: Sequence[Floats], ridge: float) -> Floats:
+        """From the inverse of W^1/2 K W^1/2 + ρ: its product with the weighted target, its diagonal, some blocks."""
+        root = self.root[:, np.newaxis]
+        without = solved / (diagonal[:, np.newaxis] * root)
+        for rows, block in zip(self.few, blocks, strict=True):
+            of_rows = self.root[rows]
+            own = of_rows[:, :, np.newaxis] * block * of_rows[:, np.newaxis, :]
+            size = rows.shape[1]
+            for left in range(size):
+                system = own.copy()
+                for other in set(range(size)) - {left}:
+                    system[:, other, other] -= size * of_rows[:, other] ** 2 / ridge
+                found = np.linalg.solve(system, (root * solved)[rows])
+                without[rows[:, left]] = found[:, left]
+        return _each_nats((self.target - without + self.shares)[self.counted], self.labels[self.counted])
 
 
 def mean_nats(scores: Floats, labels: Labels) -> float:

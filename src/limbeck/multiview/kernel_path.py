@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from limbeck.multiview.held_out import HeldOutKernel
-from limbeck.multiview.kernel_choice import Choice, Labels, Mask, choose, mean_nats
+from limbeck.multiview.kernel_choice import Choice, Labels, Mask, balance, choose, mean_nats
 from limbeck.multiview.kernels import Floats, inverse_root, mean_kernel, median_distance, squared_distances
 from limbeck.multiview.scaling import Scaled, ViewScaling, fit_scaling
 from limbeck.multiview.views import Matrix, Views, present_matrix
@@ -41,13 +41,14 @@ class KernelPath:
 
     where k is `mean_kernel` on scaled views, :math:`x_l` the m landmarks, :math:`\mu` the shares of the classes and
     :math:`\alpha`, (m, classes), minimises :math:`\sum_i w_i \|Y_i - s(x_i)\|^2 + \rho \|s - \mu\|_k^2` over all rows i
-    learned from, with weights :math:`w_i`, one-hot labels :math:`Y_i` and the ridge :math:`\rho`. Where the landmarks
-    are all rows this is kernel ridge regression; where they are a part, its Nyström approximation. There is a solution
-    for all views, and one for each view missing: a sample that lacks one view is answered as if nobody had it. Of one
-    that lacks several, the terms of its views in the solution for all are summed, as `mean_kernel` has it.
+    learned from, with one-hot labels :math:`Y_i`, the ridge :math:`\rho` and weights :math:`w_i`: those of the samples,
+    or these balanced (`limbeck.multiview.kernel_choice.balance`). Where the landmarks are all rows this is kernel ridge
+    regression; where they are a part, its Nyström approximation. There is a solution for all views, and one for each
+    view missing: a sample that lacks one view is answered as if nobody had it. Of one that lacks several, the terms of
+    its views in the solution for all are summed, as `mean_kernel` has it.
 
     Attributes:
-        choice: scaling, bandwidth, weights of the views and ridge.
+        choice: scaling, bandwidth, weights of views and classes and ridge.
         scalings: one a view.
         bandwidths: one a view, above 0.
         landmarks: one a view: `(m, features)`, scaled.
@@ -98,7 +99,9 @@ class KernelPath:
         own = {name: part.cpu().numpy() for name, part in under(_PREFIX, tensors).items()}
         choice = dict(described["choice"])
         names = tuple(choice.pop("scalings"))
-        weights = tuple(float(one) for one in choice.pop("weights", [1.0] * len(names)))  # earlier versions had none
+        # Earlier versions weighed neither views nor classes.
+        weights = tuple(float(one) for one in choice.pop("weights", [1.0] * len(names)))
+        balanced = bool(choice.pop("balanced", False))
         scalings, landmarks = [], []
         for view, (name, width) in enumerate(zip(names, described["widths"], strict=True)):
             scalings.append(ViewScaling(name, under(f"{view}.scaling.", own)))
@@ -111,7 +114,7 @@ class KernelPath:
                 marks.check_format(full_check=True)  # scipy takes places on trust, and would read beyond the array
                 landmarks.append(marks)
         return cls(
-            Choice(names, weights=weights, **choice),
+            Choice(names, weights=weights, balanced=balanced, **choice),
             tuple(scalings),
             tuple(float(one) for one in described["bandwidths"]),
             tuple(landmarks),
@@ -221,9 +224,10 @@ def fit_kernel_path(
 ) -> tuple[KernelPath, HeldOutKernel]:
     """Choose, solve, and score the rows of each part by what the other rows say.
 
-    Scaling, bandwidth, weights of the views and ridge are those that `choose` finds by leaving out each of at most 600
-    rows. With more rows the ridge is refined by the cross-entropy of the parts. Scalings measure all rows learned from,
-    without their labels.
+    Scaling, bandwidth, weights of views and classes and ridge are those that `choose` finds by leaving out each of at
+    most 600 rows. With more rows the ridge is refined by the cross-entropy of the parts. Scalings measure all rows
+    learned from, without their labels. Balanced weights without a part are those of the rows left (of all rows, where
+    landmarks are fewer than rows).
 
     Args:
         views: of all samples; each view is there, dense or sparse.
@@ -325,7 +329,11 @@ class _Task:
     @property
     def shares(self) -> Floats:
         onehot = np.eye(self.classes)[self.labels[self.rows]]
-        return np.asarray(np.average(onehot, axis=0, weights=self.weight[self.rows]))
+        return np.asarray(np.average(onehot, axis=0, weights=self.weigh(self.rows, self.weight[self.rows])))
+
+    def weigh(self, rows: NDArray[np.int64], weight: Floats) -> Floats:
+        """Of rows that a regression learns from, among themselves."""
+        return balance(self.labels[rows], weight) if self.choice.balanced else weight
 
     @property
     def _precision(self) -> type[np.floating]:
@@ -442,7 +450,7 @@ class _Dual(_System):
         used = (self.weight[self.marks] > 0) & ~np.isin(self.marks, left_out)
         rows = self.marks[used]
         system = self.kernel[np.ix_(rows, used)].astype(np.float64, copy=False)
-        system.flat[:: len(system) + 1] += ridge / self.weight[rows]
+        system.flat[:: len(system) + 1] += ridge / self.task.weigh(self.task.everything[rows], self.weight[rows])
         factor = _cholesky(system, self.precision)
         return _spread(scipy.linalg.cho_solve((factor, False), self.target[rows]), used)
 
@@ -455,6 +463,8 @@ class _Primal(_System):
 
     def __init__(self, task: _Task, numerator: NDArray[np.floating], present: Mask, of_landmarks: Mask) -> None:
         super().__init__(task, numerator, present, of_landmarks)
+        used = np.flatnonzero(self.weight > 0)
+        self.weight[used] = task.weigh(task.everything[used], self.weight[used])
         own = self.kernel[self.marks].astype(np.float64)
         self.root = _cholesky(own, self.precision)
         part_of = np.full(len(self.weight), len(self.places))

@@ -49,6 +49,7 @@ def save(model: MultiViewClassifier, path: str | os.PathLike[str]) -> None:
         "temperature": model.temperature_,
         "leave_one_out_temperature": model.leave_one_out_temperature_,
         "path_weights": [list(mix.weights) for mix in model._answers.mixes],
+        "class_offsets": [list(mix.offsets) for mix in model._answers.mixes],
         "networks": model.network_.models,
         "best_epoch": model.best_epoch_,
         "history": [_without_nan(dataclasses.asdict(epoch)) for epoch in model.history_],
@@ -146,7 +147,11 @@ def _restore(
     weights_of = _path_weights(description, len(temperatures))
     if any(len(weights) != len(paths) for weights in weights_of):
         raise ValueError(f"path_weights must be of {len(paths)} paths")
-    mixes = [Mix(*pair) for pair in zip(temperatures, weights_of, strict=True)]
+    # Earlier versions had no offsets.
+    offsets_of = [tuple(offsets) for offsets in description.get("class_offsets", [()] * len(temperatures))]
+    if any(len(offsets) not in (0, len(model.classes_)) for offsets in offsets_of):
+        raise ValueError(f"class_offsets must be of {len(model.classes_)} classes")
+    mixes = [Mix(*parts) for parts in zip(temperatures, weights_of, offsets_of, strict=True)]
     model._answers = Answers(model.network_, paths, mixes, held_out, calibrate=model.calibrate)
     model._show_answers()
     model.best_epoch_ = description["best_epoch"]
@@ -192,6 +197,9 @@ def _check(description: Mapping[str, Any]) -> None:
     for weights in _path_weights(description, 1 + used):
         for value in weights:
             check_value("path_weights", value, float)
+    for offsets in description.get("class_offsets", []):
+        for value in offsets:
+            check_value("class_offsets", value, float)
     check_value("best_epoch", description["best_epoch"], int)
     check_value("calibrate", description["options"].get("calibrate", True), bool)
     if (names := description["feature_names_in"]) != []:
