@@ -11,6 +11,7 @@ from limbeck import MultiViewClassifier
 from limbeck.errors import InputError
 from limbeck.multiview import acquisition
 from limbeck.multiview.acquisition import expected_gain
+from limbeck.multiview.answers import shares_of
 from limbeck.multiview.evaluation import cross_entropy_nats, probabilities
 from limbeck.multiview.mixing import fit_mix
 
@@ -226,7 +227,8 @@ def test_samples_that_lack_several_views_have_a_temperature_of_their_own(fitted:
         given, pattern = {NAMES[view]: X[NAMES[view]]}, np.arange(4) == view
         mix = fitted._answers.mix(pattern)
         held_out, labels = fitted._answers.held_out.logits(pattern)
-        assert mix == fit_mix(held_out, fitted._answers.held_out.scores(pattern), labels)
+        shares = shares_of(fitted._answers.held_out.labels, held_out.shape[1])
+        assert mix == fit_mix(held_out, fitted._answers.held_out.scores(pattern), labels, shares=shares)
         temperature = mix.temperature
         largest = max(one for one, here in zip(fitted.leave_one_out_temperature_, pattern, strict=True) if not here)
         assert temperature != largest

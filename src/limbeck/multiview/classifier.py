@@ -176,8 +176,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         kernel_path_: the kernel path; None without one.
         kernel_weight_: times its scores are added to the divided logits.
         leave_one_out_kernel_weight_: likewise, as the temperatures.
-        class_offsets_: one a class, added to the sum of both; empty without any path. They are one number times the
-            logarithm of the classes' shares, which held-out samples settle: 0 where all classes are as large.
+        class_offsets_: one a class, added to the sum of both; empty without any path. They are one number, which
+            held-out samples settle, times the logarithm of the classes' shares: alike where all classes are as large.
         leave_one_out_class_offsets_: likewise, as the temperatures.
         linear_paths_: the linear paths; empty without any.
         linear_weights_: times their logits are added, one a path.

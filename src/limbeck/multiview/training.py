@@ -22,7 +22,6 @@ from limbeck.multiview.scaling import moments
 from limbeck.multiview.tensors import TensorViews
 from limbeck.multiview.views import Matrix, Views
 from limbeck.nn import StackedLinear, StackedSparseLinear
-from limbeck.objectives import cross_entropy
 from limbeck.training.guard import check_terms
 from limbeck.training.selection import improves
 from limbeck.training.settings import learning_rate
@@ -275,10 +274,15 @@ def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> f
 
     Source: Guo et al. 2017, §4.2; Platt 1999, §2.2, for the smoothing.
     """
-    scores, target = torch.from_numpy(logits).double(), torch.from_numpy(labels)
+    # Called hundreds of times a fit, of few samples: in plain NumPy that is several times as fast as by the objective.
+    scores = logits.astype(np.float64)
+    scores -= scores.max(axis=1, keepdims=True)
+    smoothing = 1 / (len(labels) + 2)
+    target = (1 - smoothing) * scores[np.arange(len(labels)), labels].mean() + smoothing * scores.mean()
 
     def loss(log_temperature: float) -> float:
-        return cross_entropy(scores / np.exp(log_temperature), target, label_smoothing=1 / (len(target) + 2)).item()
+        sharpness = np.exp(-log_temperature)
+        return float(np.log(np.exp(scores * sharpness).sum(axis=1)).mean() - sharpness * target)
 
     return float(np.exp(minimize_scalar(loss, bounds=np.log([0.05, 20.0]), method="bounded").x))
 
