@@ -55,8 +55,13 @@ def score(probability: Floats, labels: NDArray[np.int64], *, equal_mass: bool = 
 
 def cross_entropy_nats(probability: Floats, labels: NDArray[np.int64]) -> float:
     """Mean -log probability of the label; a probability of 0 counts as the smallest positive float."""
+    return float(each_cross_entropy_nats(probability, labels).mean())
+
+
+def each_cross_entropy_nats(probability: Floats, labels: NDArray[np.int64]) -> Floats:
+    """The same of every sample, `(samples,)`."""
     chosen = probability[np.arange(len(labels)), labels]
-    return float(-np.log(np.maximum(chosen, np.finfo(probability.dtype).tiny)).mean())
+    return np.asarray(-np.log(np.maximum(chosen, np.finfo(probability.dtype).tiny)))
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,15 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from limbeck.multiview.evaluation import probabilities
-from limbeck.multiview.kernels import Floats, mean_kernel, median_distance, squared_distances, weighted_mean
+from limbeck.multiview.evaluation import each_cross_entropy_nats, probabilities
+from limbeck.multiview.kernels import (
+    Floats,
+    gaussian_kernel,
+    mean_kernel,
+    median_distance,
+    squared_distances,
+    weighted_mean,
+)
 from limbeck.multiview.scaling import ScalingName, candidates, fit_scaling
 from limbeck.multiview.training import fit_temperature
 from limbeck.multiview.views import Matrix, Views, present_matrix, select
@@ -112,7 +119,7 @@ def choose(views: Views, labels: Labels, rows: NDArray[np.int64], weight: Floats
                 other = (*best.scalings[:view], name, *best.scalings[view + 1 :])
                 best = min(best, best_of(other, best.bandwidth), key=lambda trial: trial.cross_entropy)
     kernels = [
-        np.where(there[:, np.newaxis] & there, np.exp(of_view[name] / (-2 * best.bandwidth**2)), 0.0)
+        gaussian_kernel(of_view[name], best.bandwidth, there, there)
         for of_view, name, there in zip(distances, best.scalings, some.present, strict=True)
     ]
 
@@ -205,8 +212,8 @@ class _LeftOut:
             for size in range(2, FEW + 1 if balanced else 0)
             if (of_size := [rows for rows in members if len(rows) == size])
         ]
-        alone = np.concatenate([rows for rows in members if len(rows) == 1] or [np.empty(0, np.int64)])
-        self.counted = np.setdiff1d(np.arange(len(labels)), alone) if len(alone) < len(labels) else alone
+        several = np.flatnonzero(np.bincount(labels)[labels] > 1)
+        self.counted = several if len(several) else np.arange(len(labels))
 
     def nats_by_ridge(self, kernel: Floats) -> list[float]:
         """Mean cross-entropy, nats, of each of `RIDGES`: by eigenvectors."""
@@ -256,6 +263,5 @@ def mean_nats(scores: Floats, labels: Labels) -> float:
 def _each_nats(scores: Floats, labels: Labels) -> Floats:
     """Cross-entropy of every row at the best temperature."""
     scaled = SCORE_SCALE * scores
-    probability = probabilities(scaled, fit_temperature(scaled.astype(np.float32), labels))
-    chosen = probability[np.arange(len(labels)), labels]
-    return np.asarray(-np.log(np.maximum(chosen, np.finfo(np.float64).tiny)))
+    temperature = fit_temperature(scaled.astype(np.float32), labels)
+    return np.asarray(each_cross_entropy_nats(probabilities(scaled, temperature), labels), np.float64)

@@ -39,10 +39,17 @@ def mean_kernel(
         weights: one a view, above 0; default 1.
     """
     kernels = (  # one at a time: they may be large
-        np.where(left[:, np.newaxis] & right, np.exp(distance / (-2 * bandwidth**2)), 0.0)
+        gaussian_kernel(distance, bandwidth, left, right)
         for distance, bandwidth, left, right in zip(squared, bandwidths, rows, columns, strict=True)
     )
     return weighted_mean(kernels, np.ones(len(rows)) if weights is None else weights, rows, columns)
+
+
+def gaussian_kernel(
+    squared: NDArray[np.floating], bandwidth: float, rows: NDArray[np.bool_], columns: NDArray[np.bool_]
+) -> Floats:
+    """exp(-d² / 2h²) of squared distances `(rows, columns)` in one view, 0 where a row or a column lacks it."""
+    return np.where(rows[:, np.newaxis] & columns, np.exp(squared / (-2 * bandwidth**2)), 0.0)
 
 
 def weighted_mean(
