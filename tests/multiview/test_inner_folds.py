@@ -265,8 +265,11 @@ def test_of_a_class_of_one_sample_its_held_out_answer_does_not_calibrate() -> No
     assert model.predict_proba(views)[np.arange(48), labels[:48]].mean() > 0.9
     held_out = model._answers.held_out
     assert held_out is not None
-    known = held_out.calibrating(np.ones(2, bool))
-    np.testing.assert_array_equal(known, held_out.labels < 4)
+    everything, known = np.ones(2, bool), held_out.labels < 4
+    logits, scores, of_known = held_out.calibrating(everything)
+    np.testing.assert_array_equal(of_known, held_out.labels[known])
+    np.testing.assert_array_equal(logits, held_out.logits(everything)[0][known])
+    np.testing.assert_array_equal(scores, held_out.scores(everything)[:, known])
 
 
 def test_which_held_out_samples_are_of_known_classes() -> None:

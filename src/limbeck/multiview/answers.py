@@ -79,23 +79,18 @@ class Answers:
             largest = max((self.mixes[1 + view] for view in missing), key=lambda mix: mix.temperature)
             self._mix_of_several[key] = largest
             if self.calibrate and self.held_out is not None:
-                logits, labels = self.held_out.logits(pattern)
-                chosen = self.held_out.calibrating(pattern)
-                if chosen.any():
-                    scores = self.held_out.scores(pattern)[:, chosen]
+                logits, scores, labels = self.held_out.calibrating(pattern)
+                if len(labels):
                     shares = shares_of(self.held_out.labels, logits.shape[1])
-                    self._mix_of_several[key] = mix_of(logits[chosen], scores, labels[chosen], shares)
+                    self._mix_of_several[key] = mix_of(logits, scores, labels, shares)
         return self._mix_of_several[key]
 
     def network_temperature(self, pattern: Mask) -> float:
         """The temperature of the networks' logits where no path is asked."""
         if not self.paths or self.held_out is None:
             return self.mix(pattern).temperature
-        logits, labels = self.held_out.logits(pattern)
-        chosen = self.held_out.calibrating(pattern)
-        if not chosen.any():
-            return self.mix(pattern).temperature
-        return fit_temperature(logits[chosen].astype(np.float32), labels[chosen])
+        logits, _, labels = self.held_out.calibrating(pattern)
+        return fit_temperature(logits.astype(np.float32), labels) if len(labels) else self.mix(pattern).temperature
 
     def need_held_out(self, what: str) -> HeldOut:
         """What is said of held-out samples.

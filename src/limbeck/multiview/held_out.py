@@ -153,10 +153,6 @@ class HeldOut:
         if samples and not 0 <= self.folds.min() <= self.folds.max() < networks:
             raise ValueError(f"{_PREFIX}folds are of no network")
 
-    def calibrating(self, pattern: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Which of the samples with all views of `pattern` (views,) can calibrate, see `of_known_classes`."""
-        return of_known_classes(self.labels, self.folds)[self.known(pattern)]
-
     def known(self, pattern: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which samples have all views of `pattern` (views,)."""
         return np.asarray(self.present[pattern].all(axis=0))
@@ -174,6 +170,14 @@ class HeldOut:
         chosen = self.known(pattern)
         found = [path.scores(pattern, chosen) for path in self.paths]
         return np.stack(found) if found else np.zeros((0, int(chosen.sum()), self.networks.terms.shape[2]))
+
+    def calibrating(
+        self, pattern: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+        """Logits, scores and labels, as above, of the samples that can calibrate (`of_known_classes`); maybe none."""
+        chosen = of_known_classes(self.labels, self.folds)[self.known(pattern)]
+        logits, labels = self.logits(pattern)
+        return logits[chosen], self.scores(pattern)[:, chosen], labels[chosen]
 
     def to_tensors(self) -> dict[str, Tensor]:
         """The parts under names that no weight of a network has."""
