@@ -124,9 +124,9 @@ def cross_conformal_sets(
 
     .. math:: P(y \in C(x)) \ge 2 c - 1 - \min\{ 2 (1 - 1/K) / (n/K + 1),\ (1 - K/n) / (K + 1) \}
 
-    that is 1 - 2α for α = 1 - c, less at most √(2/n): 0.8 and not 0.9 for c = 0.9. In practice it is near c, but no
-    proof says so. With `class_conditional` the same holds in each class, with n of that class, where each class is
-    spread evenly over the folds.
+    that is 1 - 2α for α = 1 - c, less at most √(2/n): 0.8 and not 0.9 for c = 0.9. In practice it is near c, or above
+    it where the models disagree about samples, but no proof says so. With `class_conditional` the same holds in each
+    class, with n of that class, where each class is spread evenly over the folds.
 
     The K models are those that `test` was predicted by: the bound says nothing of their mean, or of a model that was
     refitted on all samples.
