@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -24,27 +23,25 @@ from threadpoolctl import threadpool_limits
 
 from limbeck.errors import InputError
 from limbeck.files import read_json, write_json
-from limbeck.multiview.data import MultiViewData, assemble, digest, load
 from limbeck.multiview.evaluation import Scores, score
-from limbeck.multiview.folds import stored_or_drawn
 from limbeck.multiview.recipe import QUICK, Recipe
-from limbeck.multiview.views import Views, read_views, select
+from limbeck.multiview.views import Views, select
 from limbeck.records import from_json, reading
 from limbeck.reporting.console import quiet
 from limbeck.reporting.statistics import Difference, paired_difference
 from limbeck.settings import Items, NonNegativeInt, PositiveInt, Probability, Range, Seed, check_settings
 from limbeck.studies.multiview_peers.conditions import ALL, Fit, Mask, Rows, lacking, learning_rows
-from limbeck.studies.multiview_peers.counts import Counts, CountSettings, draw_counts, view_name
+from limbeck.studies.multiview_peers.counts import CountSettings
 from limbeck.studies.multiview_peers.features import hidden, without
 from limbeck.studies.multiview_peers.limbeck_rows import OWN, OwnName, OwnRow, learned
 from limbeck.studies.multiview_peers.peers import PEERS, Peer, TunedName
 from limbeck.studies.multiview_peers.tuning import Learned, Model, tuned
+from limbeck.studies.multiview_peers.world import World, read_world
 from limbeck.studies.side_by_side import side_by_side
 
 PeerName = Literal[OwnName, TunedName]
 Missing = Literal["each", "refitted", "test", "both"]
 FigureName = Literal["accuracy", "cross_entropy", "calibration_error"]
-DRAWN = "sparse-counts"
 REFERENCE = "limbeck"
 TRUTH = "best-possible"
 CHOSEN = "chosen-on-validation"
@@ -109,25 +106,6 @@ class Trial:
     tuning_seconds: float = 0.0
     fitting_seconds: float = 0.0
     predicting_seconds: float = 0.0
-
-
-@dataclass(frozen=True, eq=False)
-class World:
-    """The samples of a study.
-
-    Attributes:
-        data: the set.
-        views: its views.
-        folds: `(folds, samples)` as `MultiViewData.folds`.
-        law: where it is known.
-        digest: of views, labels and folds.
-    """
-
-    data: MultiViewData
-    views: Views
-    folds: NDArray[np.int8]
-    law: Counts | None
-    digest: str
 
 
 @dataclass(frozen=True)
@@ -266,8 +244,8 @@ def run(settings: MultiviewPeersSettings, folder: Path) -> MultiviewPeersResult:
         InputError: the set cannot be read, a setting does not fit it, or the folder holds trials of other settings.
         OSError: the folder cannot be written.
     """
-    _world.cache_clear()
-    world = _world(_of_the_world(settings))
+    read_world.cache_clear()
+    world = _world(settings)
     if settings.missing and len(world.views.names) < 2:
         raise InputError(f"{world.data.name} has one view, which cannot be missing: set missing to []")
     for fold, codes in enumerate(world.folds):
@@ -331,23 +309,8 @@ def _fits(settings: MultiviewPeersSettings, views: int) -> list[Fit]:
     return fits
 
 
-def _of_the_world(settings: MultiviewPeersSettings) -> tuple[str, int, int, CountSettings]:
-    return settings.data, settings.folds, settings.seed, settings.counts
-
-
-@lru_cache(maxsize=1)
-def _world(key: tuple[str, int, int, CountSettings]) -> World:
-    """The samples; a process reads them once."""
-    source, folds, seed, law = key
-    counts = None
-    if source == DRAWN:
-        counts = draw_counts(law, seed)
-        views = {view_name(number): matrix for number, matrix in enumerate(counts.views)}
-        data = assemble(DRAWN, views, counts.labels)
-    else:
-        data = load(source)
-    codes = stored_or_drawn(data, folds, seed)
-    return World(data, read_views(data.views), codes, counts, digest(data, codes))
+def _world(settings: MultiviewPeersSettings) -> World:
+    return read_world(settings.data, settings.folds, settings.seed, settings.counts)
 
 
 def _trial(wanted: _Wanted) -> Trial:
@@ -387,7 +350,7 @@ def _made_by(wanted: _Wanted) -> dict[str, Any]:
 def _conditions(wanted: _Wanted) -> list[tuple[str, Fit]]:
     """Names of what the trial is asked, and what is then missing."""
     settings, fit = wanted.settings, wanted.fit
-    names = _world(_of_the_world(settings)).views.names
+    names = _world(settings).views.names
     if fit.without is not None:
         return [(f"refitted without {names[fit.without]}", fit)]
     if fit.share:
@@ -403,7 +366,7 @@ def _conditions(wanted: _Wanted) -> list[tuple[str, Fit]]:
 
 def _run_trial(wanted: _Wanted) -> Trial:
     settings, fit = wanted.settings, wanted.fit
-    world = _world(_of_the_world(settings))
+    world = _world(settings)
     labels, test = world.data.labels, np.flatnonzero(world.folds[wanted.fold] == 2)
     training, validation = learning_rows(world.folds[wanted.fold], labels, settings.rows, settings.seed, wanted.fold)
     parts = (training, validation, test)
