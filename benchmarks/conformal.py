@@ -6,8 +6,8 @@
 them, drawn class by class. `predict_set` answers for the test samples from all views, from each view missing, and
 where a random half of the samples lacks one random view. With `--fresh` that share of the samples is kept from `fit`
 and given as `calibration`. The interval is the beta-binomial one of the coverage of one fold: with `--fresh` it is
-exact; without, it is as if the samples learned from had been fresh calibration samples, and the method itself promises
-less, see the guide.
+exact but for drawing class by class; without, it is as if the samples learned from had been fresh calibration samples,
+and the method itself promises less, see the guide.
 """
 
 from __future__ import annotations
@@ -103,6 +103,8 @@ def _conditions(views: Views, test: Rows, seed: tuple[int, int]) -> Iterator[tup
 def _interval(calibrating: int, test: int, coverage: float) -> tuple[float, float]:
     """Where 95 % of the coverages of `test` samples lie, calibrated by so many fresh ones."""
     rank = int(np.ceil((calibrating + 1) * coverage))
+    if rank > calibrating:  # too few: every class is in every set
+        return 1.0, 1.0
     law = betabinom(test, rank, calibrating + 1 - rank)
     return float(law.ppf(0.025)) / test, float(law.ppf(0.975)) / test
 

@@ -1,4 +1,4 @@
-"""The samples that classifiers are compared on: a set of dense views, or drawn counts of words whose law is known."""
+"""The samples that classifiers are compared on: a set of views, or drawn counts of words whose law is known."""
 
 from __future__ import annotations
 
