@@ -486,7 +486,11 @@ def test_what_is_clear_of_zero_is_said_with_its_direction() -> None:
     lines = clear_of_zero(result)
     assert lines[0].startswith(f"{ALL}, accuracy: limbeck is clearly better than logistic, {CHOSEN}; not clearly")
     assert lines[1].startswith(f"{ALL}, cross-entropy: limbeck is clearly better than logistic, {CHOSEN}; not clearly")
-    assert len(lines) == 2  # the calibration errors are all the same, which says nothing of their spread
+    # The calibration errors are all the same, which says nothing of their spread.
+    assert lines[2:] == [
+        f"{ALL}, expected calibration error: limbeck is the same distance in every fold from logistic, mean-kernels, "
+        f"{CHOSEN}."
+    ]
     text = format_report(result)
     assert "is away" in text
     assert json.dumps(as_json(result), allow_nan=False)

@@ -81,21 +81,25 @@ def clear_of_zero(result: MultiviewPeersResult) -> list[str]:
     lines = []
     for group, conditions in result.groups().items():
         for figure, (heading, _, _, more_is_better) in _FIGURES.items():
-            ahead: list[str] = []
-            behind: list[str] = []
-            level: list[str] = []
+            found: dict[str, list[str]] = {word: [] for word in _WORDS.values()}
             for row in result.rows():
-                sign = _clear(result.against(row, conditions, figure)) if row not in (REFERENCE, TRUTH) else None
-                if sign is not None:
-                    (level if sign == 0 else ahead if (sign > 0) == more_is_better else behind).append(row)
-            if ahead or behind or level:
-                words = (f"{word} {', '.join(rows)}" for word, rows in _words(ahead, behind, level) if rows)
-                lines.append(f"{group}, {heading.split(',')[0]}: limbeck is {'; '.join(words)}.")
+                difference = result.against(row, conditions, figure) if row not in (REFERENCE, TRUTH) else None
+                if difference is not None and math.isfinite(difference.low):
+                    sign = _clear(difference)
+                    found[_WORDS[sign if more_is_better or not sign else -sign]].append(row)
+            words = "; ".join(f"{word} {', '.join(rows)}" for word, rows in found.items() if rows)
+            if words:
+                lines.append(f"{group}, {heading.split(',')[0]}: limbeck is {words}.")
     return lines
 
 
-def _words(ahead: list[str], behind: list[str], level: list[str]) -> list[tuple[str, list[str]]]:
-    return [("clearly better than", ahead), ("clearly worse than", behind), ("not clearly different from", level)]
+# Keys: the sign of limbeck's lead; None: the folds differ by the same number, often 0, and say nothing of its spread.
+_WORDS = {
+    1: "clearly better than",
+    -1: "clearly worse than",
+    0: "not clearly different from",
+    None: "the same distance in every fold from",
+}
 
 
 def _clear(difference: Difference | None) -> int | None:
