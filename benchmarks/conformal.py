@@ -21,10 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from scipy.stats import betabinom
 
 from limbeck import MultiViewClassifier
-from limbeck.multiview.conformal import Score
+from limbeck.multiview.conformal import Score, coverage_interval
 from limbeck.multiview.evaluation import score_sets
 from limbeck.multiview.views import Views, select
 from limbeck.studies.multiview_peers.conditions import Rows, lacking, learning_rows, stratified_sample
@@ -63,7 +62,7 @@ def _row(world: World, rows: int | None, coverage: float, fresh: float, seed: in
         training, validation = learning_rows(codes, labels, rows, seed, fold)
         given, test = np.sort(np.concatenate([training, validation])), np.flatnonzero(codes == 2)
         learned, kept = _parted(labels, given, fresh, (seed, fold, 2))
-        low, high = _interval(len(kept) or len(learned), len(test), coverage)
+        low, high = coverage_interval(len(kept) or len(learned), len(test), coverage)
         model = MultiViewClassifier(random_state=seed + fold)
         model.fit(as_given(select(world.views, learned)), labels[learned])
         calibration = (as_given(select(world.views, kept)), labels[kept]) if fresh else None
@@ -98,15 +97,6 @@ def _conditions(views: Views, test: Rows, seed: tuple[int, int]) -> Iterator[tup
         there[gone] = False
         yield WITHOUT, hidden(asked, there)
     yield HALF, hidden(asked, lacking(asked.present, [np.arange(len(test))], 0.5, seed))
-
-
-def _interval(calibrating: int, test: int, coverage: float) -> tuple[float, float]:
-    """Where 95 % of the coverages of `test` samples lie, calibrated by so many fresh ones."""
-    rank = int(np.ceil((calibrating + 1) * coverage))
-    if rank > calibrating:  # too few: every class is in every set
-        return 1.0, 1.0
-    law = betabinom(test, rank, calibrating + 1 - rank)
-    return float(law.ppf(0.025)) / test, float(law.ppf(0.975)) / test
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from tests.refusals import refuses
 from limbeck.multiview.conformal import (
     as_generator,
     conformal_sets,
+    coverage_interval,
     cross_conformal_sets,
     needed_samples,
     nonconformity,
@@ -160,6 +161,36 @@ def test_with_fewer_samples_than_needed_every_class_is_in_the_set_and_with_enoug
         held_out = np.tile([[0.9, 0.1]], (samples, 1))
         sets = conformal_sets(held_out, np.zeros(samples, int), unlike, coverage)
         assert sets[0, 0] == (samples < needed)
+
+
+@pytest.mark.parametrize(("samples", "coverage"), [(9, 0.7), (40, 0.9), (99, 0.55)])
+def test_the_coverage_of_some_samples_calibrated_by_others_has_the_law_that_is_said(
+    samples: int, coverage: float
+) -> None:
+    rng = np.random.default_rng(7)
+    test, draws = 30, 4000
+    found = np.empty(draws)
+    for draw in range(draws):
+        score = rng.uniform(size=(samples + test, 1))
+        both = np.hstack([1 - score, score])
+        labels = np.zeros(samples, int)
+        found[draw] = conformal_sets(both[:samples], labels, both[samples:], coverage)[:, 0].mean()
+    for confidence in (0.5, 0.9, 0.95):
+        low, high = coverage_interval(samples, test, coverage, confidence=confidence)
+        tail, error = (1 - confidence) / 2, 4 * np.sqrt(0.25 / draws)
+        assert (found < low - 1e-9).mean() <= tail + error
+        assert (found <= low + 1e-9).mean() >= tail - error
+        assert (found > high + 1e-9).mean() <= tail + error
+        assert (found >= high - 1e-9).mean() >= tail - error
+
+
+def test_the_interval_of_the_coverage_has_the_rank_of_the_sets_and_their_ends() -> None:
+    # 0.55 * 100 is above 55 in floats: the law would be that of rank 56.
+    assert coverage_interval(99, 10**6, 0.55) == pytest.approx(stats.beta(55, 45).interval(0.95), abs=1e-4)
+    assert coverage_interval(8, 50, 0.9) == (1.0, 1.0)  # too few: every class is in every set
+    assert coverage_interval(0, 50, 0.9) == (1.0, 1.0)
+    assert coverage_interval(50, 50, 1) == (1.0, 1.0)
+    assert coverage_interval(50, 50, 0) == (0.0, 0.0)
 
 
 def test_full_coverage_is_every_class_and_none_is_no_class() -> None:
@@ -397,6 +428,20 @@ ZEROS = np.zeros(4, int)
 def test_a_coverage_that_is_none_is_named(coverage: Any) -> None:
     refuses(lambda: conformal_sets(HALF, ZEROS, HALF, coverage), "coverage", repr(coverage))
     refuses(lambda: needed_samples(coverage), "coverage")
+    refuses(lambda: coverage_interval(10, 10, coverage), "coverage")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [((-1, 10), "samples"), ((True, 10), "samples"), ((9.5, 10), "samples"), ((10, 0), "test"), ((10, None), "test")],
+)
+def test_an_interval_needs_counts(arguments: tuple[Any, Any], name: str) -> None:
+    refuses(lambda: coverage_interval(*arguments), name, repr(arguments[name == "test"]))
+
+
+@pytest.mark.parametrize("confidence", [0, 1, 95, np.nan, None])
+def test_an_interval_needs_a_confidence(confidence: Any) -> None:
+    refuses(lambda: coverage_interval(10, 10, confidence=confidence), "confidence", repr(confidence))
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from fractions import Fraction
 from numbers import Real
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import betabinom
 
 from limbeck.errors import InputError
+from limbeck.settings import NonNegativeInt, PositiveInt, Range, check_value
 
 Score: TypeAlias = Literal["lac", "aps"]
 RandomState: TypeAlias = int | np.random.Generator | None
@@ -263,6 +265,45 @@ def needed_samples(coverage: float) -> int | None:
     """
     level = _level(coverage)
     return None if level == 1 else _ceil(level / (1 - level))
+
+
+def coverage_interval(
+    samples: int, test: int, coverage: float = 0.9, *, confidence: float = 0.95
+) -> tuple[float, float]:
+    r"""Where the share of test samples whose set holds their label lies, calibrated by n fresh samples.
+
+    Both are drawn: with k = ⌈(n + 1) c⌉ the m test samples are covered :math:`BetaBinomial(m; k, n + 1 - k)` times.
+    Exact for `conformal_sets` where all samples are exchangeable and no two scores are equal; `cross_conformal_sets`
+    promises less, and its coverage may lie on either side.
+
+    Args:
+        samples: n, those that calibrated, at least 0.
+        test: m, at least 1.
+        coverage: c, in [0, 1].
+        confidence: how much of the law the interval holds, at least, with at most half of the rest on each side; in
+            (0, 1).
+
+    Returns:
+        The lowest and the highest share; (1, 1) where every class is in every set, (0, 0) where none is.
+
+    Raises:
+        InputError: an argument is out of range.
+
+    Source: Vovk 2012, for fixed calibration samples: a draw from Beta(k, n + 1 - k); Angelopoulos and Bates 2023.
+
+    Example:
+        >>> coverage_interval(99, 200)
+        (0.82, 0.96)
+    """
+    check_value("samples", samples, NonNegativeInt)
+    check_value("test", test, PositiveInt)
+    check_value("confidence", confidence, Annotated[float, Range(gt=0, lt=1)])
+    rank = _rank(int(samples), _level(coverage))
+    if rank > samples or rank == 0:
+        return (0.0, 0.0) if rank == 0 else (1.0, 1.0)
+    law = betabinom(int(test), rank, int(samples) + 1 - rank)
+    tail = (1 - float(confidence)) / 2
+    return float(law.ppf(tail)) / int(test), float(law.ppf(1 - tail)) / int(test)
 
 
 def as_generator(random_state: RandomState) -> np.random.Generator:
