@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ import scipy.sparse
 from limbeck.multiview import kernel_choice, kernel_path
 from limbeck.multiview.kernel_choice import Choice, balance, choose
 from limbeck.multiview.kernel_path import KernelPath, fit_kernel_path, pattern_of
-from limbeck.multiview.kernels import mean_kernel, squared_distances
+from limbeck.multiview.kernels import mean_kernel, mean_with_joint, squared_distances
 from limbeck.multiview.views import Views, read_views, select
 
 CLASSES = 3
@@ -32,32 +33,87 @@ def world(samples: int, seed: int, *, lacking: float = 0.0) -> tuple[Views, np.n
 
 
 def explicit(
-    path: KernelPath, views: Views, labels: np.ndarray, rows: np.ndarray, asked: np.ndarray, weight: np.ndarray
+    path: KernelPath,
+    views: Views,
+    labels: np.ndarray,
+    rows: np.ndarray,
+    asked: np.ndarray,
+    weight: np.ndarray,
+    *,
+    several: bool = False,
 ) -> np.ndarray:
-    """Scores of some samples by kernel ridge regression on others, in plain steps."""
+    """Scores of some samples by kernel ridge regression on others, in plain steps.
+
+    The joint kernel is that of the views that any row has; `several`: there is none, for samples that lack several.
+    """
     scaled = [scaling(matrix) for scaling, matrix in zip(path.scalings, views.matrices, strict=True)]  # type: ignore[arg-type]
 
     def kernel(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         squared = [squared_distances(matrix[first], matrix[second]) for matrix in scaled]
         present = views.present[:, first], views.present[:, second]
-        return mean_kernel(squared, path.bandwidths, *present, path.choice.weights)
+        if path.choice.joint is None or several:
+            return mean_kernel(squared, path.bandwidths, *present, path.choice.weights)
+        there = views.present.any(axis=1)
+        medians = np.array(path.bandwidths) / path.choice.bandwidth
+        return naive_mean_with_joint(
+            squared, path.bandwidths, medians, path.choice.weights, path.choice.joint, *present, there
+        )
 
-    target = np.eye(CLASSES)[labels[rows]] - path.shares
+    target = np.eye(len(path.shares))[labels[rows]] - path.shares
     weights = balance(labels[rows], weight[rows]) if path.choice.balanced else weight[rows]
     system = kernel(rows, rows) + path.choice.ridge * np.diag(1 / weights)
     return path.shares + kernel(asked, rows) @ np.linalg.solve(system, target)
 
 
-@pytest.fixture(params=[(1.0, 1.0, 1.0), (2.3, 0.5, 0.2)], ids=["alike", "weighed"])
-def weighed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[float, ...]:
-    """What views weigh in the kernel, and whether classes weigh alike, whatever leaving one out says."""
+def naive_mean_with_joint(
+    squared: Any, bandwidths: Any, medians: Any, weights: Any, joint: float, rows: Any, columns: Any, there: Any
+) -> np.ndarray:
+    """Entry by entry, as the formula has it; `there`: which views are asked for."""
+    views = np.flatnonzero(there)
+    whole = sum(weights[view] for view in views)
+    result = np.zeros(squared[0].shape)
+    for i, j in np.ndindex(result.shape):
+        both = [view for view in views if rows[view, i] and columns[view, j]]
+        top = sum(weights[view] * np.exp(-squared[view][i, j] / (2 * bandwidths[view] ** 2)) for view in both)
+        if len(both) == len(views):
+            distance = sum(weights[view] / whole * squared[view][i, j] / medians[view] ** 2 for view in views)
+            top += whole * np.exp(-distance / (2 * joint**2))
+        sizes = []
+        for present in (rows[views, i], columns[views, j]):
+            sizes.append(sum(np.array(weights)[views][present]) + (whole if present.all() else 0))
+        result[i, j] = top / np.sqrt(sizes[0] * sizes[1]) if both else 0
+    return result
+
+
+@pytest.fixture(
+    params=[((1.0, 1.0, 1.0), None), ((2.3, 0.5, 0.2), None), ((1.0, 1.0, 1.0), 0.5), ((2.3, 0.5, 0.2), 0.8)],
+    ids=["alike", "weighed", "alike-joint", "weighed-joint"],
+)
+def weighed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[tuple[float, ...], float | None]:
+    """Weights of views, whether classes weigh alike, and the joint kernel, whatever leaving one out says."""
+    weights, joint = request.param
 
     def chosen(*given: Any) -> Choice:
-        weights = request.param
-        return dataclasses.replace(choose(*given), weights=weights, balanced=weights != (1.0, 1.0, 1.0))
+        return dataclasses.replace(choose(*given), weights=weights, joint=joint, balanced=weights != (1.0, 1.0, 1.0))
 
     monkeypatch.setattr(kernel_path, "choose", chosen)
-    return tuple(request.param)
+    return weights, joint
+
+
+def test_the_joint_kernel_is_its_formula_and_positive_semidefinite() -> None:
+    generator = np.random.default_rng(30)
+    present = generator.random((3, 25)) < 0.7
+    points = [generator.normal(size=(25, 2)) for _ in range(3)]
+    squared = [squared_distances(one, one) for one in points]
+    given = squared, (0.7, 1.2, 0.4), (1.5, 1.1, 2.0), (1.0, 0.3, 2.0), 0.6
+    found = mean_with_joint(*given, present, present)
+    np.testing.assert_allclose(found, naive_mean_with_joint(*given, present, present, np.ones(3, bool)), atol=1e-12)
+    assert np.linalg.eigvalsh(found)[0] > -1e-10
+    np.testing.assert_allclose(np.diag(found)[present.any(axis=0)], 1)
+    present[1] = False
+    found = mean_with_joint(*given, present, present, left_out=1)
+    expected = naive_mean_with_joint(*given, present, present, np.array([True, False, True]))
+    np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 @pytest.mark.usefixtures("weighed")
@@ -70,14 +126,20 @@ def test_scores_and_held_out_scores_are_those_of_plain_regressions(lacking: floa
     weight = np.random.default_rng(1).uniform(0.2, 2, 90) if weighted else np.ones(90)
     parts = [rows[number::4] for number in range(4)]
     path, held = fit_kernel_path(views, labels, rows, parts, classes=CLASSES, weights=weight)
-    of = pattern_of(views.present[:, asked])
+    of = pattern_of(views.present[:, asked], -1)
+    found = path.scores(select(views, asked))
     expected = explicit(path, views, labels, rows, asked, weight)
-    np.testing.assert_allclose(path.scores(select(views, asked))[of == 0], expected[of == 0], atol=2e-4)
+    np.testing.assert_allclose(found[of == 0], expected[of == 0], atol=2e-4)
+    expected = explicit(path, views, labels, rows, asked, weight, several=True)
+    np.testing.assert_allclose(found[of == -1], expected[of == -1], atol=2e-4)
     for number, part in enumerate(parts):
         others = np.setdiff1d(rows, part)
-        expected = explicit(path, views, labels, others, part, weight)
+        of = pattern_of(views.present[:, part], -1)
         found = held.by_solution[0][sum(map(len, parts[:number])) :][: len(part)]
-        np.testing.assert_allclose(found, expected, atol=2e-4)
+        for several in (False, True):
+            same = (of == -1) if several else (of == 0) | ((of > 0) & (path.choice.joint is None))
+            expected = explicit(path, views, labels, others, part, weight, several=several)
+            np.testing.assert_allclose(found[same], expected[same], atol=2e-4)
 
 
 @pytest.mark.usefixtures("weighed")
@@ -95,34 +157,63 @@ def test_without_a_view_it_is_the_regression_of_samples_that_never_had_it() -> N
     np.testing.assert_allclose(held.by_solution[2][: len(parts[0])], expected, atol=2e-4)
 
 
-def test_terms_of_views_add_up_to_the_scores(weighed: tuple[float, ...]) -> None:
+def test_terms_of_views_add_up_to_the_scores(weighed: tuple[tuple[float, ...], float | None]) -> None:
+    weights, joint = weighed
     views, labels = world(60, 5, lacking=0.3)
     rows = np.arange(60)
     parts = [rows[::2], rows[1::2]]
     path, held = fit_kernel_path(views, labels, rows, parts, classes=CLASSES)
     present = views.present[:, np.concatenate(parts)]
-    added = (held.terms * present[:, :, np.newaxis]).sum(axis=0) / np.sqrt(np.array(weighed) @ present)[:, np.newaxis]
-    np.testing.assert_allclose(path.shares + added, held.by_solution[0], atol=1e-5)
+    added = (held.terms * present[:, :, np.newaxis]).sum(axis=0) / np.sqrt(np.array(weights) @ present)[:, np.newaxis]
+    several = (~present).sum(axis=0) > 1
+    same = several if joint is not None else np.ones(60, bool)
+    assert several.any()
+    np.testing.assert_allclose(path.shares + added[same], held.by_solution[0][same], atol=1e-5)
 
 
-def test_of_several_missing_views_the_held_out_scores_are_those_of_the_path(weighed: tuple[float, ...]) -> None:
+@pytest.mark.parametrize("count", [2, 3])
+def test_beside_a_joint_kernel_held_out_rows_are_scored_as_the_path_answers_the_same_views(
+    monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr(kernel_path, "choose", lambda *given: dataclasses.replace(choose(*given), joint=0.6))
+    views, labels = world(70, 9, lacking=0.35)
+    views = Views(views.names[:count], views.matrices[:count], views.present[:count])
+    rows = np.flatnonzero(views.present.any(axis=0))
+    parts = [rows[::2], rows[1::2]]
+    path, held = fit_kernel_path(views, labels, rows, parts, classes=CLASSES)
+    assert len(path.solutions) == (5 if count == 3 else 3)
+    start = 0
+    for number, part in enumerate(parts):
+        some = select(views, part)
+        here = slice(start, start := start + len(part))
+        for hidden in (None, *range(count)):
+            present = some.present & (np.arange(count) != (-1 if hidden is None else hidden))[:, np.newaxis]
+            expected = path.part_scores(Views(some.names, some.matrices, present))[number]
+            found = held.by_solution[0 if hidden is None else 1 + hidden, here]
+            np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_of_several_missing_views_the_held_out_scores_are_those_of_the_path(
+    weighed: tuple[tuple[float, ...], float | None],
+) -> None:
     views, labels = world(60, 6)
     rows, asked = np.arange(40), np.arange(40, 60)
     path, held = fit_kernel_path(views, labels, rows, [asked], classes=CLASSES)
-    one = np.array([False, False, True])
-    hidden = Views(views.names, views.matrices, np.tile(one[:, np.newaxis], 60))
-    found = held.scores(one, np.ones(20, bool))
-    np.testing.assert_allclose(found, path.scores(select(hidden, asked)), atol=1e-5)
-    assert held.weights == pytest.approx(weighed)
+    for pattern in ([False, False, True], [True, False, True], [True, True, True]):
+        one = np.array(pattern)
+        hidden = Views(views.names, views.matrices, np.tile(one[:, np.newaxis], 60))
+        found = held.scores(one, np.ones(20, bool))
+        np.testing.assert_allclose(found, path.scores(select(hidden, asked)), atol=1e-5)
+    assert held.weights == pytest.approx(weighed[0])
 
 
+@pytest.mark.parametrize("joint", [None, 0.7])
 @pytest.mark.parametrize("weights", [(1.0, 1.0, 1.0), (2.3, 0.5, 0.2)])
 def test_all_rows_as_landmarks_of_the_approximation_give_the_exact_solution(
-    monkeypatch: pytest.MonkeyPatch, weights: tuple[float, ...]
+    monkeypatch: pytest.MonkeyPatch, weights: tuple[float, ...], joint: float | None
 ) -> None:
-    monkeypatch.setattr(
-        kernel_path, "choose", lambda *given: dataclasses.replace(choose(*given), weights=weights, balanced=False)
-    )
+    given_choice = {"weights": weights, "joint": joint, "balanced": False}
+    monkeypatch.setattr(kernel_path, "choose", lambda *given: dataclasses.replace(choose(*given), **given_choice))
     views, labels = world(70, 7)
     rows = np.arange(50)
     parts = [rows[::2], rows[1::2], np.arange(50, 60)]
@@ -330,6 +421,52 @@ def test_it_chooses_the_scaling_that_suits_each_view() -> None:
     assert found.scalings[0] == "whole+quantile"
 
 
+def _signs(samples: int, seed: int) -> tuple[Views, np.ndarray]:
+    """Two numbers, one a view, and noise in a third; the label is whether they have the same sign."""
+    generator = np.random.default_rng(seed)
+    matrices = generator.uniform(-1, 1, size=(3, samples, 1))
+    return read_views(list(matrices)), (matrices[0, :, 0] * matrices[1, :, 0] > 0).astype(int)
+
+
+def test_a_label_that_two_views_tell_together_takes_the_joint_kernel_and_is_learned_by_it() -> None:
+    views, labels = _signs(400, 0)
+    rows, asked = np.arange(150), np.arange(150, 400)
+    path, _ = fit_kernel_path(views, labels, rows, [], classes=2)
+    assert path.choice.joint is not None
+    scores = explicit(path, views, labels, rows, asked, np.ones(400))
+    np.testing.assert_allclose(path.scores(select(views, asked)), scores, atol=1e-5)
+    assert (scores.argmax(axis=1) == labels[asked]).mean() > 0.85
+    alone = explicit(path, views, labels, rows, asked, np.ones(400), several=True)  # no sum of kernels can tell
+    assert (alone.argmax(axis=1) == labels[asked]).mean() < 0.6
+
+
+def test_the_joint_kernel_is_not_taken_where_it_is_not_clearly_better() -> None:
+    for seed in (0, 19):
+        views, labels = world(120, seed)
+        assert choose(views, labels, np.arange(120), np.ones(120), CLASSES).joint is None
+    views, labels = world(120, 2)
+    alone = views.present & (np.arange(120) % 3 == np.arange(3)[:, np.newaxis])  # nobody has all views
+    hidden = Views(views.names, views.matrices, alone)
+    assert choose(hidden, labels, np.arange(120), np.ones(120), CLASSES).joint is None
+
+
+def test_a_path_with_a_joint_kernel_is_stored_and_one_of_before_has_none() -> None:
+    views, labels = _signs(150, 1)
+    rows = np.arange(100)
+    path, _ = fit_kernel_path(views, labels, rows, [rows[::2], rows[1::2]], classes=2)
+    described, tensors = path.to_tensors()
+    again = KernelPath.from_tensors(json.loads(json.dumps(described)), tensors)
+    again.check([(1, False)] * 3, 2)
+    assert again.choice == path.choice
+    np.testing.assert_array_equal(again.scores(views), path.scores(views))
+    for joint in (0.0, -1.0, np.nan, np.inf, None):  # None: the solutions are then one too many
+        described["choice"]["joint"] = joint
+        with pytest.raises(ValueError, match="kernel_path"):
+            KernelPath.from_tensors(described, tensors).check([(1, False)] * 3, 2)
+    del described["choice"]["joint"]
+    assert KernelPath.from_tensors(described, tensors).choice.joint is None
+
+
 def test_sparse_and_dense_views_together_and_a_class_of_one_row() -> None:
     generator = np.random.default_rng(11)
     labels = np.r_[np.zeros(20, int), np.ones(20, int), 2]
@@ -372,6 +509,18 @@ def test_the_same_seed_gives_the_same_path() -> None:
     np.testing.assert_array_equal(first.solutions, second.solutions)
 
 
+@pytest.mark.usefixtures("weighed")
+def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    views, labels = world(50, 16, lacking=0.3)
+    rows = np.arange(50)
+    whole = fit_kernel_path(views, labels, rows, [rows[::2]], classes=CLASSES)
+    monkeypatch.setattr(kernel_path, "BLOCK", 7)
+    blocks = fit_kernel_path(views, labels, rows, [rows[::2]], classes=CLASSES)
+    np.testing.assert_allclose(blocks[0].scores(views), whole[0].scores(views), atol=1e-9)
+    np.testing.assert_allclose(blocks[1].by_solution, whole[1].by_solution, atol=1e-6)
+
+
+@pytest.mark.usefixtures("weighed")
 def test_kernels_that_are_kept_are_those_computed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     views, labels = world(50, 15, lacking=0.3)
     rows = np.arange(50)

@@ -375,6 +375,7 @@ def test_a_signed_model_that_does_not_fit_itself_is_refused(model_file: Path, tm
 def test_a_model_of_before_views_and_classes_were_weighed_answers_as_it_did(model_file: Path, tmp_path: Path) -> None:
     def before(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
         del description["class_offsets"], description["kernel_path"]["choice"]["balanced"]
+        del description["kernel_path"]["choice"]["joint"]
         del description["kernel_path"]["choice"]["weights"], tensors["held_out_scores.weights"]
 
     old = MultiViewClassifier.load(rewritten(model_file, tmp_path, before))

@@ -26,8 +26,8 @@ class HeldOutKernel:
     Attributes:
         by_solution: `(1 + views, samples, classes)` scores from all views of a sample, and without each; with one view
             `(1, ...)`.
-        terms: `(views, samples, classes)` one view's part of the first, less the shares of the classes, times the root
-            of the weight of the views that it is a part of.
+        terms: `(views, samples, classes)` one view's part of what answers where several views are missing, less the
+            shares of the classes, times the root of the weight of the views that it is a part of.
         shares: `(classes,)` of the labels that were learned from.
         weights: `(views,)` of the views in the mean of their kernels.
     """
@@ -56,8 +56,8 @@ class HeldOutKernel:
             chosen: `(samples,)` which samples; they have these views.
         """
         missing = np.flatnonzero(~pattern)
-        if len(missing) == 1:
-            return np.asarray(self.by_solution[1 + missing[0]][chosen], np.float64)
+        if len(missing) < 2:
+            return np.asarray(self.by_solution[1 + missing[0] if len(missing) else 0][chosen], np.float64)
         added = self.terms[pattern][:, chosen].sum(axis=0, dtype=np.float64)
         return np.asarray(self.shares + added / np.sqrt(self.weights[pattern].sum(dtype=np.float64)))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from limbeck.multiview.kernels import (
     Floats,
     gaussian_kernel,
     mean_kernel,
+    mean_with_joint,
     median_distance,
     squared_distances,
     weighted_mean,
@@ -26,6 +27,10 @@ Labels = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 BANDWIDTHS = (2.0, 1.0, 0.5)
+# Of the kernel of all views together, which weighs as much as all others; it is there only where leaving one out is
+# better by so many standard errors.
+JOINT_BANDWIDTHS = (1.0, 0.7, 0.5, 0.35)
+JOINT_ERRORS = 2.5
 RIDGES = tuple(10.0 ** (-5 + 0.5 * step) for step in range(15))  # 1e-5 to 100
 # Of ridges whose cross-entropies differ by less than this share the largest is taken: where leaving one out cannot tell
 # them apart, a small one may still blow up two rows that are nearly alike and have different labels.
@@ -50,6 +55,7 @@ class Choice:
         scalings: one a view.
         bandwidth: of every view's kernel, times the median distance in that view.
         weights: one a view, of its kernel in the mean; 1 in the mean over views.
+        joint: bandwidth of a kernel of all views together beside them, see `mean_with_joint`; None: there is none.
         balanced: whether all classes weigh the same, see `balance`.
         ridge: weight of the squared norm, for one row of weight 1.
         cross_entropy: of the scores that leave each row out, at their best temperature, in nats.
@@ -58,6 +64,7 @@ class Choice:
     scalings: tuple[ScalingName, ...]
     bandwidth: float
     weights: tuple[float, ...]
+    joint: float | None
     balanced: bool
     ridge: float
     cross_entropy: float
@@ -79,56 +86,101 @@ def balance(labels: Labels, weight: Floats) -> Floats:
 
 
 def choose(views: Views, labels: Labels, rows: NDArray[np.int64], weight: Floats, classes: int) -> Choice:
-    """Scaling, bandwidth, weights of views and classes and ridge, by the cross-entropy when each row is left out.
+    """Scaling, bandwidths, weights of views and classes and ridge, by the cross-entropy when each row is left out.
 
     All views are first scaled alike, plainly or not, and weigh the same; then each view is tried the other way, and
-    kept so where that is better; then views are weighed, see `_weigh`. Classes weigh as many rows as they have, or all
-    the same, whatever is better. Rows that are alone in their class are learned from and not counted.
+    kept so where that is better; then views are weighed, see `_weigh`; then a kernel of all views together stands
+    beside theirs where that is clearly better. Classes weigh as many rows as they have, or all the same, whatever is
+    better. Rows that are alone in their class are learned from and not counted.
     """
-    some = select(views, rows)
-    options = [candidates(present_matrix(matrix)) for matrix in some.matrices]
-    distances = [
-        {name: _own_distances(name, present_matrix(matrix), here) for name in names}
-        for names, matrix, here in zip(options, some.matrices, some.present, strict=True)
-    ]
+    trials = _Trials(select(views, rows), labels[rows], weight[rows], classes)
+    options = trials.scalings
     equal = (1.0,) * len(options)
-    uneven = len(np.unique(np.unique(labels[rows], return_counts=True)[1])) > 1
-    left_out = {
-        balanced: _LeftOut(labels[rows], weight[rows], classes, balanced=balanced)
-        for balanced in ((False, True) if uneven else (False,))
-    }
-
-    def best_of(names: tuple[ScalingName, ...], bandwidth: float, weights: tuple[float, ...] = equal) -> Choice:
-        squared = [of_view[name] for of_view, name in zip(distances, names, strict=True)]
-        kernel = mean_kernel(squared, [bandwidth] * len(squared), some.present, some.present, weights)
-        trials = []
-        for balanced, regression in left_out.items():
-            nats = regression.nats_by_ridge(kernel)
-            number = max(number for number, own in enumerate(nats) if own <= min(nats) * (1 + ALIKE))
-            trials.append(Choice(names, bandwidth, weights, balanced, RIDGES[number], nats[number]))
-        return min(trials, key=lambda trial: trial.cross_entropy)
-
     alike = {tuple(names[min(number, len(names) - 1)] for names in options) for number in range(2)}
-    first = [best_of(names, bandwidth) for names in sorted(alike) for bandwidth in BANDWIDTHS]
-    best = min(first, key=lambda trial: trial.cross_entropy)
+    best = _least(trials.best(names, bandwidth, equal) for names in sorted(alike) for bandwidth in BANDWIDTHS)
     if len(options) == 1:
         return best
     for view, names in enumerate(options):
         for name in names:
             if name != best.scalings[view]:
                 other = (*best.scalings[:view], name, *best.scalings[view + 1 :])
-                best = min(best, best_of(other, best.bandwidth), key=lambda trial: trial.cross_entropy)
-    kernels = [
-        gaussian_kernel(of_view[name], best.bandwidth, there, there)
-        for of_view, name, there in zip(distances, best.scalings, some.present, strict=True)
-    ]
+                best = _least([best, trials.best(other, best.bandwidth, equal)])
+    weights = _weigh(trials.by_weights(best), [present_matrix(matrix).shape[1] for matrix in views.matrices])
+    if weights != equal:
+        best = trials.best(best.scalings, best.bandwidth, weights)
+    joint = _least(trials.best(best.scalings, best.bandwidth, weights, joint) for joint in JOINT_BANDWIDTHS)
+    return joint if _errors(trials.each_nats(best) - trials.each_nats(joint)) > JOINT_ERRORS else best
 
-    def each_nats(weights: Floats) -> Floats:
-        kernel = weighted_mean(kernels, weights, some.present, some.present)
-        return left_out[best.balanced].each_nats(kernel, best.ridge)
 
-    weights = _weigh(each_nats, [present_matrix(matrix).shape[1] for matrix in some.matrices])
-    return best if weights == equal else best_of(best.scalings, best.bandwidth, weights)
+def _least(trials: Iterable[Choice]) -> Choice:
+    return min(trials, key=lambda trial: trial.cross_entropy)
+
+
+class _Trials:
+    """Choices, measured by leaving out each row of some.
+
+    Attributes:
+        scalings: of each view, those that are tried.
+    """
+
+    def __init__(self, some: Views, labels: Labels, weight: Floats, classes: int) -> None:
+        self.scalings = [candidates(present_matrix(matrix)) for matrix in some.matrices]
+        self._present = some.present
+        self._distances = [
+            {name: _own_distances(name, present_matrix(matrix), here) for name in names}
+            for names, matrix, here in zip(self.scalings, some.matrices, some.present, strict=True)
+        ]
+        uneven = len(np.unique(np.unique(labels, return_counts=True)[1])) > 1
+        self._left_out = {
+            balanced: _LeftOut(labels, weight, classes, balanced=balanced)
+            for balanced in ((False, True) if uneven else (False,))
+        }
+
+    def best(
+        self,
+        names: tuple[ScalingName, ...],
+        bandwidth: float,
+        weights: tuple[float, ...],
+        joint: float | None = None,
+    ) -> Choice:
+        """With the best weights of classes and ridge."""
+        kernel = self._kernel(names, bandwidth, weights, joint)
+        trials = []
+        for balanced, regression in self._left_out.items():
+            nats = regression.nats_by_ridge(kernel)
+            number = max(number for number, own in enumerate(nats) if own <= min(nats) * (1 + ALIKE))
+            trials.append(Choice(names, bandwidth, weights, joint, balanced, RIDGES[number], nats[number]))
+        return _least(trials)
+
+    def each_nats(self, choice: Choice) -> Floats:
+        """Cross-entropy, nats, of every row that is counted."""
+        kernel = self._kernel(choice.scalings, choice.bandwidth, choice.weights, choice.joint)
+        return self._left_out[choice.balanced].each_nats(kernel, choice.ridge)
+
+    def by_weights(self, choice: Choice) -> Callable[[Floats], Floats]:
+        """The same for given weights of views, of a choice without a joint kernel."""
+        present = self._present
+        kernels = [
+            gaussian_kernel(squared, choice.bandwidth, there, there)
+            for squared, there in zip(self._squared(choice.scalings), present, strict=True)
+        ]
+
+        def each_nats(weights: Floats) -> Floats:
+            kernel = weighted_mean(kernels, weights, present, present)
+            return self._left_out[choice.balanced].each_nats(kernel, choice.ridge)
+
+        return each_nats
+
+    def _kernel(
+        self, names: tuple[ScalingName, ...], bandwidth: float, weights: tuple[float, ...], joint: float | None
+    ) -> Floats:
+        squared, bandwidths, present = self._squared(names), [bandwidth] * len(names), self._present
+        if joint is None:
+            return mean_kernel(squared, bandwidths, present, present, weights)
+        return mean_with_joint(squared, bandwidths, [1.0] * len(names), weights, joint, present, present)
+
+    def _squared(self, names: tuple[ScalingName, ...]) -> list[Floats]:
+        return [of_view[name] for of_view, name in zip(self._distances, names, strict=True)]
 
 
 def _weigh(left_out: Callable[[Floats], Floats], features: Sequence[int]) -> tuple[float, ...]:
@@ -143,8 +195,6 @@ def _weigh(left_out: Callable[[Floats], Floats], features: Sequence[int]) -> tup
     """
     equal = np.ones(len(features))
     first = left_out(equal)
-    if len(first) < 2:
-        return tuple(equal.tolist())
     weights, now = equal, first
 
     def tried(other: Floats) -> bool:
@@ -171,7 +221,9 @@ def _weigh(left_out: Callable[[Floats], Floats], features: Sequence[int]) -> tup
 
 
 def _errors(differences: Floats) -> float:
-    """Their mean in units of its standard error; 0 where all are equal."""
+    """Their mean in units of its standard error; 0 where all are equal, or there is but one."""
+    if len(differences) < 2:
+        return 0.0
     error = float(differences.std(ddof=1)) / np.sqrt(len(differences))
     return float(differences.mean()) / error if error > 0 else 0.0
 

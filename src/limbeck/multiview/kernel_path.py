@@ -1,4 +1,4 @@
-"""The kernel path: ridge regression on the weighted mean of one Gaussian kernel a view, beside the networks."""
+"""The kernel path: ridge regression on Gaussian kernels of each view and of all together, beside the networks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 
 from limbeck.multiview.held_out import HeldOutKernel
 from limbeck.multiview.kernel_choice import Choice, Labels, Mask, balance, choose, mean_nats
-from limbeck.multiview.kernels import Floats, inverse_root, mean_kernel, median_distance, squared_distances
+from limbeck.multiview.kernels import (
+    Floats,
+    gaussian_kernel,
+    inverse_root,
+    joint_weights,
+    mean_kernel,
+    mean_with_joint,
+    median_distance,
+    squared_distances,
+    with_joint,
+)
 from limbeck.multiview.scaling import Scaled, ViewScaling, fit_scaling
 from limbeck.multiview.views import Matrix, Views, present_matrix
 from limbeck.tensorfiles import under
@@ -35,28 +45,29 @@ _PREFIX = "kernel_path."
 
 @dataclass(frozen=True, eq=False)
 class KernelPath:
-    r"""Scores of classes from the weighted mean of one Gaussian kernel a view.
+    r"""Scores of classes from the weighted mean of one Gaussian kernel a view, and maybe one of all views together.
 
     .. math:: s(x) = \mu + \sum_{l=1}^{m} k(x, x_l) \alpha_l
 
-    where k is `mean_kernel` on scaled views, :math:`x_l` the m landmarks, :math:`\mu` the shares of the classes and
-    :math:`\alpha`, (m, classes), minimises :math:`\sum_i w_i \|Y_i - s(x_i)\|^2 + \rho \|s - \mu\|_k^2` over all rows i
-    learned from, with one-hot labels :math:`Y_i`, the ridge :math:`\rho` and weights :math:`w_i`: those of the samples,
-    or these balanced (`limbeck.multiview.kernel_choice.balance`). Where the landmarks are all rows this is kernel ridge
-    regression; where they are a part, its Nyström approximation. There is a solution for all views, and one for each
-    view missing: a sample that lacks one view is answered as if nobody had it. Of one that lacks several, the terms of
-    its views in the solution for all are summed, as `mean_kernel` has it.
+    where k is `mean_kernel` on scaled views, or `mean_with_joint` (`choice.joint`), :math:`x_l` the m landmarks,
+    :math:`\mu` the shares of the classes and :math:`\alpha`, (m, classes), minimises
+    :math:`\sum_i w_i \|Y_i - s(x_i)\|^2 + \rho \|s - \mu\|_k^2` over all rows i learned from, with one-hot labels
+    :math:`Y_i`, the ridge :math:`\rho` and weights :math:`w_i`: those of the samples, or these balanced
+    (`limbeck.multiview.kernel_choice.balance`). Where the landmarks are all rows this is kernel ridge regression; where
+    they are a part, its Nyström approximation. There is a solution for all views, and one for each view missing: a
+    sample that lacks one view is answered as if nobody had it. Of one that lacks several, the terms of its views in the
+    solution for all are summed, as `mean_kernel` has it; beside a joint kernel in one more solution, by `mean_kernel`.
 
     Attributes:
-        choice: scaling, bandwidth, weights of views and classes and ridge.
+        choice: scaling, bandwidths, weights of views and classes and ridge.
         scalings: one a view.
-        bandwidths: one a view, above 0.
+        bandwidths: one a view, above 0: that of the choice times the median distance.
         landmarks: one a view: `(m, features)`, scaled.
         present: `(views, m)` which landmark has which view.
         shares: `(classes,)` :math:`\mu`.
-        solutions: `(1 + views, m, classes)` :math:`\alpha`, for all views and without each; with one view `(1, ...)`.
-        of_parts: `(parts, 1 + views, m, classes)` the same without the rows of each part; `(0, ...)` where these are
-            none of the rows.
+        solutions: `(1 + views, m, classes)` :math:`\alpha`, for all views and without each; with one view `(1, ...)`;
+            with `choice.joint` and three views or more one more, for samples that lack several.
+        of_parts: `(parts, ...)` the same without the rows of each part; `(0, ...)` where these are none of the rows.
     """
 
     choice: Choice
@@ -102,6 +113,7 @@ class KernelPath:
         # Earlier versions weighed neither views nor classes.
         weights = tuple(float(one) for one in choice.pop("weights", [1.0] * len(names)))
         balanced = bool(choice.pop("balanced", False))
+        joint = choice.pop("joint", None)  # nor was there a kernel of all views together
         scalings, landmarks = [], []
         for view, (name, width) in enumerate(zip(names, described["widths"], strict=True)):
             scalings.append(ViewScaling(name, under(f"{view}.scaling.", own)))
@@ -114,7 +126,7 @@ class KernelPath:
                 marks.check_format(full_check=True)  # scipy takes places on trust, and would read beyond the array
                 landmarks.append(marks)
         return cls(
-            Choice(names, weights=weights, balanced=balanced, **choice),
+            Choice(names, weights=weights, balanced=balanced, joint=None if joint is None else float(joint), **choice),
             tuple(scalings),
             tuple(float(one) for one in described["bandwidths"]),
             tuple(landmarks),
@@ -138,7 +150,7 @@ class KernelPath:
         shapes = {
             "present": (self.present, (len(views), count), "b"),
             "shares": (self.shares, (classes,), "f"),
-            "solutions": (self.solutions, (1 + len(views) if len(views) > 1 else 1, count, classes), "f"),
+            "solutions": (self.solutions, (_solutions(len(views), self.choice), count, classes), "f"),
             "of_parts": (self.of_parts, (len(self.of_parts), *self.solutions.shape), "f"),
         }
         for name, (part, shape, kind) in shapes.items():
@@ -150,6 +162,8 @@ class KernelPath:
             raise ValueError(f"{_PREFIX}bandwidths must be above 0")
         if len(self.choice.weights) != len(views) or not all(0 < weight < np.inf for weight in self.choice.weights):
             raise ValueError(f"{_PREFIX}weights must be above 0, one a view")
+        if self.choice.joint is not None and not 0 < self.choice.joint < np.inf:
+            raise ValueError(f"{_PREFIX}joint must be above 0")
         for (features, sparse), scaling, marks in zip(views, self.scalings, self.landmarks, strict=True):
             width = scaling.check(features, sparse=sparse)
             if marks.shape != (count, width) or marks.dtype.kind != "f" or scipy.sparse.issparse(marks) != sparse:
@@ -167,14 +181,23 @@ class KernelPath:
         """By solutions `(several, 1 + views, m, classes)`, for which every kernel is computed once."""
         result = np.empty((len(solutions), views.samples, len(self.shares)))
         for rows, distances, present in self._blocks(views):
-            pattern = pattern_of(present)
+            pattern = pattern_of(present, _several(len(present), self.choice))
             for number in np.unique(pattern):
                 of = pattern == number
-                landmarks = without(self.present, number)
-                some = [block[of] for block in distances]
-                kernel = mean_kernel(some, self.bandwidths, present[:, of], landmarks, self.choice.weights)
+                kernel = self._kernel([block[of] for block in distances], present[:, of], number)
                 result[:, np.flatnonzero(of) + rows] = self.shares + kernel @ solutions[:, number]
         return result
+
+    def _kernel(self, squared: Sequence[Floats], present: Mask, number: int) -> Floats:
+        """Between samples and landmarks, from squared distances in every view, as a solution was solved with it."""
+        choice, marked = self.choice, without(self.present, number)
+        if choice.joint is None or number > len(present):
+            return mean_kernel(squared, self.bandwidths, present, marked, choice.weights)
+        medians = [bandwidth / choice.bandwidth for bandwidth in self.bandwidths]
+        left_out = number - 1 if number else None
+        return mean_with_joint(
+            squared, self.bandwidths, medians, choice.weights, choice.joint, present, marked, left_out=left_out
+        )
 
     def _blocks(self, views: Views) -> Iterator[tuple[int, list[Floats], Mask]]:
         """First row, squared distances to the landmarks in every view, and what is there; a block of rows at a time."""
@@ -197,19 +220,34 @@ def take_kernel_path(
     return (KernelPath.from_tensors(described, own) if described else None), others
 
 
-def pattern_of(present: Mask) -> NDArray[np.int64]:
-    """Which solution answers a sample: 1 + i where it lacks view i alone, else 0, for `(views, samples)`."""
-    lacks_one = (~present).sum(axis=0) == 1
-    return np.where(lacks_one & (len(present) > 1), 1 + (~present).argmax(axis=0), 0)
+def pattern_of(present: Mask, several: int = 0) -> NDArray[np.int64]:
+    """Which solution answers a sample: 1 + i where it lacks view i alone, `several` where more, else 0.
+
+    Args:
+        present: `(views, samples)`.
+        several: the solution of samples that lack several views.
+    """
+    lacks = (~present).sum(axis=0)
+    one = np.where((lacks == 1) & (len(present) > 1), 1 + (~present).argmax(axis=0), 0)
+    return np.where(lacks > 1, several, one)
 
 
 def without(present: Mask, pattern: int) -> Mask:
     """What is there where nobody has the view of a pattern (`pattern_of`)."""
-    if pattern == 0:
+    if not 1 <= pattern <= len(present):
         return present
     left = present.copy()
     left[pattern - 1] = False
     return left
+
+
+def _solutions(views: int, choice: Choice) -> int:
+    return 1 + (views if views > 1 else 0) + (_several(views, choice) > 0)
+
+
+def _several(views: int, choice: Choice) -> int:
+    """The solution of samples that lack several views and still have one: of its own beside a joint kernel."""
+    return 1 + views if choice.joint is not None and views > 2 else 0
 
 
 def fit_kernel_path(
@@ -274,7 +312,7 @@ class _Task:
         of_landmarks = views.present[:, self.landmarks]
         scalings, bandwidths, landmarks = [], [], []
         count = len(views.matrices)
-        total = np.zeros((len(self.everything), len(self.landmarks)), self._precision)
+        total = np.zeros((len(self.everything), len(self.landmarks)), self.precision_of_kernels)
         kernels: list[NDArray[np.floating]] = []
         for view in range(count):
             matrix = present_matrix(views.matrices[view])
@@ -291,10 +329,13 @@ class _Task:
             if 1 < count <= KEPT // max(own.nbytes, 1):
                 kernels.append(own)
             del own
-        complete = self._system(total.copy() if count > 1 else total, present, of_landmarks)
+        joint = None if self.choice.joint is None else _Joint(self, scalings, bandwidths, landmarks)
+        complete = self._system(total.copy() if count > 1 else total, present, of_landmarks, joint)
         ridge = complete.refined(self.choice.ridge)
         solved = [complete.solved(ridge)]
         del complete  # and its kernel, before there is another
+        if several := _several(count, self.choice):
+            added = self._system(total.copy(), present, of_landmarks).solved(ridge)
         terms = np.zeros((count, sum(map(len, self.parts)), self.classes), np.float32)
         if count == 1:
             terms[0] = solved[0].scores - self.shares
@@ -302,10 +343,9 @@ class _Task:
             if not kernels:
                 kernels.append(self._of_view(view, scalings[view], bandwidths[view], landmarks[view]))
             own = kernels.pop(0)
-            terms[view] = self._terms(own, of_landmarks, solved[0].by_part)
-            here, marked = without(present, 1 + view), without(of_landmarks, 1 + view)
+            terms[view] = self._terms(own, of_landmarks, (added if several else solved[0]).by_part)
             np.subtract(total, own, out=own)
-            solved.append(self._system(own, here, marked).solved(ridge))
+            solved.append(self._system(own, present, of_landmarks, joint, left_out=view).solved(ridge))
         path = KernelPath(
             replace(self.choice, ridge=ridge),
             tuple(scalings),
@@ -313,12 +353,32 @@ class _Task:
             tuple(landmarks),
             of_landmarks,
             self.shares,
-            np.stack([one.solution for one in solved]),
-            self._of_parts(solved),
+            np.stack([one.solution for one in [*solved, *([added] if several else [])]]),
+            self._of_parts([*solved, *([added] if several else [])]),
         )
         scores = np.stack([one.scores for one in solved])
+        if joint is not None:
+            scores = self._answers(scores, terms)
         weights = np.asarray(self.choice.weights, np.float32)
         return path, HeldOutKernel(scores, terms, self.shares.astype(np.float32), weights)
+
+    def _answers(self, scores: NDArray[np.float32], terms: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores of held-out rows, `(1 + views, ...)` as they are, as the path answers what has the same views.
+
+        Without a joint kernel the solution for all is as good for a row that lacks a view, with it it is not.
+        """
+        present = self.views.present[:, np.concatenate(self.parts)] if self.parts else self.views.present[:, :0]
+        result = np.empty_like(scores)
+        for pattern in range(len(scores)):
+            left = without(present, pattern)
+            number = pattern_of(left, -1)
+            result[pattern] = scores[number, np.arange(left.shape[1])]
+            several = number == -1
+            added = (terms * left[:, :, np.newaxis]).sum(axis=0) * inverse_root(left, self.choice.weights)[
+                :, np.newaxis
+            ]
+            result[pattern, several] = self.shares + added[several]
+        return result
 
     def _of_parts(self, solved: Sequence[_Solved]) -> Floats:
         """Solutions without each part; none where parts lie outside of the rows, so that all of them are the whole."""
@@ -336,25 +396,45 @@ class _Task:
         return balance(self.labels[rows], weight) if self.choice.balanced else weight
 
     @property
-    def _precision(self) -> type[np.floating]:
+    def precision_of_kernels(self) -> type[np.floating]:
         """Of kernels: many rows are held in float32."""
         return np.float64 if len(self.landmarks) == len(self.rows) else np.float32
 
-    def _system(self, numerator: NDArray[np.floating], present: Mask, of_landmarks: Mask) -> _System:
+    def _system(
+        self,
+        numerator: NDArray[np.floating],
+        present: Mask,
+        of_landmarks: Mask,
+        joint: _Joint | None = None,
+        *,
+        left_out: int | None = None,
+    ) -> _System:
+        """For all views or without one, from the weighted sum of the kernels of the others."""
+        pattern = 0 if left_out is None else 1 + left_out
+        here, marked, weights = without(present, pattern), without(of_landmarks, pattern), self.choice.weights
+        if joint is not None:
+            weights = joint_weights(weights, left_out)
+            here, marked = with_joint(here, left_out), with_joint(marked, left_out)
+            joint.add(numerator, here[-1], marked[-1], left_out)
         kind = _Dual if len(self.landmarks) == len(self.rows) else _Primal
-        return kind(self, numerator, present, of_landmarks)
+        return kind(self, numerator, here, marked, weights)
 
     def _of_view(self, view: int, scaling: ViewScaling, bandwidth: float, landmarks: Scaled) -> NDArray[np.floating]:
         """w exp(-d² / 2h²) between all rows and the landmarks, 0 where either lacks the view; w is its weight."""
-        matrix = present_matrix(self.views.matrices[view])
         there = self.views.present[view]
-        kernel = np.empty((len(self.everything), len(self.landmarks)), self._precision)
-        for start in range(0, len(self.everything), BLOCK):
-            rows = self.everything[start : start + BLOCK]
-            squared = squared_distances(scaling(matrix[rows]), landmarks)
-            kernel[start : start + BLOCK] = np.exp(squared / (-2 * bandwidth**2)) * there[rows][:, np.newaxis]
-        kernel *= (self.choice.weights[view] * there[self.landmarks]).astype(self._precision)
+        kernel = np.empty((len(self.everything), len(self.landmarks)), self.precision_of_kernels)
+        for block, squared in self.distances(view, scaling, landmarks):
+            here = there[self.everything[block]]
+            kernel[block] = np.exp(squared / (-2 * bandwidth**2)) * here[:, np.newaxis]
+        kernel *= (self.choice.weights[view] * there[self.landmarks]).astype(self.precision_of_kernels)
         return kernel
+
+    def distances(self, view: int, scaling: ViewScaling, landmarks: Scaled) -> Iterator[tuple[slice, Floats]]:
+        """Squared distances in a view between all rows and the landmarks, a block of rows at a time."""
+        matrix = present_matrix(self.views.matrices[view])
+        for start in range(0, len(self.everything), BLOCK):
+            block = slice(start, start + BLOCK)
+            yield block, squared_distances(scaling(matrix[self.everything[block]]), landmarks)
 
     def _terms(self, own: NDArray[np.floating], of_landmarks: Mask, by_part: Sequence[Floats]) -> NDArray[np.float32]:
         """One view's part of the scores of held-out rows, by the solutions without them."""
@@ -366,6 +446,45 @@ class _Task:
             for start in range(0, len(place), BLOCK)
         ]
         return np.concatenate([*blocks, np.empty((0, self.classes))]).astype(np.float32)
+
+
+class _Joint:
+    """The joint kernel (`mean_with_joint`) between all rows and the landmarks, of all views or without one.
+
+    What is kept is the weighted sum of squared distances; distances in the view that is left out are computed again.
+    """
+
+    def __init__(
+        self,
+        task: _Task,
+        scalings: Sequence[ViewScaling],
+        bandwidths: Sequence[float],
+        landmarks: Sequence[Scaled],
+    ) -> None:
+        self.task = task
+        self.of_views = list(zip(scalings, landmarks, strict=True))
+        medians = np.array(bandwidths) / task.choice.bandwidth
+        self.factors = np.array(task.choice.weights) / medians**2
+        self.total = np.zeros((len(task.everything), len(task.landmarks)), task.precision_of_kernels)
+        for view in range(len(self.of_views)):
+            for block, squared in task.distances(view, *self.of_views[view]):
+                self.total[block] += self.factors[view] * squared
+
+    def add(self, numerator: NDArray[np.floating], rows: Mask, landmarks: Mask, left_out: int | None) -> None:
+        """Add the kernel, times its weight, in place; it is 0 but between `rows` and `landmarks`."""
+        choice = self.task.choice
+        weight = joint_weights(choice.weights, left_out)[-1]
+        assert choice.joint is not None
+        bandwidth = choice.joint * float(np.sqrt(weight))
+        blocks = (
+            ((slice(start, start + BLOCK), 0.0) for start in range(0, len(numerator), BLOCK))
+            if left_out is None
+            else self.task.distances(left_out, *self.of_views[left_out])
+        )
+        for block, squared in blocks:
+            own = squared if left_out is None else self.factors[left_out] * squared
+            rest = np.maximum(self.total[block] - own, 0)
+            numerator[block] += weight * gaussian_kernel(rest, bandwidth, rows[block], landmarks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -382,15 +501,23 @@ class _System(ABC):
 
     Args:
         task: what is solved.
-        numerator: `(rows, landmarks)` the weighted sum of the views' kernels; it becomes their mean in place.
-        present: `(views, rows)` which views they have.
-        of_landmarks: `(views, landmarks)` likewise.
+        numerator: `(rows, landmarks)` the weighted sum of the kernels; it becomes their mean in place.
+        present: `(kernels, rows)` which of them they have.
+        of_landmarks: `(kernels, landmarks)` likewise.
+        weights: one a kernel.
     """
 
-    def __init__(self, task: _Task, numerator: NDArray[np.floating], present: Mask, of_landmarks: Mask) -> None:
+    def __init__(
+        self,
+        task: _Task,
+        numerator: NDArray[np.floating],
+        present: Mask,
+        of_landmarks: Mask,
+        weights: Sequence[float],
+    ) -> None:
         self.task = task
-        numerator *= inverse_root(present, task.choice.weights)[:, np.newaxis].astype(numerator.dtype)
-        numerator *= inverse_root(of_landmarks, task.choice.weights).astype(numerator.dtype)
+        numerator *= inverse_root(present, weights)[:, np.newaxis].astype(numerator.dtype)
+        numerator *= inverse_root(of_landmarks, weights).astype(numerator.dtype)
         self.kernel = numerator
         self.precision = float(np.finfo(numerator.dtype).eps)
         self.marks = np.searchsorted(task.everything, task.landmarks)
@@ -461,8 +588,15 @@ class _Primal(_System):
     Features are float64 and never held for more than a block of rows: what is kept are their moments in each part.
     """
 
-    def __init__(self, task: _Task, numerator: NDArray[np.floating], present: Mask, of_landmarks: Mask) -> None:
-        super().__init__(task, numerator, present, of_landmarks)
+    def __init__(
+        self,
+        task: _Task,
+        numerator: NDArray[np.floating],
+        present: Mask,
+        of_landmarks: Mask,
+        weights: Sequence[float],
+    ) -> None:
+        super().__init__(task, numerator, present, of_landmarks, weights)
         used = np.flatnonzero(self.weight > 0)
         self.weight[used] = task.weigh(task.everything[used], self.weight[used])
         own = self.kernel[self.marks].astype(np.float64)

@@ -1,4 +1,4 @@
-"""Gaussian kernels of several views, and their mean where samples lack some of them."""
+"""Gaussian kernels of several views, their mean where samples lack some of them, and one of all views together."""
 
 from __future__ import annotations
 
@@ -62,6 +62,62 @@ def weighted_mean(
     total *= inverse_root(rows, weights)[:, np.newaxis]
     total *= inverse_root(columns, weights)
     return total
+
+
+def mean_with_joint(
+    squared: Sequence[NDArray[np.floating]],
+    bandwidths: Sequence[float],
+    medians: Sequence[float],
+    weights: Sequence[float],
+    joint: float,
+    rows: NDArray[np.bool_],
+    columns: NDArray[np.bool_],
+    *,
+    left_out: int | None = None,
+) -> Floats:
+    r"""The weighted mean of one Gaussian kernel a view and of one of all views together.
+
+    `mean_kernel` with one more term: for samples that have all of the views P that are asked for,
+
+    .. math:: w_P \exp\left(-\frac{1}{2 h^2} \sum_{v \in P} \frac{w_v}{w_P} \frac{d_v(i, j)^2}{m_v^2}\right),
+        \quad w_P = \sum_{v \in P} w_v
+
+    where :math:`d_v` is the distance in view v, :math:`m_v` its median, :math:`w_v` the view's weight and h the
+    `joint` bandwidth. It is a product of kernels of the views, where the others are a sum: two samples are near where
+    they are in every view, so that a function of it can depend on what two views say together.
+
+    Args:
+        squared: one a view: `(rows, columns)` squared distances, finite even of samples that lack the view.
+        bandwidths: one a view, above 0.
+        medians: one a view, above 0.
+        weights: one a view, above 0.
+        joint: h, above 0.
+        rows: `(views, rows)` which samples have which view.
+        columns: `(views, columns)` likewise.
+        left_out: a view that is not asked for, and that no sample has; None: all are.
+    """
+    rows, columns = with_joint(rows, left_out), with_joint(columns, left_out)
+    kernels = list(map(gaussian_kernel, squared, bandwidths, rows, columns))
+    total = np.zeros((rows.shape[1], columns.shape[1]))
+    for view, (distance, median, weight) in enumerate(zip(squared, medians, weights, strict=True)):
+        if view != left_out:
+            total += weight / median**2 * distance
+    all_weights = joint_weights(weights, left_out)
+    kernels.append(gaussian_kernel(total, joint * float(np.sqrt(all_weights[-1])), rows[-1], columns[-1]))
+    return weighted_mean(kernels, all_weights, rows, columns)
+
+
+def with_joint(present: NDArray[np.bool_], left_out: int | None = None) -> NDArray[np.bool_]:
+    """One more row: which samples of `(views, samples)` have all views, but for one that may be left out.
+
+    To `weighted_mean` the kernel of all views together is that of one more view, which these samples have.
+    """
+    return np.vstack([present, np.delete(present, [] if left_out is None else left_out, axis=0).all(axis=0)])
+
+
+def joint_weights(weights: Sequence[float], left_out: int | None = None) -> tuple[float, ...]:
+    """One more weight, of the kernel of all views together: as much as these."""
+    return (*weights, sum(weight for view, weight in enumerate(weights) if view != left_out))
 
 
 def inverse_root(present: NDArray[np.bool_], weights: Sequence[float] | Floats) -> Floats:
