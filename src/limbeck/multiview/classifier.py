@@ -148,8 +148,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             class stops it and calibrates. 0: train for all epochs, no calibration. None: inner folds. Ignored where
             `fit` is given a validation set, which then does the same.
         kernel_path: add the scores of `limbeck.multiview.kernel_path.KernelPath`, ridge regression on the weighted mean
-            of one Gaussian kernel a view, to the networks' logits, with a weight that held-out samples settle. Without
-            any there is none.
+            of one Gaussian kernel a view (and, where leaving one out is better, of one of all views together), to the
+            networks' logits, with a weight that held-out samples settle. Without any there is none.
         linear_path: likewise the logits of `limbeck.multiview.linear_path.LinearPath`, logistic regression on all views
             side by side, once for each way to scale them. None: where a view is sparse.
         calibrate: scale the logits by one temperature, fitted on held-out samples. The paths need it.

@@ -30,7 +30,7 @@ BANDWIDTHS = (2.0, 1.0, 0.5)
 # Of the kernel of all views together, which weighs as much as all others; it is there only where leaving one out is
 # better by so many standard errors.
 JOINT_BANDWIDTHS = (1.0, 0.7, 0.5, 0.35)
-JOINT_ERRORS = 2.5
+JOINT_ERRORS = 1.0
 RIDGES = tuple(10.0 ** (-5 + 0.5 * step) for step in range(15))  # 1e-5 to 100
 # Of ridges whose cross-entropies differ by less than this share the largest is taken: where leaving one out cannot tell
 # them apart, a small one may still blow up two rows that are nearly alike and have different labels.
