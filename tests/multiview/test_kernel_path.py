@@ -252,10 +252,12 @@ def test_few_landmarks_approximate_many_rows(monkeypatch: pytest.MonkeyPatch) ->
     assert agree.mean() > 0.9
 
 
+@pytest.mark.parametrize("joint", [None, 0.5])
 @pytest.mark.parametrize("dense", [False, True])
 def test_the_approximation_is_what_its_formula_says_with_parts_inside_and_outside(
-    monkeypatch: pytest.MonkeyPatch, dense: bool
+    monkeypatch: pytest.MonkeyPatch, dense: bool, joint: float | None
 ) -> None:
+    monkeypatch.setattr(kernel_path, "choose", lambda *given: dataclasses.replace(choose(*given), joint=joint))
     generator = np.random.default_rng(15)
     labels = np.arange(120) % CLASSES
     matrices = [generator.poisson(0.2 + generator.random((CLASSES, 40))[labels]).astype(np.float32) for _ in range(2)]
@@ -274,7 +276,20 @@ def test_the_approximation_is_what_its_formula_says_with_parts_inside_and_outsid
 
     def expected(present: np.ndarray, part: np.ndarray) -> np.ndarray:
         squared = [squared_distances(matrix, matrix[places]) for matrix in scaled]
-        kernel = mean_kernel(squared, path.bandwidths, present, present[:, places], path.choice.weights)
+        given = present, present[:, places]
+        kernel = mean_kernel(squared, path.bandwidths, *given, path.choice.weights)
+        if joint is not None:
+            medians = np.array(path.bandwidths) / path.choice.bandwidth
+            hidden = np.flatnonzero(~present.any(axis=1))
+            kernel = mean_with_joint(
+                squared,
+                path.bandwidths,
+                medians.tolist(),
+                path.choice.weights,
+                joint,
+                *given,
+                left_out=int(hidden[0]) if len(hidden) else None,
+            )
         others = np.setdiff1d(rows, part)
         weighted = kernel[others].T * weight[others]
         system = weighted @ kernel[others] + path.choice.ridge * kernel[places]

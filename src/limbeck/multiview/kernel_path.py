@@ -334,8 +334,9 @@ class _Task:
         ridge = complete.refined(self.choice.ridge)
         solved = [complete.solved(ridge)]
         del complete  # and its kernel, before there is another
-        if several := _several(count, self.choice):
-            added = self._system(total.copy(), present, of_landmarks).solved(ridge)
+        # For samples that lack several views.
+        several = _several(count, self.choice) > 0
+        extra = [self._system(total.copy(), present, of_landmarks).solved(ridge)] if several else []
         terms = np.zeros((count, sum(map(len, self.parts)), self.classes), np.float32)
         if count == 1:
             terms[0] = solved[0].scores - self.shares
@@ -343,7 +344,7 @@ class _Task:
             if not kernels:
                 kernels.append(self._of_view(view, scalings[view], bandwidths[view], landmarks[view]))
             own = kernels.pop(0)
-            terms[view] = self._terms(own, of_landmarks, (added if several else solved[0]).by_part)
+            terms[view] = self._terms(own, of_landmarks, (extra or solved)[0].by_part)
             np.subtract(total, own, out=own)
             solved.append(self._system(own, present, of_landmarks, joint, left_out=view).solved(ridge))
         path = KernelPath(
@@ -353,31 +354,29 @@ class _Task:
             tuple(landmarks),
             of_landmarks,
             self.shares,
-            np.stack([one.solution for one in [*solved, *([added] if several else [])]]),
-            self._of_parts([*solved, *([added] if several else [])]),
+            np.stack([one.solution for one in [*solved, *extra]]),
+            self._of_parts([*solved, *extra]),
         )
         scores = np.stack([one.scores for one in solved])
         if joint is not None:
-            scores = self._answers(scores, terms)
+            scores = self._as_answered(scores, terms)
         weights = np.asarray(self.choice.weights, np.float32)
         return path, HeldOutKernel(scores, terms, self.shares.astype(np.float32), weights)
 
-    def _answers(self, scores: NDArray[np.float32], terms: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scores of held-out rows, `(1 + views, ...)` as they are, as the path answers what has the same views.
+    def _as_answered(self, scores: NDArray[np.float32], terms: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores of held-out rows `(1 + views, rows, classes)`, of each as the path answers what has the same views.
 
-        Without a joint kernel the solution for all is as good for a row that lacks a view, with it it is not.
+        Beside a joint kernel the solution for all views is none for rows that lack one.
         """
-        present = self.views.present[:, np.concatenate(self.parts)] if self.parts else self.views.present[:, :0]
+        present = self.views.present[:, np.concatenate([*self.parts, np.empty(0, np.int64)])]
         result = np.empty_like(scores)
         for pattern in range(len(scores)):
             left = without(present, pattern)
             number = pattern_of(left, -1)
             result[pattern] = scores[number, np.arange(left.shape[1])]
-            several = number == -1
-            added = (terms * left[:, :, np.newaxis]).sum(axis=0) * inverse_root(left, self.choice.weights)[
-                :, np.newaxis
-            ]
-            result[pattern, several] = self.shares + added[several]
+            added = (terms * left[:, :, np.newaxis]).sum(axis=0)
+            added *= inverse_root(left, self.choice.weights)[:, np.newaxis]
+            result[pattern, number == -1] = self.shares + added[number == -1]
         return result
 
     def _of_parts(self, solved: Sequence[_Solved]) -> Floats:
