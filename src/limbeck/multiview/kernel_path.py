@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -587,33 +588,28 @@ class _Primal(_System):
     Features are float64 and never held for more than a block of rows: what is kept are their moments in each part.
     """
 
-    def __init__(
-        self,
-        task: _Task,
-        numerator: NDArray[np.floating],
-        present: Mask,
-        of_landmarks: Mask,
-        weights: Sequence[float],
-    ) -> None:
-        super().__init__(task, numerator, present, of_landmarks, weights)
+    @cached_property
+    def root(self) -> Floats:
+        """The factor of the kernel of the landmarks."""
+        return _cholesky(self.kernel[self.marks].astype(np.float64), self.precision)
+
+    @cached_property
+    def moments(self) -> list[tuple[Floats, Floats] | None]:
+        """Of each part, then of the rows that are in none."""
         used = np.flatnonzero(self.weight > 0)
-        self.weight[used] = task.weigh(task.everything[used], self.weight[used])
-        own = self.kernel[self.marks].astype(np.float64)
-        self.root = _cholesky(own, self.precision)
-        part_of = np.full(len(self.weight), len(self.places))
+        weight = self.weight.copy()
+        weight[used] = self.task.weigh(self.task.everything[used], weight[used])
+        part_of = np.full(len(weight), len(self.places))
         for number, place in enumerate(self.places):
             part_of[place] = number
-        self.moments = [
-            self._moments(np.flatnonzero((part_of == number) & (self.weight > 0)))
-            for number in range(1 + len(self.places))
-        ]
+        return [self._moments(used[part_of[used] == number], weight) for number in range(1 + len(self.places))]
 
-    def _moments(self, rows: NDArray[np.int64]) -> tuple[Floats, Floats] | None:
+    def _moments(self, rows: NDArray[np.int64], weight: Floats) -> tuple[Floats, Floats] | None:
         r"""The sums over rows of :math:`w f f^T` and :math:`w f (y - \mu)^T` of their features f; None without rows."""
         total: tuple[Floats, Floats] | None = None
         for start in range(0, len(rows), BLOCK):
             block = rows[start : start + BLOCK]
-            root = np.sqrt(self.weight[block])
+            root = np.sqrt(weight[block])
             features = scipy.linalg.solve_triangular(self.root, self.kernel[block].T.astype(np.float64), trans="T")
             features *= root
             gram, products = features @ features.T, features @ (root[:, np.newaxis] * self.target[block])
