@@ -1,13 +1,16 @@
 """How often sets of classes with a stated coverage hold the label, on stored folds, views missing too.
 
-    python -m benchmarks.conformal [--data SET ...] [--rows N ...] [--coverage 0.9] [--fresh 0.3] [--seed 0]
+    python -m benchmarks.conformal [--data SET ...] [--rows N ...] [--coverage 0.9] [--models one each] [--fresh 0.3]
+                                   [--seed 0]
 
 `MultiViewClassifier()` as it comes learns from the training and validation samples of each fold, or from `--rows` of
 them, drawn class by class. `predict_set` answers for the test samples from all views, from each view missing, and
-where a random half of the samples lacks one random view. With `--fresh` that share of the samples is kept from `fit`
-and given as `calibration`. The interval is the beta-binomial one of the coverage of one fold: with `--fresh` it is
-exact but for drawing class by class; without, it is as if the samples learned from had been fresh calibration samples,
-and the method itself promises less, see the guide.
+where a random half of the samples lacks one random view, by `one` model drawn for each sample, by `each` in turn, or
+both, of the same fits. With `--fresh` that share of the samples is kept from `fit` and given as `calibration`, and the
+models count as one. The interval is the beta-binomial one of the coverage of one fold: with `--fresh` it is exact but
+for drawing class by class; without, it is as if the samples learned from had been fresh calibration samples.
+"classes" is the mean size of the sets for all views, "not the answer's" the share of them that hold some class, but not
+that of `predict`, in per cent.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import argparse
 import warnings
 from collections.abc import Iterator, Sequence
 from itertools import product
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from limbeck import MultiViewClassifier
-from limbeck.multiview.conformal import Score, coverage_interval
+from limbeck.multiview.conformal import Models, Score, coverage_interval
 from limbeck.multiview.evaluation import score_sets
 from limbeck.multiview.views import Views, select
 from limbeck.studies.multiview_peers.conditions import Rows, lacking, learning_rows, stratified_sample
@@ -39,6 +43,7 @@ def run(
     sources: Sequence[str] = ("digits",),
     rows: Sequence[int | None] = (200,),
     coverage: float = 0.9,
+    models: Sequence[Models] = ("one",),
     fresh: float = 0.0,
     seed: int = 0,
 ) -> Table:
@@ -46,18 +51,22 @@ def run(
     warnings.filterwarnings("ignore", "view .* constant column")
     by = f"{fresh:.0%} of the samples, kept from fit" if fresh else "samples held out of inner folds"
     table = Table(title=f"Coverage of sets that state {coverage:.0%}, %: lac, aps; calibrated by {by}")
-    headings = ("set", "learned from", "test", COMPLETE, WITHOUT, HALF, "interval of a fold", "below/within/above")
-    for heading in headings:
+    headings = ("set", "learned from", "test", "models", COMPLETE, WITHOUT, HALF, "interval of a fold")
+    for heading in (*headings, "below/within/above", "classes", "not the answer's"):
         table.add_column(heading, justify="left" if heading == "set" else "right")
     for source, count in product(sources, rows):
-        table.add_row(*_row(read_world(source, 0, seed, CountSettings()), count, coverage, fresh, seed))
+        world = read_world(source, 0, seed, CountSettings())
+        for row in _rows(world, count, coverage, models[:1] if fresh else models, fresh, seed):
+            table.add_row(*row)
     return table
 
 
-def _row(world: World, rows: int | None, coverage: float, fresh: float, seed: int) -> list[str]:
-    found: dict[tuple[str, Score], list[float]] = {}
-    counts = [0, 0, 0]
-    labels = world.data.labels
+def _rows(
+    world: World, rows: int | None, coverage: float, models: Sequence[Models], fresh: float, seed: int
+) -> list[list[str]]:
+    """A row for each way to use the models of one and the same fit."""
+    labels, counts = world.data.labels, {way: [0, 0, 0] for way in models}
+    found: dict[tuple[Models, str, Score], list[tuple[float, float, float]]] = {}
     for fold, codes in enumerate(world.folds):
         training, validation = learning_rows(codes, labels, rows, seed, fold)
         given, test = np.sort(np.concatenate([training, validation])), np.flatnonzero(codes == 2)
@@ -67,18 +76,35 @@ def _row(world: World, rows: int | None, coverage: float, fresh: float, seed: in
         model.fit(as_given(select(world.views, learned)), labels[learned])
         calibration = (as_given(select(world.views, kept)), labels[kept]) if fresh else None
         for name, views in _conditions(world.views, test, (seed, fold)):
-            for score in SCORES:
-                sets = model.predict_set(
-                    as_given(views), coverage, score=score, random_state=seed + fold, calibration=calibration
-                )
-                held = score_sets(sets, labels[test]).coverage
-                found.setdefault((name, score), []).append(held)
-                counts[1 + int(held > high) - int(held < low)] += 1
-    means = [
-        ", ".join(f"{100 * np.mean(found[name, score]):.1f}" for score in SCORES) for name in (COMPLETE, WITHOUT, HALF)
-    ]
+            asked = as_given(views)
+            answers = np.searchsorted(model.classes_, model.predict(asked))
+            for way, score in product(models, SCORES):
+                options: dict[str, Any] = {
+                    "models": way,
+                    "score": score,
+                    "random_state": seed + fold,
+                    "calibration": calibration,
+                }
+                sets = model.predict_set(asked, coverage, **options)
+                scored = score_sets(sets, labels[test])
+                unlike = sets.any(axis=1) & ~sets[np.arange(len(test)), answers]
+                found.setdefault((way, name, score), []).append((scored.coverage, scored.size, float(unlike.mean())))
+                counts[way][1 + int(scored.coverage > high) - int(scored.coverage < low)] += 1
+    means = {key: np.mean(values, axis=0) for key, values in found.items()}
+
+    def both(way: Models, name: str, figure: int, scale: float, digits: int) -> str:
+        return ", ".join(f"{scale * means[way, name, score][figure]:.{digits}f}" for score in SCORES)
+
     interval = f"{100 * low:.1f} to {100 * high:.1f}"
-    return [world.data.name, f"{len(given):,}", f"{len(test):,}", *means, interval, "/".join(map(str, counts))]
+    return [
+        [
+            *(world.data.name, f"{len(given):,}", f"{len(test):,}", "-" if fresh else way),
+            *(both(way, name, 0, 100, 1) for name in (COMPLETE, WITHOUT, HALF)),
+            *(interval, "/".join(map(str, counts[way]))),
+            *(both(way, COMPLETE, 1, 1, 2), both(way, COMPLETE, 2, 100, 1)),
+        ]
+        for way in models
+    ]
 
 
 def _parted(labels: NDArray[np.int64], given: Rows, fresh: float, seed: tuple[int, int, int]) -> tuple[Rows, Rows]:
@@ -104,10 +130,12 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", default=["digits"], help="NPZ files, names of sets, or sparse-counts")
     parser.add_argument("--rows", type=int, nargs="+", help="training and validation samples of a fold; default: all")
     parser.add_argument("--coverage", type=float, default=0.9)
+    parser.add_argument("--models", nargs="+", choices=get_args(Models), default=["one"])
     parser.add_argument("--fresh", type=float, default=0.0, help="share of them that only calibrates")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    Console(width=140).print(run(given.data, given.rows or [None], given.coverage, given.fresh, given.seed))
+    table = run(given.data, given.rows or [None], given.coverage, given.models, given.fresh, given.seed)
+    Console(width=180).print(table)
 
 
 if __name__ == "__main__":

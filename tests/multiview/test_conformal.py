@@ -10,6 +10,7 @@ from scipy import stats
 from tests.refusals import refuses
 
 from limbeck.multiview.conformal import (
+    Models,
     as_generator,
     conformal_sets,
     coverage_interval,
@@ -126,14 +127,49 @@ def test_cross_conformal_sets_are_those_of_a_naive_loop(score: Any, class_condit
             assert sets[sample, group] == (Fraction(int(1 + not_below), len(peers) + 1) > 1 - Fraction(8, 10))
 
 
-def test_split_is_cross_conformal_with_one_model() -> None:
+@pytest.mark.parametrize("class_conditional", [False, True])
+@pytest.mark.parametrize("score", ["lac", "aps"])
+def test_sets_by_one_model_are_split_conformal_sets_of_the_model_drawn(score: Any, class_conditional: bool) -> None:
+    rng = np.random.default_rng(2)
+    held_out, test = _distributions(rng, 90, 4), _distributions(rng, 3, 200, 4)
+    folds = rng.choice(2, 90)  # nothing was held out of the third
+    labels = _draw(rng, held_out)
+    options: dict[str, Any] = {"score": score, "class_conditional": class_conditional, "randomised": False}
+    sets = cross_conformal_sets(held_out, labels, folds, test, 0.8, models="one", random_state=5, **options)
+    own = [
+        conformal_sets(held_out[folds == model], labels[folds == model], test[model], 0.8, **options)
+        for model in range(2)
+    ]
+    by_model = np.stack([(sets == of_model).all(axis=1) for of_model in own])
+    assert by_model.any(axis=0).all()
+    assert (by_model.sum(axis=1) < 200).all()  # neither answers for all
+    again = cross_conformal_sets(held_out, labels, folds, test, 0.8, models="one", random_state=5, **options)
+    other = cross_conformal_sets(held_out, labels, folds, test, 0.8, models="one", random_state=6, **options)
+    np.testing.assert_array_equal(again, sets)
+    assert (other != sets).any()
+
+
+def test_a_model_is_drawn_as_often_as_samples_were_held_out_of_it() -> None:
+    """Two models that never agree, with 10 and 30 samples."""
+    held_out, test = np.full((40, 2), 0.5), np.empty((2, 20000, 2))
+    test[0], test[1] = [0.9, 0.1], [0.1, 0.9]
+    folds = np.repeat([0, 1], [10, 30])
+    sets = cross_conformal_sets(held_out, np.zeros(40, int), folds, test, 0.5, models="one", random_state=0)
+    assert (sets.sum(axis=1) == 1).all()
+    assert abs(sets[:, 0].mean() - 0.25) < 4 * np.sqrt(0.25 * 0.75 / 20000)
+
+
+@pytest.mark.parametrize("models", ["one", "each"])
+def test_split_is_cross_conformal_with_one_model(models: Any) -> None:
     rng = np.random.default_rng(3)
     held_out, test = _distributions(rng, 30, 4), _distributions(rng, 20, 4)
     labels = _draw(rng, held_out)
     for score in ("lac", "aps"):
         np.testing.assert_array_equal(
             conformal_sets(held_out, labels, test, score=score, random_state=0),
-            cross_conformal_sets(held_out, labels, np.zeros(30, int), test[None], score=score, random_state=0),
+            cross_conformal_sets(
+                held_out, labels, np.zeros(30, int), test[None], models=models, score=score, random_state=0
+            ),
         )
 
 
@@ -244,6 +280,13 @@ def test_one_class_is_in_or_out_and_no_test_samples_are_no_sets() -> None:
     drawn = conformal_sets(ones, np.zeros(20, int), np.ones((4000, 1)), 0.9, score="aps", random_state=0)
     assert 0.8 < drawn.mean() < 1  # E is u itself: uniform
     assert conformal_sets(ones, np.zeros(20, int), ones[:0], 0.9).shape == (0, 1)
+
+
+@pytest.mark.parametrize("models", ["one", "each"])
+def test_without_held_out_samples_every_class_is_in_every_set(models: Any) -> None:
+    sets = cross_conformal_sets(HALF[:0], ZEROS[:0], ZEROS[:0], np.stack([HALF] * 3), models=models)
+    assert sets.shape == (4, 2)
+    assert sets.all()
 
 
 def test_a_class_without_held_out_samples_is_in_every_set_of_its_own_threshold() -> None:
@@ -408,6 +451,25 @@ def test_cross_conformal_sets_cover_more_than_their_bound_and_about_what_is_aske
     assert bound < 0.89 < share < 0.94
 
 
+def test_one_model_covers_what_is_stated_where_each_in_turn_covers_more() -> None:
+    """Three models whose logits have a correlation of 0.5; k / (n + 1) is 27 / 30 in each fold, without ties."""
+    rng = np.random.default_rng(13)
+    held, asked, repetitions = 87, 40, 500
+    folds, labels = np.arange(held) % 3, np.zeros(held, int)
+    shares: dict[Models, list[float]] = {"one": [], "each": []}
+    for _ in range(repetitions):
+        logits = rng.normal(size=held + asked) + rng.normal(size=(3, held + asked))
+        predicted = np.stack([1 / (1 + np.exp(-logits)), 1 / (1 + np.exp(logits))], axis=-1)
+        own = predicted[folds, np.arange(held)]
+        for models, found in shares.items():
+            sets = cross_conformal_sets(own, labels, folds, predicted[:, held:], 0.9, models=models, random_state=rng)
+            found.append(float(sets[:, 0].mean()))
+    error = np.std(shares["one"], ddof=1) / np.sqrt(repetitions)
+    assert error < 0.004
+    assert abs(np.mean(shares["one"]) - 0.9) < 4 * error
+    assert np.mean(shares["each"]) > 0.93
+
+
 def test_fold_by_fold_scales_do_not_mix() -> None:
     """A model that is always surer than the other: each test score is compared with its own model's samples."""
     held_out = np.array([[0.99, 0.01]] * 20 + [[0.6, 0.4]] * 20)
@@ -468,6 +530,7 @@ def test_bad_arrays_are_named_in_one_line(arguments: tuple[Any, ...], name: str)
 def test_bad_folds_scores_and_seeds_are_named() -> None:
     refuses(lambda: cross_conformal_sets(HALF, ZEROS, ZEROS + 1, HALF[None]), "folds")
     refuses(lambda: cross_conformal_sets(HALF, ZEROS, ZEROS[:2], HALF[None]), "folds")
+    refuses(lambda: cross_conformal_sets(HALF, ZEROS, ZEROS, HALF[None], models="all"), "models", "all")  # type: ignore[arg-type]
     refuses(lambda: cross_conformal_sets(HALF, ZEROS, ZEROS, HALF[None][:0]), "test")
     refuses(lambda: conformal_sets(HALF, ZEROS, HALF, score="raps"), "score", "'raps'")  # type: ignore[arg-type]
     refuses(lambda: conformal_sets(HALF, ZEROS, HALF, random_state="x"), "random_state")  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from limbeck import MultiViewClassifier
 from limbeck.errors import InputError
 from limbeck.multiview import samples as samples_module
+from limbeck.multiview.conformal import conformal_sets
 from limbeck.multiview.held_out import of_known_classes
 from limbeck.multiview.recipe import QUICK, Recipe
 from limbeck.multiview.samples import default_folds, inner_folds
@@ -142,7 +143,9 @@ def test_the_same_seed_gives_the_same_answers_and_a_file_too(options: dict[str, 
     lacking = {"right": NEW["right"]}
     for given in (NEW, lacking):
         np.testing.assert_array_equal(loaded.predict_proba(given), first.predict_proba(given))
-        np.testing.assert_array_equal(loaded.predict_set(given), first.predict_set(given))
+        np.testing.assert_array_equal(
+            loaded.predict_set(given, random_state=0), first.predict_set(given, random_state=0)
+        )
     assert (loaded.kernel_path_ is None) == (first.kernel_path_ is None)
     assert (first.kernel_path_ is not None) == (options.get("kernel_path", True) and options.get("calibrate", True))
 
@@ -175,7 +178,7 @@ def test_training_samples_may_lack_views() -> None:
     model = MultiViewClassifier(**TINY).fit(lacking, Y)
     assert model.score(NEW, NEW_Y) > 0.7
     assert model.score({"left": NEW["left"], "right": NEW["right"]}, NEW_Y) > 0.6
-    sets = model.predict_set({"left": NEW["left"], "right": NEW["right"]})
+    sets = model.predict_set({"left": NEW["left"], "right": NEW["right"]}, random_state=0)
     assert sets[np.arange(len(NEW_Y)), NEW_Y].mean() > 0.8
 
 
@@ -199,7 +202,7 @@ def test_what_a_held_out_sample_is_answered_by_says_the_same_when_it_is_asked_ag
         assert np.abs(again[(of + 1) % 3, np.arange(len(Y))] - known).max() > 0.05
 
 
-def test_sets_are_cross_conformal(fitted: MultiViewClassifier, tmp_path: Path) -> None:
+def test_sets_by_each_model_are_cross_conformal(fitted: MultiViewClassifier, tmp_path: Path) -> None:
     views = fitted._read(NEW)
     everything = np.ones(3, bool)
     known, labels = fitted._answers.held_out_probabilities(everything)
@@ -208,10 +211,36 @@ def test_sets_are_cross_conformal(fitted: MultiViewClassifier, tmp_path: Path) -
         ((1 - known[of == fold, labels[of == fold]])[:, np.newaxis, np.newaxis] < 1 - asked[fold]).sum(axis=0)
         for fold in range(3)
     )
-    sets = fitted.predict_set(NEW, 0.8)
+    sets = fitted.predict_set(NEW, 0.8, models="each")
     np.testing.assert_array_equal(sets, below < int(np.ceil((len(known) + 1) * 0.8)))
     fitted.save(tmp_path / "model.safetensors")
-    np.testing.assert_array_equal(MultiViewClassifier.load(tmp_path / "model.safetensors").predict_set(NEW, 0.8), sets)
+    loaded = MultiViewClassifier.load(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(loaded.predict_set(NEW, 0.8, models="each"), sets)
+
+
+def test_a_set_is_that_of_one_model_by_the_samples_held_out_of_it(fitted: MultiViewClassifier) -> None:
+    everything = np.ones(3, bool)
+    known, labels = fitted._answers.held_out_probabilities(everything)
+    asked, of = (
+        fitted._answers.by_held_out_models(everything, fitted._read(NEW)),
+        fitted._answers.held_out_folds(everything),
+    )
+    own = [conformal_sets(known[of == fold], labels[of == fold], asked[fold], 0.8) for fold in range(3)]
+    sets = fitted.predict_set(NEW, 0.8, random_state=0)
+    by_model = np.stack([(sets == of_model).all(axis=1) for of_model in own])
+    assert by_model.any(axis=0).all()
+    assert (by_model.sum(axis=1) < len(NEW_Y)).all()
+    np.testing.assert_array_equal(fitted.predict_set(NEW, 0.8, random_state=0), sets)
+    assert (fitted.predict_set(NEW, 0.8, random_state=1) != sets).any()
+
+
+def test_too_few_held_out_samples_of_a_model_are_told_with_the_other_way(
+    fitted: MultiViewClassifier,
+) -> None:
+    """150 samples in all are enough for a coverage of 0.99, a third of them is not."""
+    with pytest.warns(UserWarning, match=r"is in every set .* 99 held-out samples for each model, .*models='each'"):
+        assert fitted.predict_set(NEW, 0.99).all()
+    assert not fitted.predict_set(NEW, 0.99, models="each").all()
 
 
 def test_out_of_fold_answers_are_honest(fitted: MultiViewClassifier) -> None:

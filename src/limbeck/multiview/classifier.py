@@ -378,6 +378,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         coverage: float = 0.9,
         *,
         score: conformal.Score = "lac",
+        models: conformal.Models = "one",
         class_conditional: bool = False,
         allow_empty: bool = True,
         randomised: bool = True,
@@ -387,10 +388,10 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         """Sets of classes that hold the label with probability `coverage`, also where views are missing.
 
         Conformal prediction: a class is in the set where its score is not above a quantile of the scores of held-out
-        samples at their labels. With inner folds it is cross-conformal: a new sample's score by each network, and the
-        paths' solution without its part, is compared with the samples that were held out of these
-        (`limbeck.multiview.conformal.cross_conformal_sets`). With one network or `calibration` it is split conformal
-        (`conformal_sets`). Both state their guarantee.
+        samples at their labels. With inner folds there are several models, each a network and the paths' solution
+        without its part: a new sample's score by one of them, drawn at random, is compared with the samples that were
+        held out of it (`limbeck.multiview.conformal.cross_conformal_sets`, which states what is guaranteed). With one
+        network or `calibration` there is nothing to draw (`conformal_sets`).
         Samples with some views missing are compared with held-out samples that have the same views, with their other
         views hidden; one that lacks a view of these itself is not used for them. So the coverage holds for each pattern
         of missing views, where what is missing depends neither on the views nor on the label: missing completely at
@@ -405,12 +406,16 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
             coverage: in [0, 1].
             score: "lac", the smallest sets in the mean, or "aps", larger ones, that cover easy and hard samples alike
                 where the probabilities are right.
+            models: of inner folds. "one", drawn for each sample: the coverage is the stated one, and asking again may
+                give another set, which need not hold the class of `predict`. "each" in turn (CV+): nothing is drawn,
+                sets cover more than stated where the models disagree, and what is proved is 2 c - 1. It takes fewer
+                held-out samples: 9 for 0.9 in all, not of each model.
             class_conditional: the coverage holds in each class; needs held-out samples of each, at 0.9 nine.
             allow_empty: whether a set may be empty: no class conforms. False puts the class of `predict` there, and
                 coverage can only rise.
             randomised: "aps" draws a random number a sample; without it sets are larger, and the surest samples are
                 the first to get empty ones.
-            random_state: of that draw: a seed, a generator, or None for a fresh seed. A seed repeats its numbers in
+            random_state: of these draws: a seed, a generator, or None for a fresh seed. A seed repeats its numbers in
                 every call: where samples come one by one, pass a generator.
             calibration: (X, y) to calibrate on, not used in `fit` in any way, instead of its held-out samples.
 
@@ -454,12 +459,14 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
                 folds,
                 asked,
                 coverage,
+                models=models,
                 score=score,
                 class_conditional=class_conditional,
                 randomised=randomised,
                 random_state=generator,
             )
-            self._warn_of_full_sets(pattern, labels, coverage, class_conditional)
+            groups = folds if models == "one" else np.zeros_like(folds)
+            self._warn_of_full_sets(pattern, labels, groups, coverage, class_conditional)
         if not allow_empty:
             empty = ~sets.any(axis=1)
             sets[empty, probability[empty].argmax(axis=1)] = True
@@ -474,7 +481,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         Args:
             X: views, see the class.
             coverage: of the sets, in [0, 1].
-            options: of `predict_set`.
+            options: of `predict_set`; the same `random_state` gives its sets.
 
         Returns:
             (samples,) booleans.
@@ -824,22 +831,32 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         return _of_used(views, self._used()), encode_labels(given[1], self.classes_, views)
 
     def _warn_of_full_sets(
-        self, pattern: NDArray[np.bool_], labels: NDArray[np.int64], coverage: float, class_conditional: bool
+        self,
+        pattern: NDArray[np.bool_],
+        labels: NDArray[np.int64],
+        groups: NDArray[np.int64],
+        coverage: float,
+        class_conditional: bool,
     ) -> None:
-        """Say so where classes are in every set for want of held-out samples."""
+        """Say so where classes are in sets for want of held-out samples; each group of these is compared with apart."""
         needed = conformal.needed_samples(coverage)
-        count = len(labels)
-        whose = "every class"
-        if class_conditional:
-            counts = np.bincount(labels, minlength=len(self.classes_))
-            count = int(counts.min())
-            whose = f"class {self.classes_[counts.argmin()]!r}"
-        if needed is None or count >= needed:
+        kinds = len(self.classes_) if class_conditional else 1
+        counts = np.zeros((1 + int(groups.max(initial=0)), kinds), np.int64)
+        np.add.at(counts, (groups, labels if class_conditional else np.zeros_like(labels)), 1)
+        counts = counts[counts.any(axis=1)] if counts.any() else counts[:1]
+        apart, rarest = len(counts) > 1, int(counts.min(axis=0).argmin())
+        fewest = int(counts[:, rarest].min())
+        if needed is None or fewest >= needed:
             return
         names = [self.view_names_[position] for position, has in zip(self._used(), pattern, strict=True) if has]
         warnings.warn(
-            f"{whose} is in every set of samples with the views {', '.join(names)}: a coverage of {coverage} takes "
-            f"{needed} held-out samples{' of each class' if class_conditional else ''}, and there are {count}",
+            (f"class {self.classes_[rarest]!r}" if class_conditional else "every class")
+            + (" is in every set" if counts[:, rarest].max() < needed else " is in some sets")
+            + f" of samples with the views {', '.join(names)}: a coverage of {coverage} takes {needed} held-out samples"
+            + (" of each class" if class_conditional else "")
+            + (" for each model" if apart else "")
+            + f", and there are {fewest}"
+            + ("; with models='each' those of all models count together" if apart else ""),
             stacklevel=3,
         )
 

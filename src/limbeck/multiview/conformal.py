@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from numbers import Real
 from typing import Annotated, Any, Literal, TypeAlias
@@ -14,9 +15,11 @@ from limbeck.errors import InputError
 from limbeck.settings import NonNegativeInt, PositiveInt, Range, check_value
 
 Score: TypeAlias = Literal["lac", "aps"]
+Models: TypeAlias = Literal["one", "each"]
 RandomState: TypeAlias = int | np.random.Generator | None
 Floats: TypeAlias = NDArray[np.floating]
 Labels: TypeAlias = NDArray[np.integer]
+Rows: TypeAlias = NDArray[np.intp]
 Sets: TypeAlias = NDArray[np.bool_]
 
 
@@ -106,32 +109,50 @@ def cross_conformal_sets(
     test: Floats,
     coverage: float = 0.9,
     *,
+    models: Models = "each",
     score: Score = "lac",
     class_conditional: bool = False,
     allow_empty: bool = True,
     randomised: bool = True,
     random_state: RandomState = None,
 ) -> Sets:
-    r"""Cross-conformal prediction (CV+): every sample is held out of one of K models, and calibrates with it.
+    r"""Which classes belong to the set of each test sample, where every sample was held out of one of K models.
+
+    `models="each"`, cross-conformal prediction (CV+): a test sample is compared with all n held-out samples, and each
+    of these with what its own model says of the test sample,
 
     .. math:: C(x) = \{ y : \#\{ i : E_i < E^{(f_i)}(x, y) \} < (n + 1)\, c \}
 
+    `models="one"`: split conformal prediction by one model f, drawn at random for each test sample with probability
+    :math:`n_f / n`, and by the :math:`n_f` samples that were held out of it,
+
+    .. math:: C(x) = \{ y : \#\{ i : f_i = f,\ E_i < E^{(f)}(x, y) \} < (n_f + 1)\, c \}
+
     where c is the `coverage`, :math:`f_i` the fold of sample i, :math:`E_i` its score at its label by the model that
     was trained without that fold, and :math:`E^{(f)}(x, y)` the test sample's score by that model. For sets of classes,
-    CV+ and the cross-conformal p-value (1 + #{E_i ≥ E(x, y)}) / (n + 1) > 1 - c are the same rule. With K = 1 it is
+    CV+ and the cross-conformal p-value (1 + #{E_i ≥ E(x, y)}) / (n + 1) > 1 - c are the same rule. With K = 1 both are
     `conformal_sets`.
 
-    **Guarantee**, with K folds of n / K samples each, exchangeable samples, and a training that does not depend on the
-    order of its samples:
+    **Guarantee of "one"**, where the held-out samples of every fold are exchangeable with a test sample, given the
+    model that was trained without that fold:
+
+    .. math:: c \le P(y \in C(x)) \le c + \sum_f \frac{n_f / n}{n_f + 1} < c + K / n
+
+    the upper bound where no two scores are equal, as for `conformal_sets`; the sum is 1 / (n/K + 1) for equal folds.
+    The price is the draw: it decides about samples of which the models differ, a set need not hold the class that the
+    mean of the models prefers, and fewer than c / (1 - c) samples in a fold put every class into the sets of its model.
+
+    **Guarantee of "each"**, with K folds of n / K samples each, exchangeable samples, and a training that does not
+    depend on the order of its samples:
 
     .. math:: P(y \in C(x)) \ge 2 c - 1 - \min\{ 2 (1 - 1/K) / (n/K + 1),\ (1 - K/n) / (K + 1) \}
 
     that is 1 - 2α for α = 1 - c, less at most √(2/n): 0.8 and not 0.9 for c = 0.9. In practice it is near c, or above
-    it where the models disagree about samples, but no proof says so. With `class_conditional` the same holds in each
-    class, with n of that class, where each class is spread evenly over the folds.
+    it where the models disagree about samples, but no proof says so.
 
-    The K models are those that `test` was predicted by: the bound says nothing of their mean, or of a model that was
-    refitted on all samples.
+    With `class_conditional` the same holds in each class, with n of that class; of "each", where each class is spread
+    evenly over the folds. The K models are those that `test` was predicted by: no bound says anything of their mean, or
+    of a model that was refitted on all samples.
 
     Args:
         held_out: (n, classes) out-of-fold probabilities.
@@ -139,20 +160,21 @@ def cross_conformal_sets(
         folds: (n,) the fold of each sample, from 0 to K - 1: row of `test` by the model that did not see the sample.
         test: (K, samples, classes) probabilities of the same test samples by each model.
         coverage: c, as in `conformal_sets`; so are the others. One random number a test sample serves all models.
+        models: "each" of them, which draws nothing, or "one" drawn at random for each test sample.
         score: "lac" or "aps".
         class_conditional: compare each class with the samples of that class only.
         allow_empty: False: where no class is in a set, the most probable one in the mean of the models is put there.
         randomised: of "aps".
-        random_state: of the randomisation.
+        random_state: of the randomisation, and of the draw of models.
 
     Returns:
         (samples, classes) booleans.
 
     Raises:
-        InputError: as `conformal_sets`, or a fold that `test` does not have.
+        InputError: as `conformal_sets`, a fold that `test` does not have, or unknown `models`.
 
-    Source: Vovk 2015; Barber, Candès, Ramdas and Tibshirani 2021, theorem 4; Romano, Sesia and Candès 2020,
-    algorithm 2.
+    Source: "each": Vovk 2015; Barber, Candès, Ramdas and Tibshirani 2021, theorem 4; Romano, Sesia and Candès 2020,
+    algorithm 2. "one" follows from split conformal prediction, given the model that was drawn.
 
     Example:
         >>> held_out = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.6, 0.4]])
@@ -160,31 +182,38 @@ def cross_conformal_sets(
         >>> cross_conformal_sets(held_out, np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1]), test, coverage=0.6)
         array([[ True, False]])
     """
+    if models not in ("one", "each"):
+        raise InputError(f"models must be 'one' or 'each', not {models!r}")
     known = _distributions(held_out, "held_out", 2)
     asked = _distributions(test, "test", 3)
-    models, samples, classes = asked.shape
+    count, samples, classes = asked.shape
     if known.shape[1] != classes:
         raise InputError(f"held_out has {known.shape[1]} classes, but test has {classes}: they must be equal")
     target = _positions(labels, "labels", len(known), classes, "classes")
-    fold = _positions(folds, "folds", len(known), models, "models in test")
+    fold = _positions(folds, "folds", len(known), count, "models in test")
     level = _level(coverage)
     generator = as_generator(random_state)
     drawn = randomised and score == "aps"
-    known_uniform, uniform = (generator.random((count,)) if drawn else None for count in (len(known), samples))
+    known_uniform, uniform = (generator.random((size,)) if drawn else None for size in (len(known), samples))
     at_label = nonconformity(known, score, uniform=known_uniform)[np.arange(len(known)), target]
-    below = np.zeros((samples, classes), np.int64)
-    for model in range(models):
-        scores = nonconformity(asked[model], score, uniform=uniform)
-        here = fold == model
-        for group in range(classes) if class_conditional else (slice(None),):
-            chosen = here & (target == group) if class_conditional else here
-            below[:, group] += np.searchsorted(np.sort(at_label[chosen]), scores[:, group], side="left")
-    counts = np.bincount(target, minlength=classes) if class_conditional else np.full(classes, len(known))
-    sets = below < np.array([_rank(int(count), level) for count in counts])
+    scores = np.stack([nonconformity(rows, score, uniform=uniform) for rows in asked])
+    # The model of a held-out sample drawn at random: of each with its share of these.
+    one = fold[generator.integers(len(fold), size=samples)] if models == "one" and count > 1 and len(fold) else None
+    sets = np.zeros((samples, classes), bool)
+    for group in range(classes) if class_conditional else (slice(None),):
+        peers = target == group if class_conditional else np.ones(len(target), bool)
+        for rows, compared in _comparisons(one, count, samples):
+            below = np.zeros(scores[0, rows, group].shape, np.int64)
+            held = 0
+            for model in compared:
+                own = np.sort(at_label[peers & (fold == model)])
+                below += np.searchsorted(own, scores[model, rows, group], side="left")
+                held += len(own)
+            sets[rows, group] = below < _rank(held, level)
     if not allow_empty:
         empty = ~sets.any(axis=1)
         sets[empty, asked.mean(axis=0)[empty].argmax(axis=1)] = True
-    return np.asarray(sets)
+    return sets
 
 
 def nonconformity(probability: Floats, score: Score = "lac", *, uniform: Floats | None = None) -> NDArray[np.float64]:
@@ -322,6 +351,13 @@ def as_generator(random_state: RandomState) -> np.random.Generator:
         raise InputError(
             f"random_state must be a whole number of at least 0, a numpy Generator or None, not {random_state!r}"
         ) from None
+
+
+def _comparisons(one: Labels | None, models: int, samples: int) -> list[tuple[Rows, Sequence[int]]]:
+    """Which test samples are compared by which models: all of them by each, or every one by the one drawn for it."""
+    if one is None:
+        return [(np.arange(samples), range(models))]
+    return [(np.flatnonzero(one == model), [model]) for model in range(models)]
 
 
 def _rank(samples: int, level: Fraction) -> int:
