@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 from numbers import Real
 from typing import Annotated, Any, Literal, TypeAlias
@@ -19,7 +18,6 @@ Models: TypeAlias = Literal["one", "each"]
 RandomState: TypeAlias = int | np.random.Generator | None
 Floats: TypeAlias = NDArray[np.floating]
 Labels: TypeAlias = NDArray[np.integer]
-Rows: TypeAlias = NDArray[np.intp]
 Sets: TypeAlias = NDArray[np.bool_]
 
 
@@ -196,24 +194,23 @@ def cross_conformal_sets(
     drawn = randomised and score == "aps"
     known_uniform, uniform = (generator.random((size,)) if drawn else None for size in (len(known), samples))
     at_label = nonconformity(known, score, uniform=known_uniform)[np.arange(len(known)), target]
-    scores = np.stack([nonconformity(rows, score, uniform=uniform) for rows in asked])
-    # The model of a held-out sample drawn at random: of each with its share of these.
-    one = fold[generator.integers(len(fold), size=samples)] if models == "one" and count > 1 and len(fold) else None
-    sets = np.zeros((samples, classes), bool)
-    for group in range(classes) if class_conditional else (slice(None),):
-        peers = target == group if class_conditional else np.ones(len(target), bool)
-        for rows, compared in _comparisons(one, count, samples):
-            below = np.zeros(scores[0, rows, group].shape, np.int64)
-            held = 0
-            for model in compared:
-                own = np.sort(at_label[peers & (fold == model)])
-                below += np.searchsorted(own, scores[model, rows, group], side="left")
-                held += len(own)
-            sets[rows, group] = below < _rank(held, level)
+    below, held = np.zeros(asked.shape, np.int64), np.zeros((count, classes), np.int64)
+    for model in range(count):
+        scores = nonconformity(asked[model], score, uniform=uniform)
+        for group in range(classes) if class_conditional else (slice(None),):
+            own = at_label[(fold == model) & (target == group if class_conditional else True)]
+            below[model][:, group] = np.searchsorted(np.sort(own), scores[:, group], side="left")
+            held[model, group] = len(own)
+    if models == "one" and count > 1 and len(fold):
+        # The model of a held-out sample drawn at random: each with its share of these.
+        of = fold[generator.integers(len(fold), size=samples)]
+        sets = below[of, np.arange(samples)] < _ranks(held, level)[of]
+    else:
+        sets = below.sum(axis=0) < _ranks(held.sum(axis=0, keepdims=True), level)
     if not allow_empty:
         empty = ~sets.any(axis=1)
         sets[empty, asked.mean(axis=0)[empty].argmax(axis=1)] = True
-    return sets
+    return np.asarray(sets)
 
 
 def nonconformity(probability: Floats, score: Score = "lac", *, uniform: Floats | None = None) -> NDArray[np.float64]:
@@ -353,16 +350,13 @@ def as_generator(random_state: RandomState) -> np.random.Generator:
         ) from None
 
 
-def _comparisons(one: Labels | None, models: int, samples: int) -> list[tuple[Rows, Sequence[int]]]:
-    """Which test samples are compared by which models: all of them by each, or every one by the one drawn for it."""
-    if one is None:
-        return [(np.arange(samples), range(models))]
-    return [(np.flatnonzero(one == model), [model]) for model in range(models)]
-
-
 def _rank(samples: int, level: Fraction) -> int:
     """k = ceil((n + 1) c): a class is in the set where fewer than k held-out scores are below its own."""
     return _ceil((samples + 1) * level)
+
+
+def _ranks(samples: NDArray[np.int64], level: Fraction) -> NDArray[np.int64]:
+    return np.array([[_rank(int(count), level) for count in row] for row in samples])
 
 
 def _ceil(value: Fraction) -> int:
