@@ -19,7 +19,7 @@ import argparse
 import warnings
 from collections.abc import Iterator, Sequence
 from itertools import product
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,13 +79,9 @@ def _rows(
             asked = as_given(views)
             answers = np.searchsorted(model.classes_, model.predict(asked))
             for way, score in product(models, SCORES):
-                options: dict[str, Any] = {
-                    "models": way,
-                    "score": score,
-                    "random_state": seed + fold,
-                    "calibration": calibration,
-                }
-                sets = model.predict_set(asked, coverage, **options)
+                sets = model.predict_set(
+                    asked, coverage, models=way, score=score, random_state=seed + fold, calibration=calibration
+                )
                 scored = score_sets(sets, labels[test])
                 unlike = sets.any(axis=1) & ~sets[np.arange(len(test)), answers]
                 found.setdefault((way, name, score), []).append((scored.coverage, scored.size, float(unlike.mean())))

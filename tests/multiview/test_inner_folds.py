@@ -221,10 +221,8 @@ def test_sets_by_each_model_are_cross_conformal(fitted: MultiViewClassifier, tmp
 def test_a_set_is_that_of_one_model_by_the_samples_held_out_of_it(fitted: MultiViewClassifier) -> None:
     everything = np.ones(3, bool)
     known, labels = fitted._answers.held_out_probabilities(everything)
-    asked, of = (
-        fitted._answers.by_held_out_models(everything, fitted._read(NEW)),
-        fitted._answers.held_out_folds(everything),
-    )
+    asked = fitted._answers.by_held_out_models(everything, fitted._read(NEW))
+    of = fitted._answers.held_out_folds(everything)
     own = [conformal_sets(known[of == fold], labels[of == fold], asked[fold], 0.8) for fold in range(3)]
     sets = fitted.predict_set(NEW, 0.8, random_state=0)
     by_model = np.stack([(sets == of_model).all(axis=1) for of_model in own])

@@ -410,7 +410,8 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
                 give another set, which need not hold the class of `predict`. "each" in turn (CV+): nothing is drawn,
                 sets cover more than stated where the models disagree, and what is proved is 2 c - 1. It takes fewer
                 held-out samples: 9 for 0.9 in all, not of each model.
-            class_conditional: the coverage holds in each class; needs held-out samples of each, at 0.9 nine.
+            class_conditional: the coverage holds in each class; needs held-out samples of each, at 0.9 nine (with
+                "one" of each model).
             allow_empty: whether a set may be empty: no class conforms. False puts the class of `predict` there, and
                 coverage can only rise.
             randomised: "aps" draws a random number a sample; without it sets are larger, and the surest samples are
@@ -840,10 +841,11 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
     ) -> None:
         """Say so where classes are in sets for want of held-out samples; each group of these is compared with apart."""
         needed = conformal.needed_samples(coverage)
-        kinds = len(self.classes_) if class_conditional else 1
-        counts = np.zeros((1 + int(groups.max(initial=0)), kinds), np.int64)
-        np.add.at(counts, (groups, labels if class_conditional else np.zeros_like(labels)), 1)
-        counts = counts[counts.any(axis=1)] if counts.any() else counts[:1]
+        classes = len(self.classes_)
+        of_groups = [np.bincount(labels[groups == group], minlength=classes) for group in np.unique(groups)]
+        counts = np.array(of_groups or [np.zeros(classes, np.int64)])
+        if not class_conditional:
+            counts = counts.sum(axis=1, keepdims=True)
         apart, rarest = len(counts) > 1, int(counts.min(axis=0).argmin())
         fewest = int(counts[:, rarest].min())
         if needed is None or fewest >= needed:

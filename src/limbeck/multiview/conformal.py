@@ -299,8 +299,8 @@ def coverage_interval(
     r"""Where the share of test samples whose set holds their label lies, calibrated by n fresh samples.
 
     Both are drawn: with k = ⌈(n + 1) c⌉ the m test samples are covered :math:`BetaBinomial(m; k, n + 1 - k)` times.
-    Exact for `conformal_sets` where all samples are exchangeable and no two scores are equal; `cross_conformal_sets`
-    promises less, and its coverage may lie on either side.
+    Exact for `conformal_sets` where all samples are exchangeable and no two scores are equal. Of `cross_conformal_sets`
+    by one model the rank is that of each fold, and by each model less is promised: its coverage may lie on either side.
 
     Args:
         samples: n, those that calibrated, at least 0.
