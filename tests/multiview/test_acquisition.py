@@ -11,9 +11,8 @@ from limbeck import MultiViewClassifier
 from limbeck.errors import InputError
 from limbeck.multiview import acquisition
 from limbeck.multiview.acquisition import expected_gain
-from limbeck.multiview.answers import shares_of
+from limbeck.multiview.answers import mix_of, shares_of
 from limbeck.multiview.evaluation import cross_entropy_nats, probabilities
-from limbeck.multiview.mixing import fit_mix
 
 CLASSES = 3
 PRIOR = np.array([0.5, 0.3, 0.2])
@@ -228,7 +227,7 @@ def test_samples_that_lack_several_views_have_a_temperature_of_their_own(fitted:
         mix = fitted._answers.mix(pattern)
         held_out, labels = fitted._answers.held_out.logits(pattern)
         shares = shares_of(fitted._answers.held_out.labels, held_out.shape[1])
-        assert mix == fit_mix(held_out, fitted._answers.held_out.scores(pattern), labels, shares=shares)
+        assert mix == mix_of(held_out, fitted._answers.held_out.scores(pattern), labels, shares)
         temperature = mix.temperature
         largest = max(one for one, here in zip(fitted.leave_one_out_temperature_, pattern, strict=True) if not here)
         assert temperature != largest

@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from limbeck.multiview.mixing import fit_mix
+from limbeck.multiview.mixing import Mix, fit_mix, sharpen
 from limbeck.multiview.training import fit_temperature
 
 
@@ -96,3 +96,84 @@ def test_classes_that_no_sample_has_do_not_count() -> None:
     assert mix.weights == pytest.approx(plain.weights, rel=1e-6)
     assert mix.offsets[:4] == pytest.approx(plain.offsets, rel=1e-6)
     assert mix.offsets[4] == pytest.approx(plain.offsets[3])
+
+
+# -- sharpening -------------------------------------------------------------------------------------------------------
+
+NO_SCORES = np.empty((0, 1, 1))
+
+
+def sharpened_law(seed: int, samples: int, sharpening: float) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of 12 classes, sure ones and unsure ones, and labels that they are sharpened for."""
+    generator = np.random.default_rng(seed)
+    logits = generator.uniform(0, 6, (samples, 1)) * generator.normal(size=(samples, 12))
+    chance = np.exp(log_softmax(Mix(sharpening=sharpening).logits(logits, NO_SCORES[:, :0]), axis=1))
+    return logits, (chance.cumsum(axis=1) < generator.random((samples, 1))).sum(axis=1)
+
+
+def test_sharpened_logits_are_the_formula() -> None:
+    logits = np.random.default_rng(0).normal(size=(50, 4)) * 3
+    mix = Mix(2.0, (), (0.1, 0.2, -0.1, 0.0), 0.7)
+    z = logits / 2 + np.array(mix.offsets)
+    chance = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    entropy = -(chance * np.log(chance)).sum(axis=1, keepdims=True) / np.log(4)
+    found = mix.logits(logits, np.empty((0, 50, 4)))
+    np.testing.assert_allclose(found, np.exp(0.7 * entropy) * z, rtol=1e-12)
+    np.testing.assert_array_equal(found.argmax(axis=1), z.argmax(axis=1))
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_endless_logits_and_one_class_are_no_division_by_zero(classes: int) -> None:
+    logits = np.zeros((2, classes))
+    logits[0, 0] = 1e300
+    with np.errstate(all="raise", under="ignore"):
+        assert np.isfinite(Mix(sharpening=0.5).logits(logits, np.empty((0, 2, classes)))).all()
+
+
+@pytest.mark.parametrize("sharpening", [-0.5, 0.0, 0.5])
+def test_it_finds_the_sharpening_of_the_law(sharpening: float) -> None:
+    logits, labels = sharpened_law(1, 60_000, sharpening)
+    mix = sharpen(Mix(), logits, np.empty((0, *logits.shape)), labels)
+    assert mix.sharpening == pytest.approx(sharpening, abs=0.04)
+    assert mix.temperature == pytest.approx(1, rel=0.03)
+
+
+def test_no_other_sharpening_is_more_probable() -> None:
+    """Also where samples weigh differently, and a class is not there."""
+    logits, labels = sharpened_law(2, 900, 0.5)
+    first, scores, labels = logits[labels != 3], np.empty((0, 1, 1)), labels[labels != 3]
+    weights = np.random.default_rng(0).random(len(labels))
+    there = np.delete(np.arange(12), 3)
+    target = np.full((len(labels), 12), 1 / (len(labels) + 2) / 11)
+    target[np.arange(len(labels)), labels] += 1 - 1 / (len(labels) + 2)
+
+    def loss(given: np.ndarray) -> float:
+        scale, sharpening = given
+        z = np.exp(scale) * first[:, there]
+        chance = np.exp(log_softmax(z, axis=1))
+        entropy = -(chance * np.log(chance)).sum(axis=1, keepdims=True) / np.log(12)
+        log_probability = log_softmax(np.exp(sharpening * entropy) * z, axis=1)
+        cross_entropy = -np.average((target[:, there] * log_probability).sum(axis=1), weights=weights)
+        return float(cross_entropy + (scale**2 + sharpening**2) / (2 * 0.1**2 * len(labels)))
+
+    mix = sharpen(
+        Mix(3.0, (), tuple(np.zeros(12))), 3 * first, scores.reshape(0, *first.shape[:1], 12), labels, weights
+    )
+    best = minimize(loss, [0.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-12})
+    np.testing.assert_allclose([np.log(3 / mix.temperature), mix.sharpening], best.x, atol=1e-4)
+    assert abs(mix.sharpening) > 0.02
+
+
+def test_few_samples_sharpen_little() -> None:
+    logits, labels = sharpened_law(3, 30, 1.0)
+    assert abs(sharpen(Mix(), logits, np.empty((0, *logits.shape)), labels).sharpening) < 0.15
+
+
+def test_what_is_scaled_is_all_that_is_added_up() -> None:
+    first, second, labels = drawn(8, 3000)
+    flat = Mix(4.0, (0.75,), (0.1, 0.0, -0.2, 0.1))  # of the law: 2 and 3
+    mix = sharpen(flat, first, second[np.newaxis], labels)
+    scale = 4 / mix.temperature
+    assert scale > 1.5
+    np.testing.assert_allclose(mix.weights, [0.75 * scale])
+    np.testing.assert_allclose(mix.offsets, scale * np.array(flat.offsets))

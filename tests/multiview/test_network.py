@@ -132,6 +132,11 @@ def test_the_scaler_standardises_and_clips() -> None:
     assert view[0, 0].tolist() == [2.0, 5.0]
 
 
+def test_a_clip_above_what_float32_holds_clips_nothing() -> None:
+    scaler = ViewScaler(ViewShape(2), 1e308, models=1)
+    assert scaler(torch.tensor([[[2.0, -3e38]]])).tolist() == torch.tensor([[[2.0, -3e38]]]).tolist()
+
+
 def test_sparse_rows_are_scaled_by_their_own_models_factor() -> None:
     matrix = sp.csr_array(np.array([[1.0, 0.0, 2.0], [0.0, 0.0, 0.0], [0.0, 3.0, 0.0]], np.float32))
     rows = TensorViews(read_views([matrix]), CPU).batch(torch.tensor([[0, 1], [2, 0], [1, 1]])).views[0]

@@ -19,6 +19,7 @@ from tests.signed import rewritten
 
 from limbeck import MultiViewClassifier
 from limbeck.errors import InputError
+from limbeck.multiview.mixing import Mix
 from limbeck.multiview.persistence import FORMAT
 from limbeck.tensorfiles import read_tensors, write_tensors
 
@@ -358,6 +359,13 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lambda d, _: d["class_offsets"][1].append(1.0),
         lambda d, _: d["class_offsets"][0].__setitem__(0, "1"),
         lambda d, _: d.update(class_offsets=[[]]),
+        lambda d, _: d["path_weights"][0].__setitem__(0, 1e308),
+        lambda d, _: d["path_weights"][0].__setitem__(0, -1.0),
+        lambda d, _: d["class_offsets"][0].__setitem__(0, 1e308),
+        lambda d, _: d["sharpening"].pop(),
+        lambda d, _: d["sharpening"].__setitem__(0, 2.0),
+        lambda d, _: d["sharpening"].__setitem__(0, "0"),
+        lambda d, _: d.update(sharpening=0.5),
         lambda _, t: t.update({"linear_path.1.0.weight": t["linear_path.1.0.weight"][:1].clone()}),
         lambda _, t: t.update({"linear_path.0.intercept": t["linear_path.0.intercept"].float()}),
         lambda _, t: t.update({"held_out_linear.0.terms": t["held_out_linear.0.terms"][:1].clone()}),
@@ -374,7 +382,7 @@ def test_a_signed_model_that_does_not_fit_itself_is_refused(model_file: Path, tm
 
 def test_a_model_of_before_views_and_classes_were_weighed_answers_as_it_did(model_file: Path, tmp_path: Path) -> None:
     def before(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
-        del description["class_offsets"], description["kernel_path"]["choice"]["balanced"]
+        del description["class_offsets"], description["sharpening"], description["kernel_path"]["choice"]["balanced"]
         del description["kernel_path"]["choice"]["joint"]
         del description["kernel_path"]["choice"]["weights"], tensors["held_out_scores.weights"]
 
@@ -382,9 +390,10 @@ def test_a_model_of_before_views_and_classes_were_weighed_answers_as_it_did(mode
     now = MultiViewClassifier.load(model_file)
     assert now.kernel_path_ is not None
     assert now.kernel_path_.choice.weights == (1.0, 1.0), "the test needs views that weigh alike"
-    offsets = [now.class_offsets_, now.leave_one_out_class_offsets_[0]]
-    for views, own in zip(([SPARSE, RIGHT], [None, RIGHT]), offsets, strict=True):
-        logits = np.log(old.predict_proba(views)) + own
+    everything, without_left = now._answers.mixes[0], now._answers.mixes[1]
+    for views, mix in (([SPARSE, RIGHT], everything), ([None, RIGHT], without_left)):
+        of_now = Mix(offsets=mix.offsets, sharpening=mix.sharpening)
+        logits = of_now.logits(np.log(old.predict_proba(views)), np.empty((0, 1, 1)))
         expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         np.testing.assert_allclose(now.predict_proba(views), expected, atol=1e-6)
 

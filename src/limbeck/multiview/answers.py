@@ -13,7 +13,7 @@ from limbeck.multiview.evaluation import ViewContribution, cross_entropy_nats, p
 from limbeck.multiview.held_out import HeldOut, HeldOutPath, assemble_held_out, measure_terms, of_known_classes
 from limbeck.multiview.kernel_path import KernelPath, fit_kernel_path
 from limbeck.multiview.linear_path import LinearPath, fit_linear_paths
-from limbeck.multiview.mixing import Mix, fit_mix
+from limbeck.multiview.mixing import Mix, fit_mix, sharpen
 from limbeck.multiview.network import MultiViewNetwork, Predictions
 from limbeck.multiview.samples import Samples
 from limbeck.multiview.tensors import TensorViews
@@ -268,7 +268,8 @@ def mix_of(
     """The mix that suits held-out samples; a temperature alone without any path."""
     if not len(scores):
         return Mix(fit_temperature(logits.astype(np.float32), labels))
-    return fit_mix(logits, scores, labels, weights if weights is None or weights.any() else None, shares)
+    weights = None if weights is None or not weights.any() else weights
+    return sharpen(fit_mix(logits, scores, labels, weights, shares), logits, scores, labels, weights)
 
 
 def shares_of(labels: NDArray[np.int64], classes: int) -> NDArray[np.float64]:

@@ -179,6 +179,9 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         class_offsets_: one a class, added to the sum of both; empty without any path. They are one number, which
             held-out samples settle, times the logarithm of the classes' shares: alike where all classes are as large.
         leave_one_out_class_offsets_: likewise, as the temperatures.
+        sharpening_: the sum of all of these is multiplied by exp of this number times its entropy, as a share of the
+            most that the classes can have: above 0 where unsure answers are too unsure. 0 without any path.
+        leave_one_out_sharpening_: likewise, as the temperatures.
         linear_paths_: the linear paths; empty without any.
         linear_weights_: times their logits are added, one a path.
         leave_one_out_linear_weights_: likewise, as the temperatures.
@@ -739,6 +742,7 @@ class MultiViewClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # 
         self.kernel_weight_ = sum(first.weights[:kernels])
         self.leave_one_out_kernel_weight_ = [sum(mix.weights[:kernels]) for mix in rest]
         self.class_offsets_, self.leave_one_out_class_offsets_ = first.offsets, [mix.offsets for mix in rest]
+        self.sharpening_, self.leave_one_out_sharpening_ = first.sharpening, [mix.sharpening for mix in rest]
         self.linear_weights_ = list(first.weights[kernels:])
         self.leave_one_out_linear_weights_ = [list(mix.weights[kernels:]) for mix in rest]
 

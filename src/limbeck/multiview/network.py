@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -72,7 +73,8 @@ class ViewScaler(nn.Module):
 
     def __init__(self, shape: ViewShape, clip: float, *, models: int, fill: bool = False) -> None:
         super().__init__()
-        self.clip, self.fill = float(clip), fill
+        # No feature is above what float32 holds.
+        self.clip, self.fill = (float(clip) if clip < torch.finfo(torch.float32).max else math.inf), fill
         width = 1 if shape.sparse else shape.features
         self.register_buffer("mean", torch.zeros(models, width))
         self.register_buffer("factor", torch.ones(models, width))

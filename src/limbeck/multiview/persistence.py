@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from limbeck.multiview.mixing import Mix
 from limbeck.multiview.network import MultiViewNetwork, ViewShape
 from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.training import Epoch
-from limbeck.settings import NonNegativeInt, PositiveFloat, PositiveInt, check_value
+from limbeck.settings import NonNegativeInt, PositiveFloat, PositiveInt, Range, check_value
 from limbeck.tensorfiles import DAMAGE, check_tensors, read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 FORMAT = "limbeck-multiview-1"
 _OPTIONAL = float | None
 _LONGEST_CLASS = 2**18  # bytes
+# Of the weight of a path and of offsets, well above what `fit_mix` gives.
+_LARGEST = 1e4
 Classifier = TypeVar("Classifier", bound="MultiViewClassifier")
 
 
@@ -50,6 +52,7 @@ def save(model: MultiViewClassifier, path: str | os.PathLike[str]) -> None:
         "leave_one_out_temperature": model.leave_one_out_temperature_,
         "path_weights": [list(mix.weights) for mix in model._answers.mixes],
         "class_offsets": [list(mix.offsets) for mix in model._answers.mixes],
+        "sharpening": [mix.sharpening for mix in model._answers.mixes],
         "networks": model.network_.models,
         "best_epoch": model.best_epoch_,
         "history": [_without_nan(dataclasses.asdict(epoch)) for epoch in model.history_],
@@ -147,11 +150,12 @@ def _restore(
     weights_of = _path_weights(description, len(temperatures))
     if any(len(weights) != len(paths) for weights in weights_of):
         raise ValueError(f"path_weights must be of {len(paths)} paths")
-    # Earlier versions had no offsets.
+    # Earlier versions had no offsets, and sharpened nothing.
     offsets_of = [tuple(offsets) for offsets in description.get("class_offsets", [()] * len(temperatures))]
     if any(len(offsets) not in (0, len(model.classes_)) for offsets in offsets_of):
         raise ValueError(f"class_offsets must be of {len(model.classes_)} classes")
-    mixes = [Mix(*parts) for parts in zip(temperatures, weights_of, offsets_of, strict=True)]
+    sharpening = description.get("sharpening", [0.0] * len(temperatures))
+    mixes = [Mix(*parts) for parts in zip(temperatures, weights_of, offsets_of, sharpening, strict=True)]
     model._answers = Answers(model.network_, paths, mixes, held_out, calibrate=model.calibrate)
     model._show_answers()
     model.best_epoch_ = description["best_epoch"]
@@ -189,17 +193,7 @@ def _check(description: Mapping[str, Any]) -> None:
     _check_classes(description["classes"], description["classes_dtype"])
     for name, needed in (("n_features_in", PositiveInt), ("networks", PositiveInt), ("temperature", PositiveFloat)):
         check_value(name, description.get(name, 1), needed)
-    given = description["leave_one_out_temperature"]
-    if not isinstance(given, list) or len(given) != used:
-        raise ValueError("leave_one_out_temperature must be a list of one number a view")
-    for value in given:
-        check_value("leave_one_out_temperature", value, PositiveFloat)
-    for weights in _path_weights(description, 1 + used):
-        for value in weights:
-            check_value("path_weights", value, float)
-    for offsets in description.get("class_offsets", []):
-        for value in offsets:
-            check_value("class_offsets", value, float)
+    _check_mixes(description, used)
     check_value("best_epoch", description["best_epoch"], int)
     check_value("calibrate", description["options"].get("calibrate", True), bool)
     if (names := description["feature_names_in"]) != []:
@@ -208,6 +202,22 @@ def _check(description: Mapping[str, Any]) -> None:
         if (names := view.get("columns")) is not None:
             _check_names("views.columns", names, view["features"])
     _check_figures(description)
+
+
+def _check_mixes(description: Mapping[str, Any], used: int) -> None:
+    given = description["leave_one_out_temperature"]
+    if not isinstance(given, list) or len(given) != used:
+        raise ValueError("leave_one_out_temperature must be a list of one number a view")
+    for value in given:
+        check_value("leave_one_out_temperature", value, PositiveFloat)
+    for weights in _path_weights(description, 1 + used):
+        for value in weights:
+            check_value("path_weights", value, Annotated[float, Range(ge=0, le=_LARGEST)])
+    for offsets in description.get("class_offsets", []):
+        for value in offsets:
+            check_value("class_offsets", value, Annotated[float, Range(ge=-_LARGEST, le=_LARGEST)])
+    for value in description.get("sharpening", []):
+        check_value("sharpening", value, Annotated[float, Range(ge=-1, le=1)])
 
 
 def _check_names(what: str, names: Any, count: int) -> None:
