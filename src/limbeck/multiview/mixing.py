@@ -81,7 +81,7 @@ def fit_mix(
     """
     prior = np.zeros(logits.shape[1]) if shares is None else np.log(shares.astype(np.float64))
     given = [logits.astype(np.float64), *scores.astype(np.float64), np.broadcast_to(prior, logits.shape)]
-    there, target, share = _asked(labels, weights)
+    there, target, share = _targets(labels, weights)
     blocks = [block[:, there] for block in given]
     # In units in which all blocks are of about one size, so that the search is well conditioned.
     unit = np.array([_spread(block) for block in blocks])
@@ -108,30 +108,32 @@ def sharpen(
     labels: NDArray[np.int64],
     weights: NDArray[np.floating] | None = None,
 ) -> Mix:
-    r"""A mix with the sharpening, and one scale of all that it adds up, that suit its own held-out samples better.
+    r"""The mix with the sharpening, and one scale of all that it adds up, that suit the samples it was fitted by.
 
-    With the mix's logits z before, and after them :math:`e^{\eta H(e^a z) + a} z`, :math:`\eta` and a are those of the
-    least :math:`n \cdot CE + (a^2 + \eta^2) / (2 \cdot 0.1^2)`, of n samples: the mode where both are normal about 0
-    before. Labels are smoothed, and classes left out, as in `fit_mix`.
+    Of the mix's logits z it makes :math:`e^{\eta H(e^a z)} e^a z`, with the :math:`\eta` and a in [-1, 1] of the least
+    :math:`n \cdot CE + (a^2 + \eta^2) / (2 \cdot 0.1^2)`, CE the cross-entropy of the n samples (nats): the mode, where
+    both are normal about 0 with a standard deviation of 0.1 before. Labels are smoothed, and classes left out, as in
+    `fit_mix`.
 
     Args:
-        mix: of `fit_mix`.
-        logits: with the others, what it was fitted by.
+        mix: of `fit_mix`, not sharpened yet.
+        logits: what it was fitted by, as `scores`, `labels` and `weights` are.
     """
-    there, target, share = _asked(labels, weights)
+    there, target, share = _targets(labels, weights)
     mixed, classes = mix.logits(logits, scores)[:, there], logits.shape[1]
     precision = 1 / (len(mixed) * _SHARPENING**2)
 
     def loss(given: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        scaled = np.exp(given[0]) * mixed
+        log_scale, sharpening = given
+        scaled = np.exp(log_scale) * mixed
         plain = log_softmax(scaled, axis=1)
         entropy = _entropy(plain, classes)
         # In log r, the entropy of softmax(r z) falls by the variance of r z under it.
         slope = -(np.exp(plain) * (plain + entropy * _most(classes)) ** 2).sum(axis=1, keepdims=True) / _most(classes)
-        sharp = np.exp(given[1] * entropy) * scaled
+        sharp = np.exp(sharpening * entropy) * scaled
         log_probability = log_softmax(sharp, axis=1)
         error = share * (np.exp(log_probability) - target) * sharp
-        gradient = np.array([(error * (1 + given[1] * slope)).sum(), (error * entropy).sum()])
+        gradient = np.array([(error * (1 + sharpening * slope)).sum(), (error * entropy).sum()])
         value = -float((share * target * log_probability).sum()) + precision * float(given @ given) / 2
         return value, gradient + precision * given
 
@@ -145,7 +147,7 @@ def sharpen(
     )
 
 
-def _asked(
+def _targets(
     labels: NDArray[np.int64], weights: NDArray[np.floating] | None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Which classes are there, smoothed labels `(samples, these)`, and the share of each sample `(samples, 1)`."""
