@@ -193,7 +193,10 @@ def test_a_study_goes_on_where_it_stopped(done: Any, monkeypatch: pytest.MonkeyP
 )
 def test_rows_of_other_settings_are_refused(done: Any, changes: dict[str, Any]) -> None:
     _, folder = done
-    with pytest.raises(InputError, match=r"E_B\.json: was made by other settings or data; name another folder"):
+    with pytest.raises(
+        InputError,
+        match=r"E_B\.json: was made by other settings or data, or another version of limbeck; name another folder",
+    ):
         run(_settings(folder, **changes), folder)
 
 

@@ -6,7 +6,6 @@ this fit can answer. It is stored, so that a study goes on where it stopped.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 import warnings
@@ -22,11 +21,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from limbeck.errors import InputError
-from limbeck.files import read_json, write_json
 from limbeck.multiview.evaluation import Scores, score
 from limbeck.multiview.recipe import QUICK, Recipe
 from limbeck.multiview.views import Views, select
-from limbeck.records import from_json, reading
 from limbeck.reporting.console import quiet
 from limbeck.reporting.statistics import Difference, paired_difference
 from limbeck.settings import Items, NonNegativeInt, PositiveInt, Probability, Range, Seed, check_settings
@@ -38,6 +35,7 @@ from limbeck.studies.multiview_peers.peers import PEERS, Peer, TunedName
 from limbeck.studies.multiview_peers.tuning import Learned, Model, tuned
 from limbeck.studies.multiview_peers.world import World, read_world
 from limbeck.studies.side_by_side import side_by_side
+from limbeck.studies.stored import read_stored, write_stored
 
 PeerName = Literal[OwnName, TunedName]
 Missing = Literal["each", "refitted", "test", "both"]
@@ -317,34 +315,27 @@ def _trial(wanted: _Wanted) -> Trial:
     """A trial, from its file where it was done before."""
     made_by = _made_by(wanted)
     asked = {name for name, _ in _conditions(wanted)}
-    if wanted.file.is_file():
-        with reading(wanted.file, "remove it to run the trial again"):
-            held = from_json(dict[str, Any], read_json(wanted.file))
-            of_then = held.pop("made_by")
-            found = from_json(Trial, held)
-        if of_then != made_by:
-            raise InputError(f"{wanted.file}: was made by other settings or data; name another folder with --out")
-        if asked <= set(found.figures):
-            return found
+    found = read_stored(Trial, wanted.file, made_by, "remove it to run the trial again")
+    if found is not None and asked <= set(found.figures):
+        return found
     # Other libraries do not hear of torch's share of the cores.
     with quiet(), threadpool_limits(torch.get_num_threads()), warnings.catch_warnings():
         # Of a hundred classes, a small sample of rows holds one or two each.
         warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
         found = _run_trial(wanted)
-    write_json(wanted.file, {"made_by": made_by, **asdict(found)})
+    write_stored(wanted.file, made_by, found)
     return found
 
 
 def _made_by(wanted: _Wanted) -> dict[str, Any]:
-    """What decides a trial, as JSON gives it back."""
+    """What decides a trial."""
     settings, peer = wanted.settings, wanted.peer
     decided: dict[str, Any] = {"data": wanted.digest, "seed": settings.seed, "rows": settings.rows}
     if peer in OWN:
         decided |= {"recipe": asdict(settings.recipe), "changes": asdict(OWN[peer])}
     elif peer in PEERS:
         decided["grid"] = PEERS[peer].grid
-    made: dict[str, Any] = json.loads(json.dumps(decided))
-    return made
+    return decided
 
 
 def _conditions(wanted: _Wanted) -> list[tuple[str, Fit]]:

@@ -6,7 +6,6 @@ stopped. An effect is a difference of rows, paired fold by fold.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import InputError
-from limbeck.files import read_json, safe_name, write_json
+from limbeck.files import safe_name
 from limbeck.information.diagnosis import Diagnosis, ViewDiagnosis, diagnose_view_features
 from limbeck.information.diagnosis.resampling import Interval
 from limbeck.information.probes import Probe
@@ -29,11 +28,11 @@ from limbeck.multiview.recipe import Recipe
 from limbeck.multiview.tensors import TensorViews
 from limbeck.multiview.training import predict
 from limbeck.multiview.views import Views, read_views
-from limbeck.records import from_json, reading
 from limbeck.reporting.progress import progress_bar
 from limbeck.reporting.statistics import Difference, Estimate, paired_difference
 from limbeck.settings import Items, NonNegativeInt, Range, Seed, check_settings
 from limbeck.studies.multiview_rows import PLAIN, REFERENCE, RowName, row_recipe
+from limbeck.studies.stored import read_stored, write_stored
 
 THEORY_ROWS: tuple[RowName, ...] = (
     PLAIN,
@@ -326,25 +325,24 @@ class _Study:
     def row(self, name: RowName, file: Path) -> RowResult:
         """A row, from its file where it was run before."""
         made_by = self._made_by(name)
-        if file.is_file():
-            return _stored(file, made_by)
+        stored = read_stored(RowResult, file, made_by, "remove it to run the row again")
+        if stored is not None:
+            return stored
         found = self._run(name)
-        write_json(file, {"made_by": made_by, **asdict(found)})
+        write_stored(file, made_by, found)
         points, nats = (100 * np.mean(found.values[SCORED[1].name]), np.mean(found.values[SCORED[3].name]))
         logger.info("%s: %.2f %% and %.3f nats with a view missing", name, points, nats)
         return found
 
     def _made_by(self, name: RowName) -> dict[str, Any]:
-        """What decides a row, as JSON gives it back."""
+        """What decides a row."""
         settings = self.settings
-        decided = {
+        return {
             "data": self.digest,
             "seed": settings.seed,
             "recipe": asdict(row_recipe(settings.recipe, name)),
             "diagnoses": [self.diagnosed_folds, settings.probe, settings.probe_folds],
         }
-        made: dict[str, Any] = json.loads(json.dumps(decided))
-        return made
 
     def _run(self, name: RowName) -> RowResult:
         settings = self.settings
@@ -403,13 +401,3 @@ def _entropy(labels: NDArray[np.int64]) -> float:
     shares = np.bincount(labels) / len(labels)
     shares = shares[shares > 0]
     return float(-(shares * np.log(shares)).sum())
-
-
-def _stored(file: Path, made_by: dict[str, Any]) -> RowResult:
-    with reading(file, "remove it to run the row again"):
-        held = from_json(dict[str, Any], read_json(file))
-        of_then = held.pop("made_by")
-        found = from_json(RowResult, held)
-    if of_then != made_by:
-        raise InputError(f"{file}: was made by other settings or data; name another folder with --out")
-    return found
