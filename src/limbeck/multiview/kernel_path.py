@@ -202,14 +202,12 @@ class KernelPath:
 
     def _blocks(self, views: Views) -> Iterator[tuple[int, list[Floats], Mask]]:
         """First row, squared distances to the landmarks in every view, and what is there; a block of rows at a time."""
-        for start in range(0, views.samples, BLOCK):
-            stop = min(start + BLOCK, views.samples)
-            present = views.present[:, start:stop]
+        for block in _blocks(views.samples):
             distances = [
-                squared_distances(scaling(_rows(matrix, slice(start, stop))), landmarks)
+                squared_distances(scaling(_rows(matrix, block)), landmarks)
                 for scaling, matrix, landmarks in zip(self.scalings, views.matrices, self.landmarks, strict=True)
             ]
-            yield start, distances, present
+            yield block.start, distances, views.present[:, block]
 
 
 def take_kernel_path(
@@ -440,9 +438,9 @@ class _Task:
         size = inverse_root(of_landmarks, self.choice.weights)
         places = [np.searchsorted(self.everything, part) for part in self.parts]
         blocks = [
-            own[place[start : start + BLOCK]] @ (solution * size[:, np.newaxis])
+            own[place[block]] @ (solution * size[:, np.newaxis])
             for place, solution in zip(places, by_part, strict=True)
-            for start in range(0, len(place), BLOCK)
+            for block in _blocks(len(place))
         ]
         return np.concatenate([*blocks, np.empty((0, self.classes))]).astype(np.float32)
 
@@ -542,9 +540,9 @@ class _System(ABC):
     def _scores(self, by_part: Sequence[Floats]) -> Floats:
         """Of the rows of every part, a block at a time: a kernel in float32 is not held in float64 as well."""
         blocks = [
-            self.kernel[place[start : start + BLOCK]] @ solution
+            self.kernel[place[block]] @ solution
             for place, solution in zip(self.places, by_part, strict=True)
-            for start in range(0, len(place), BLOCK)
+            for block in _blocks(len(place))
         ]
         return np.asarray(self.task.shares + np.concatenate([*blocks, np.empty((0, self.task.classes))]))
 
@@ -605,12 +603,12 @@ class _Primal(_System):
     def _moments(self, rows: NDArray[np.int64], weight: Floats) -> tuple[Floats, Floats] | None:
         r"""The sums over rows of :math:`w f f^T` and :math:`w f (y - \mu)^T` of their features f; None without rows."""
         total: tuple[Floats, Floats] | None = None
-        for start in range(0, len(rows), BLOCK):
-            block = rows[start : start + BLOCK]
-            root = np.sqrt(weight[block])
-            features = scipy.linalg.solve_triangular(self.root, self.kernel[block].T.astype(np.float64), trans="T")
+        for block in _blocks(len(rows)):
+            some = rows[block]
+            root = np.sqrt(weight[some])
+            features = scipy.linalg.solve_triangular(self.root, self.kernel[some].T.astype(np.float64), trans="T")
             features *= root
-            gram, products = features @ features.T, features @ (root[:, np.newaxis] * self.target[block])
+            gram, products = features @ features.T, features @ (root[:, np.newaxis] * self.target[some])
             if total is None:
                 total = gram, products
             else:
